@@ -1,0 +1,1 @@
+//! The call router's pure core: documents, call legs, webhooks, codecs, journal rules

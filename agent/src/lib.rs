@@ -1,0 +1,1 @@
+//! The node agent process: SIP, media, speech and webhooks around the pure core

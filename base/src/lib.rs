@@ -1,0 +1,13 @@
+//! The words that every part of Busyhour shares: ids, time, limits and reasons.
+//!
+//! Nothing here reads a clock, draws a random number or does I/O.
+
+mod reason;
+mod sid;
+mod time;
+
+pub use reason::Reason;
+pub use sid::{
+    AccountSid, ApplicationSid, BatchSid, CallSid, KeySid, NumberSid, SidError, SidKey,
+};
+pub use time::{Span, Timestamp};

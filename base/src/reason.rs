@@ -1,0 +1,114 @@
+//! Why something was decided. Every refusal, delay and ending carries one, and the API, events,
+//! `explain` and metrics all show the same word (`DESIGN.md`, invariants).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident $code:literal $message:literal;)*) => {
+        /// Why a request waits, was refused, or ended as it did.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+        #[repr(u8)]
+        pub enum Reason {$(
+            $(#[$doc])*
+            #[doc = $message]
+            $name,
+        )*}
+
+        impl Reason {
+            /// Every reason there is, in the order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The stable word for machines: the label in metrics, the value in JSON.
+            pub const fn code(self) -> &'static str {
+                match self {$(Self::$name => $code,)*}
+            }
+
+            /// One sentence for people.
+            pub const fn message(self) -> &'static str {
+                match self {$(Self::$name => $message,)*}
+            }
+
+            /// The reason that [`Reason::code`] gives this word to.
+            pub fn from_code(code: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|reason| reason.code() == code)
+            }
+        }
+    };
+}
+
+reasons! {
+    // Nothing binds.
+    Ready "ready" "Nothing holds it: it starts now.";
+    // Waiting.
+    Throttle "throttle" "The tenant's throttle spaces its requests.";
+    BatchThrottle "batch_throttle" "The batch's own pacing spaces its requests.";
+    Cap "cap" "A cap on requests in a window is used up.";
+    BatchConcurrency "batch_concurrency" "The batch has as many calls in progress as it allows.";
+    CarrierChannels "carrier_channels" "Every channel of the carrier is in use.";
+    CarrierRate "carrier_rate" "The carrier's calls per second are used up.";
+    ServicePorts "service_ports" "The bound on outbound requests in service is reached.";
+    Workers "workers" "No worker with room is connected.";
+    FairTurn "fair_turn" "It waits for its turn among the tenants.";
+    NotBefore "not_before" "Its scheduled time has not come.";
+    Window "window" "The batch's calling window is closed.";
+    Paused "paused" "The batch is paused.";
+    Draft "draft" "The batch has not been started.";
+    Suspended "suspended" "The tenant is suspended.";
+    NoCarrier "no_carrier" "No declared carrier can take it.";
+    // Refused before acceptance.
+    QueueFull "queue_full" "The tenant's queue holds as many requests as it may.";
+    WaitTooLong "wait_too_long" "It could not start within the tenant's longest wait.";
+    CapRefused "cap_refused" "A cap is used up and the tenant's policy is to refuse.";
+    UnknownTenant "unknown_tenant" "There is no such tenant.";
+    UnknownCall "unknown_call" "There is no such call.";
+    UnknownBatch "unknown_batch" "There is no such batch.";
+    WrongState "wrong_state" "What was asked does not fit the present state.";
+    Duplicate "duplicate" "The same request was accepted before.";
+    TooLarge "too_large" "It exceeds a declared bound.";
+    // Ended.
+    Completed "completed" "The call was answered and ended.";
+    Busy "busy" "The called party was busy.";
+    NoAnswer "no_answer" "Nobody answered in time.";
+    Rejected "rejected" "The carrier or the called party refused the call.";
+    CarrierFailure "carrier_failure" "The carrier could not complete the call.";
+    Expired "expired" "It was not started before its expiry.";
+    CanceledByTenant "canceled_by_tenant" "The tenant canceled it.";
+    BatchCanceled "batch_canceled" "Its batch was canceled.";
+    TimeLimit "time_limit" "The call reached its time limit.";
+    MediaLost "media_lost" "The far end's audio stopped and the call was ended.";
+    InDoubtAgentLost "in_doubt_agent_lost" "The agent that dialled it was lost, so whether it rang is unknown; it is not dialled again.";
+    InDoubtJournalLost "in_doubt_journal_lost" "The agent's journal was lost, so whether it rang is unknown; it is not dialled again.";
+    InDoubtAgentRestarted "in_doubt_agent_restarted" "The agent was killed while the call was up; it is not dialled again.";
+    // An agent or a connection.
+    Fenced "fenced" "The agent's fence is older than the order's.";
+    LeaseExpired "lease_expired" "The order reached the agent too late to be sent.";
+    AgentFull "agent_full" "The agent has no slot left.";
+    AgentDraining "agent_draining" "The agent is draining.";
+    // Documents and webhooks.
+    DocumentFailed "document_failed" "No instructions could be had from the application or its fallback.";
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_code_is_one_of_a_kind_and_leads_back() {
+        let codes: HashSet<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+        assert_eq!(codes.len(), Reason::ALL.len());
+        for reason in Reason::ALL {
+            assert_eq!(Reason::from_code(reason.code()), Some(*reason));
+            assert!(reason.message().ends_with('.'));
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! A test carrier with real SIP and RTP that keeps its own account

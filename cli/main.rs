@@ -1,0 +1,2 @@
+//! Busyhour: one binary, many parts.
+fn main() {}

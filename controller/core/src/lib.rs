@@ -1,0 +1,1 @@
+//! The replicated state machine: queues, channel ledger, workers, calls and batches

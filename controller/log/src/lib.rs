@@ -1,0 +1,1 @@
+//! The durable, replicated log beneath the controller

@@ -1,0 +1,1 @@
+//! Finished calls and batches in SQL, written through an outbox

@@ -1,0 +1,1 @@
+//! The controller process: wires the state machine to its log, agents, API, records and declarations

@@ -1,0 +1,1 @@
+//! The declared kinds: Carrier, Tenant, Application, Number, Pool
