@@ -1,1 +1,6 @@
-//! The call router's pure core: documents, call legs, webhooks, codecs, journal rules
+//! The call router's pure core: sans-IO, `handle(now, input)`, then drain `poll()` until it says when to wake.
+//!
+//! Documents, call legs, webhook parameters and signatures, codecs, SDP, RTP and journal rules. No clock,
+//! no socket, no thread: the simulator drives the same [`leg`] machines as the agent does.
+
+pub mod leg;

@@ -1,0 +1,294 @@
+//! What goes into a leg and what comes out of it.
+
+use busyhour_base::{Reason, Span};
+
+/// HTTP method of a webhook.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Method {
+    /// Parameters in the body.
+    #[default]
+    Post,
+    /// Parameters in the query.
+    Get,
+}
+
+/// An address of the tenant's application server.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Webhook {
+    /// Absolute URL; may hold URI templates such as `{To}` (SP-1).
+    pub url: String,
+    /// How it is asked.
+    pub method: Method,
+}
+
+/// Where instructions come from.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Instructions {
+    /// Ask the application server.
+    Url(Webhook),
+    /// The document itself.
+    Document(String),
+}
+
+/// Which call progress events the status callback is sent for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct StatusEvents {
+    /// The call was handed to a carrier.
+    pub initiated: bool,
+    /// It rings.
+    pub ringing: bool,
+    /// It was answered.
+    pub answered: bool,
+    /// It ended, in whatever way.
+    pub completed: bool,
+}
+
+/// An order to place one call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Order {
+    /// Public id, `CA...`.
+    pub call_sid: String,
+    /// Public id of the tenant, `AC...`.
+    pub account_sid: String,
+    /// Called party.
+    pub to: String,
+    /// Calling party.
+    pub from: String,
+    /// First document.
+    pub instructions: Instructions,
+    /// Asked when a document fails.
+    pub fallback: Option<Webhook>,
+    /// Told of progress.
+    pub status_callback: Option<Webhook>,
+    /// Of which progress.
+    pub status_events: StatusEvents,
+    /// Keys pressed after the answer; `w` is half a second.
+    pub send_digits: Option<String>,
+    /// How long it may ring.
+    pub ring_timeout: Span,
+    /// How long it may last after the answer.
+    pub time_limit: Span,
+}
+
+/// Names one asynchronous piece of work of a leg, so that an answer that comes too late is known as such.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Token(pub u32);
+
+/// What happens to a leg.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// The journal has the call: it may be dialled.
+    Start,
+    /// Provisional response; 180 and 183 count as ringing.
+    Provisional(u16),
+    /// 2xx to the INVITE: media flows.
+    Answered,
+    /// Final failure to the INVITE, from the carrier.
+    Refused(u16),
+    /// Nothing can have been sent: a local failure before the first byte.
+    NotSent(Reason),
+    /// No final response at all (transaction timeout, transport failure after sending).
+    Silent,
+    /// The far end hung up.
+    FarHangUp,
+    /// Our BYE or CANCEL was confirmed, or given up (`confirmed` says which).
+    Closed {
+        /// By a response from the carrier.
+        confirmed: bool,
+    },
+    /// No media for longer than the bound.
+    MediaLost,
+    /// A webhook's answer.
+    Fetched {
+        /// Of which request.
+        token: Token,
+        /// What came.
+        result: Result<Document, FetchError>,
+    },
+    /// Audio is ready to be played, or failed.
+    Prepared {
+        /// Which.
+        token: Token,
+        /// Its length, or why there is none.
+        result: Result<Span, AudioError>,
+    },
+    /// Audio has been played to its end.
+    Played {
+        /// Which.
+        token: Token,
+    },
+    /// The far end pressed a key.
+    Digit(char),
+    /// The tenant or the controller ends it.
+    HangUp(Reason),
+    /// Go on with another document.
+    Redirect(Instructions),
+}
+
+/// A webhook's successful answer (status 200 to 299), as bytes with its type; the leg judges both.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Document {
+    /// Address that it came from in the end, the base for relative URLs.
+    pub url: String,
+    /// `Content-Type`, without parameters, in lower case.
+    pub content_type: String,
+    /// At most 64 KiB (the shell refuses more as [`FetchError::TooLarge`]).
+    pub body: Vec<u8>,
+}
+
+/// Why a webhook gave no document.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum FetchError {
+    /// Not an address that may be asked (SSRF guard, bad URL).
+    #[error("the address is not allowed: {0}")]
+    Forbidden(String),
+    /// Connection, TLS or time-out.
+    #[error("{0}")]
+    Transport(String),
+    /// Another status than 2xx.
+    #[error("the server answered {0}")]
+    Status(u16),
+    /// Over the bound.
+    #[error("the answer is larger than 64 KiB")]
+    TooLarge,
+}
+
+/// Why there is no audio.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum AudioError {
+    /// Fetch of a `Play` failed.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// Not audio that can be played.
+    #[error("cannot be played: {0}")]
+    Unplayable(String),
+    /// The speech engine failed.
+    #[error("speech: {0}")]
+    Speech(String),
+}
+
+/// Where audio comes from.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum AudioSource {
+    /// Speech.
+    Say {
+        /// The words.
+        text: String,
+        /// Voice by name.
+        voice: String,
+        /// BCP 47.
+        language: String,
+    },
+    /// A file.
+    Play {
+        /// Absolute URL.
+        url: String,
+    },
+}
+
+/// A webhook to be asked, complete but for its signature's key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Request {
+    /// Absolute, with templates filled in.
+    pub url: String,
+    /// How.
+    pub method: Method,
+    /// Form parameters, in the order in which they are sent.
+    pub params: Vec<(String, String)>,
+}
+
+/// What a leg asks of its shell.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Send the INVITE.
+    Invite,
+    /// Send CANCEL; answered by `Refused(487)`, `Answered` (they crossed) or `Closed`.
+    Cancel,
+    /// Send BYE; answered by `Closed`.
+    Bye,
+    /// Ask a webhook; answered by `Fetched`.
+    Fetch {
+        /// Names the answer.
+        token: Token,
+        /// What to ask.
+        request: Request,
+    },
+    /// Make audio ready; answered by `Prepared`.
+    Prepare {
+        /// Names the answer.
+        token: Token,
+        /// What.
+        source: AudioSource,
+    },
+    /// Play what is ready; answered by `Played`.
+    Play {
+        /// Which.
+        token: Token,
+    },
+    /// Stop playing at once; not answered.
+    StopPlaying,
+    /// Send keys to the far end (RFC 4733); `w` is half a second of silence.
+    SendDigits(String),
+    /// Tell the controller.
+    Report(Progress),
+    /// Tell the tenant, beside the call.
+    Callback(Request),
+    /// Warn the tenant (error codes such as 12200), as an event.
+    Warn {
+        /// Of the field's error catalogue.
+        code: u16,
+        /// What and where.
+        message: String,
+    },
+    /// It is over and everything is told: forget the leg.
+    End,
+}
+
+/// What the controller is told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// Proof that nothing was sent.
+    NotSent(Reason),
+    /// The INVITE is on its way.
+    Sent,
+    /// It rings.
+    Ringing,
+    /// It was answered.
+    Answered,
+    /// It is over.
+    Ended(Ended),
+}
+
+/// How a leg ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ended {
+    /// `completed`, `busy`, `no-answer`, `failed` or `canceled`.
+    pub outcome: FinalStatus,
+    /// Why.
+    pub reason: Reason,
+    /// Final SIP status; 0 if there was none.
+    pub sip_code: u16,
+    /// From INVITE to answer or end.
+    pub ring: Span,
+    /// From answer to end.
+    pub talk: Span,
+    /// Keys gathered, the last 64.
+    pub digits: String,
+    /// The carrier has confirmed the end.
+    pub confirmed: bool,
+}
+
+/// A final call status.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum FinalStatus {
+    /// Answered and ended.
+    Completed,
+    /// Busy.
+    Busy,
+    /// Rang out.
+    NoAnswer,
+    /// Could not be completed.
+    Failed,
+    /// Ended before the answer by its tenant.
+    Canceled,
+}

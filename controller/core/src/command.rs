@@ -1,0 +1,249 @@
+//! What the log holds: one [`Entry`] per decision point, each a command with the instant at which the
+//! leader took it.
+
+use std::sync::Arc;
+
+use busyhour_base::{AccountSid, Reason, Span, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::spec::{AgentIx, BatchId, BatchPlan, CallId, Declaration, Instructions, NewCall};
+
+/// One entry of the replicated log.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    /// Position in the log.
+    pub index: u64,
+    /// When the leader proposed it. The machine's time never goes back: a smaller instant counts as the last one.
+    pub at: Timestamp,
+    /// What to do.
+    pub command: Command,
+}
+
+/// Everything that can change the state.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Command {
+    /// Replace the declared capacity.
+    Declare(Box<Declaration>),
+    /// Queue calls of one tenant.
+    Submit(Submit),
+    /// Create a batch or change one.
+    Batch(BatchCommand),
+    /// Change one call on its tenant's word.
+    Update(Update),
+    /// Time has passed: start whatever may start.
+    Tick,
+    /// An agent came, reported or was lost.
+    Agent(AgentCommand),
+    /// What agents say of calls, in the order in which they said it.
+    Reports(Vec<CallReport>),
+    /// Outcomes up to and with this sequence number are in the records.
+    Recorded {
+        /// Last stored sequence number.
+        through: u64,
+    },
+}
+
+/// Calls of one tenant to be queued. With one call it is accepted or refused; with several (lines of a
+/// batch) each is, and [`crate::effect::Reply::Submitted`] says which.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Submit {
+    /// Whose.
+    pub account: AccountSid,
+    /// Hash of the caller's `Idempotency-Key`: a repeat gets the first answer.
+    pub idempotency: Option<u128>,
+    /// The batch that they belong to.
+    pub batch: Option<BatchId>,
+    /// The calls.
+    pub calls: Vec<NewCall>,
+}
+
+/// What a tenant does with a batch.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum BatchCommand {
+    /// A new batch, as a draft.
+    Create {
+        /// Whose.
+        account: AccountSid,
+        /// Hash of the caller's `Idempotency-Key`.
+        idempotency: Option<u128>,
+        /// Pacing and schedule.
+        plan: Box<BatchPlan>,
+    },
+    /// No more lines will come; begin at `not_before` or at once.
+    Start {
+        /// Whose.
+        account: AccountSid,
+        /// Which.
+        batch: BatchId,
+    },
+    /// Start no more calls; those in progress go on.
+    Pause {
+        /// Whose.
+        account: AccountSid,
+        /// Which.
+        batch: BatchId,
+    },
+    /// Go on.
+    Resume {
+        /// Whose.
+        account: AccountSid,
+        /// Which.
+        batch: BatchId,
+    },
+    /// End it: what waits is canceled.
+    Cancel {
+        /// Whose.
+        account: AccountSid,
+        /// Which.
+        batch: BatchId,
+        /// Also end the calls in progress, rather than let them drain.
+        hang_up: bool,
+    },
+}
+
+/// A tenant's change of one call.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Update {
+    /// Whose.
+    pub account: AccountSid,
+    /// Which.
+    pub call: CallId,
+    /// What.
+    pub change: Change,
+}
+
+/// What a tenant may do to a call.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Change {
+    /// `Status=canceled`: only if it is queued or ringing.
+    Cancel,
+    /// `Status=completed`: also if it is in progress.
+    Complete,
+    /// `Url` or `Twiml`: go on with another document.
+    Redirect(Instructions),
+}
+
+/// The life of an agent.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum AgentCommand {
+    /// It connected. `known` is its journal: every (call, attempt) that it has an entry for and that it
+    /// has not yet seen acknowledged as ended.
+    Up {
+        /// Its name.
+        name: Arc<str>,
+        /// Drawn anew at each start of the process.
+        incarnation: u64,
+        /// Calls that it can hold at once.
+        slots: u32,
+        /// Highest fence that it has stored; 0 with an empty journal directory.
+        fence: u64,
+        /// Whether its journal survived since the last time (a lost journal is told by its fence being 0).
+        known: Vec<Known>,
+    },
+    /// Its load changed.
+    Load {
+        /// Which.
+        agent: AgentIx,
+        /// Processor use, in thousandths of one core's full use over all its cores.
+        cpu_permille: u16,
+        /// It takes no new calls.
+        draining: bool,
+    },
+    /// Its connection ended; its calls may go on.
+    Disconnected {
+        /// Which.
+        agent: AgentIx,
+        /// Of which process, so that a late notice does not hit its successor.
+        incarnation: u64,
+    },
+}
+
+/// A journal entry that an agent brings along.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Known {
+    /// Which call.
+    pub call: CallId,
+    /// Which attempt.
+    pub attempt: u16,
+    /// Whether this very process still runs it. If not, it is in doubt, and ends as failed.
+    pub live: bool,
+}
+
+/// What an agent says of one attempt of a call. Applying it twice changes nothing.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CallReport {
+    /// Who says it.
+    pub agent: AgentIx,
+    /// Of which call.
+    pub call: CallId,
+    /// Of which attempt.
+    pub attempt: u16,
+    /// What.
+    pub event: CallEvent,
+}
+
+/// What happens to a call at its agent.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum CallEvent {
+    /// Proof that nothing was sent: it goes back to the head of its queue.
+    NotSent(Reason),
+    /// The INVITE is on its way.
+    Sent,
+    /// It rings.
+    Ringing,
+    /// It was answered.
+    Answered,
+    /// It is over.
+    Ended(Ending),
+}
+
+/// How a call ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Ending {
+    /// In the words of the field.
+    pub outcome: Outcome,
+    /// Why.
+    pub reason: Reason,
+    /// Final SIP status; 0 if there was none.
+    pub sip_code: u16,
+    /// From INVITE to answer or end.
+    pub ring: Span,
+    /// From answer to end; nothing if it was not answered.
+    pub talk: Span,
+    /// Keys that the called party pressed, at most 64.
+    pub digits: String,
+    /// The carrier has confirmed the end. If not, the channel goes into quarantine.
+    pub confirmed: bool,
+}
+
+/// A final call status (`WIRE.md`).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Answered and ended.
+    Completed,
+    /// Busy or rejected by the called party.
+    Busy,
+    /// Rang out.
+    NoAnswer,
+    /// Could not be completed, or in doubt.
+    Failed,
+    /// Ended before the answer by its tenant.
+    Canceled,
+}
+
+impl Outcome {
+    /// Every final status.
+    pub const ALL: [Self; 5] =
+        [Self::Completed, Self::Busy, Self::NoAnswer, Self::Failed, Self::Canceled];
+
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Busy => "busy",
+            Self::NoAnswer => "no-answer",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What applying an entry asks of the outside world, and what it answers to the proposer.
+
+use std::sync::Arc;
+
+use busyhour_base::{AccountSid, Reason, Span, Timestamp};
+
+use crate::{
+    command::Outcome,
+    spec::{AgentIx, BatchId, CallId, CallSpec, Instructions},
+};
+
+/// The answer to whoever proposed an entry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reply {
+    /// Done, nothing to say.
+    Done,
+    /// Refused; nothing was changed (`RELIABILITY.md`, invariant 5).
+    Refused(Reason),
+    /// One verdict per submitted call, in order.
+    Submitted(Vec<Result<Accepted, Reason>>),
+    /// The batch that was created, or had been for the same idempotency key.
+    Batch(BatchId),
+    /// The agent's number and the fence that it must store before it does anything else.
+    Agent {
+        /// Its number.
+        agent: AgentIx,
+        /// Its fence.
+        fence: u64,
+    },
+}
+
+/// An accepted call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Accepted {
+    /// Its number.
+    pub call: CallId,
+    /// The expected wait (`queue_time`).
+    pub wait: Span,
+}
+
+/// Something to be done outside. Effects are told once, in order, and may be lost in a crash: whatever
+/// must not be lost can be derived from the state again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// Dial (the intent is in the log by now).
+    Dial(Dial),
+    /// End a call: CANCEL before the answer, BYE after.
+    HangUp {
+        /// Where it runs.
+        agent: AgentIx,
+        /// Which.
+        call: CallId,
+        /// Which attempt.
+        attempt: u16,
+        /// Why: [`Reason::CanceledByTenant`] or [`Reason::BatchCanceled`].
+        reason: Reason,
+    },
+    /// Go on with another document.
+    Redirect {
+        /// Where it runs.
+        agent: AgentIx,
+        /// Which.
+        call: CallId,
+        /// Which attempt.
+        attempt: u16,
+        /// The new document.
+        instructions: Instructions,
+    },
+    /// A call ended without ever having reached an agent: its status callback is still owed.
+    Notify {
+        /// Which.
+        call: CallId,
+        /// Whose.
+        account: AccountSid,
+        /// Its request.
+        spec: Arc<CallSpec>,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// A call changed, for whoever follows: events, metrics, live views.
+    Changed {
+        /// Which.
+        call: CallId,
+        /// Whose.
+        account: AccountSid,
+        /// To what.
+        phase: Phase,
+    },
+}
+
+/// An order to dial.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Dial {
+    /// Which call.
+    pub call: CallId,
+    /// Which attempt, from 1.
+    pub attempt: u16,
+    /// Whose.
+    pub account: AccountSid,
+    /// Over which carrier, by name.
+    pub carrier: Arc<str>,
+    /// By which agent.
+    pub agent: AgentIx,
+    /// Under which fence.
+    pub fence: u64,
+    /// When the INVITE is due. It may lie a little in the future.
+    pub at: Timestamp,
+    /// What was asked.
+    pub spec: Arc<CallSpec>,
+}
+
+/// Where a call is in its life. As on the wire, with `Dialling` shown as `queued` until the carrier rings.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize,
+)]
+pub enum Phase {
+    /// Waiting.
+    Queued,
+    /// Ordered from an agent.
+    Dialling,
+    /// The INVITE was sent.
+    Sent,
+    /// Rings.
+    Ringing,
+    /// Answered.
+    InProgress,
+    /// Over.
+    Ended(Outcome),
+}

@@ -1,0 +1,229 @@
+//! What tenants ask for and what operators declare, as the state machine holds it.
+//!
+//! Secrets (tokens, trunk passwords) are not here: they stay in the declared documents and never
+//! enter the log.
+
+use std::sync::Arc;
+
+use busyhour_base::{AccountSid, Span, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// A call's number in the log; [`busyhour_base::SidKey`] turns it into the public sid.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
+pub struct CallId(pub u64);
+
+/// A batch's number in the log.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
+pub struct BatchId(pub u64);
+
+/// An agent's number, given when its name is first seen.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
+pub struct AgentIx(pub u16);
+
+/// HTTP method of a webhook.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub enum Method {
+    /// The field's default.
+    #[default]
+    Post,
+    /// Parameters in the query.
+    Get,
+}
+
+/// An address of the tenant's application server.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Webhook {
+    /// Absolute URL; may hold URI templates such as `{To}` (SP-1).
+    pub url: String,
+    /// How it is asked.
+    pub method: Method,
+}
+
+/// Where a call's instructions come from.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Instructions {
+    /// Ask the application server.
+    Url(Webhook),
+    /// The document itself, at most 4,000 characters.
+    Document(String),
+}
+
+/// Which call progress events a status callback is sent for. `completed` stands for every final status.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct StatusEvents {
+    /// The call was handed to a carrier.
+    pub initiated: bool,
+    /// It rings.
+    pub ringing: bool,
+    /// It was answered.
+    pub answered: bool,
+    /// It ended, in whatever way.
+    pub completed: bool,
+}
+
+impl Default for StatusEvents {
+    fn default() -> Self {
+        Self { initiated: false, ringing: false, answered: false, completed: true }
+    }
+}
+
+/// One outbound call as its tenant asked for it (`WIRE.md`, `calls.create`).
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct CallSpec {
+    /// Called party: E.164 or a SIP address.
+    pub to: String,
+    /// Calling party.
+    pub from: String,
+    /// First document.
+    pub instructions: Instructions,
+    /// Asked when the first fails.
+    pub fallback: Option<Webhook>,
+    /// Told of progress.
+    pub status_callback: Option<Webhook>,
+    /// Of which progress.
+    pub status_events: StatusEvents,
+    /// Keys pressed after the answer; `w` is half a second.
+    pub send_digits: Option<String>,
+    /// How long it may ring.
+    pub ring_timeout: Span,
+    /// How long it may last after the answer.
+    pub time_limit: Span,
+}
+
+/// Who goes before whom (MT-6).
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
+pub enum Urgency {
+    /// A caller is waiting.
+    Inbound,
+    /// Someone waits on this outbound call.
+    Synchronous,
+    /// An ordinary outbound request.
+    #[default]
+    Ordinary,
+}
+
+/// One request to be queued.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NewCall {
+    /// What was asked.
+    pub spec: Arc<CallSpec>,
+    /// Not before this instant (MT-5).
+    pub not_before: Option<Timestamp>,
+    /// Not tried at or after this instant (MT-5).
+    pub expires: Option<Timestamp>,
+    /// Its class.
+    pub urgency: Urgency,
+    /// The tenant's own name for it, unique in its batch.
+    pub custom_id: Option<Arc<str>>,
+}
+
+/// A minimum spacing between requests (MT-2), as GCRA's emission interval.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Throttle {
+    /// From one request to the next.
+    pub spacing: Span,
+}
+
+/// At most `count` requests in any rolling window of this length (MT-3).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Cap {
+    /// How many.
+    pub count: u32,
+    /// In what time.
+    pub window: Span,
+}
+
+/// What happens to a request over a cap (MT-3).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub enum Excess {
+    /// It is scheduled for the time the cap frees.
+    #[default]
+    Schedule,
+    /// It is refused.
+    Refuse,
+}
+
+/// A tenant's limits.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Limits {
+    /// Spacing of its outbound calls.
+    pub throttle: Option<Throttle>,
+    /// Several windows at once.
+    pub caps: Vec<Cap>,
+    /// Over a cap.
+    pub excess: Excess,
+    /// How many requests may wait.
+    pub queue_max: u32,
+    /// The longest expected wait at which a request is still accepted (`WIRE.md`: 24 h, code 22005).
+    pub wait_max: Span,
+}
+
+/// A declared tenant.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Tenant {
+    /// Its account.
+    pub account: AccountSid,
+    /// Its name in the declaration.
+    pub name: Arc<str>,
+    /// What it may use.
+    pub limits: Limits,
+    /// Accepts nothing and starts nothing while set.
+    pub suspended: bool,
+}
+
+/// A declared carrier.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Carrier {
+    /// Its name in the declaration.
+    pub name: Arc<str>,
+    /// Channels by contract (MT-12).
+    pub channels: u32,
+    /// Spacing of call set-ups by contract: one second divided by the calls per second, rounded up.
+    pub setup_spacing: Span,
+    /// The bound on outbound requests in service, at most `channels` (MT-11).
+    pub service_ports: u32,
+    /// How long a channel is kept in quarantine when the end of its call is not confirmed.
+    pub quarantine: Span,
+}
+
+/// The order across tenants (MT-4).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub enum OrderPolicy {
+    /// One request of each tenant in turn.
+    #[default]
+    Alternating,
+}
+
+/// All declared capacity. It is applied as a whole or not at all.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Declaration {
+    /// Tenants, in order of account.
+    pub tenants: Vec<Tenant>,
+    /// Carriers, in order of name.
+    pub carriers: Vec<Carrier>,
+    /// Order across tenants.
+    pub order: OrderPolicy,
+}
+
+/// How a batch is paced and when (`WIRE.md`, batches).
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct BatchPlan {
+    /// The tenant's name for it.
+    pub name: String,
+    /// Spacing within the batch.
+    pub throttle: Option<Throttle>,
+    /// Most calls in progress at once.
+    pub max_concurrent: Option<u32>,
+    /// Not before.
+    pub not_before: Option<Timestamp>,
+    /// What has not started by then expires.
+    pub not_after: Option<Timestamp>,
+}

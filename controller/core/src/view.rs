@@ -1,0 +1,202 @@
+//! What the state shows to API, metrics, `explain` and live views. Read models only: nothing here decides.
+
+use std::sync::Arc;
+
+use busyhour_base::{AccountSid, Reason, Span, Timestamp};
+use serde::Serialize;
+
+use crate::{
+    command::{Ending, Outcome},
+    effect::Phase,
+    spec::{AgentIx, BatchId, BatchPlan, CallId, CallSpec},
+};
+
+/// One live call, or one that has ended and is not yet in the records.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CallView {
+    /// Its number.
+    pub call: CallId,
+    /// Whose.
+    pub account: AccountSid,
+    /// What was asked.
+    pub spec: Arc<CallSpec>,
+    /// Where it is.
+    pub phase: Phase,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+    /// Expected or actual time in the queue.
+    pub queue_time: Span,
+    /// When it was dialled.
+    pub dialled_at: Option<Timestamp>,
+    /// When it was answered.
+    pub answered_at: Option<Timestamp>,
+    /// Its scheduled time.
+    pub not_before: Option<Timestamp>,
+    /// Its batch.
+    pub batch: Option<BatchId>,
+    /// The tenant's name for it.
+    pub custom_id: Option<Arc<str>>,
+}
+
+/// A finished call on its way to the records: the outbox's row.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, serde::Deserialize)]
+pub struct Record {
+    /// Place in the outbox.
+    pub seq: u64,
+    /// Its number.
+    pub call: CallId,
+    /// Whose.
+    pub account: AccountSid,
+    /// What was asked.
+    pub spec: Arc<CallSpec>,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+    /// When it was dialled, if it was.
+    pub dialled_at: Option<Timestamp>,
+    /// When it was answered, if it was.
+    pub answered_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// How many attempts were made.
+    pub attempts: u16,
+    /// Over which carrier, if any.
+    pub carrier: Option<Arc<str>>,
+    /// By which agent, if any.
+    pub agent: Option<Arc<str>>,
+    /// Its batch.
+    pub batch: Option<BatchId>,
+    /// The tenant's name for it.
+    pub custom_id: Option<Arc<str>>,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+/// Why a call is where it is (`GET /v1/Calls/{sid}/explain`).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Explanation {
+    /// How many requests of its own tenant go before it.
+    pub position: u64,
+    /// When it is expected to start, from now.
+    pub starts_in: Span,
+    /// The limit that binds now.
+    pub binding: Reason,
+    /// Every limit that it has to pass, with the time from now at which each alone would let it start.
+    pub limits: Vec<(Reason, Span)>,
+}
+
+/// Counts of a batch or a tenant by where its calls are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, serde::Deserialize)]
+pub struct Counts {
+    /// Accepted ever.
+    pub accepted: u64,
+    /// Waiting.
+    pub queued: u64,
+    /// Dialled and not over.
+    pub in_progress: u64,
+    /// Ended, by [`Outcome::ALL`].
+    pub ended: [u64; Outcome::ALL.len()],
+}
+
+/// States of a batch (`WIRE.md`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BatchStatus {
+    /// Takes lines.
+    Draft,
+    /// Started, its time has not come.
+    Scheduled,
+    /// Starting calls.
+    Running,
+    /// Starts no calls.
+    Paused,
+    /// All calls ended.
+    Completed,
+    /// Its end came before all calls had started, and what started has ended.
+    Expired,
+    /// Canceled, with calls still in progress.
+    Cancelling,
+    /// Canceled, and all calls ended.
+    Cancelled,
+}
+
+/// One batch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BatchView {
+    /// Its number.
+    pub batch: BatchId,
+    /// Whose.
+    pub account: AccountSid,
+    /// Pacing and schedule.
+    pub plan: Arc<BatchPlan>,
+    /// State.
+    pub status: BatchStatus,
+    /// Counts.
+    pub counts: Counts,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When its first call was dialled.
+    pub started_at: Option<Timestamp>,
+    /// When its last call ended.
+    pub ended_at: Option<Timestamp>,
+    /// Expected time from now to the dialling of its last call, and the limit that binds.
+    pub eta: Option<(Span, Reason)>,
+}
+
+/// One tenant.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct TenantView {
+    /// Its account.
+    pub account: AccountSid,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Counts.
+    pub counts: Counts,
+    /// Dialled in the last ten seconds.
+    pub dialled_10s: u32,
+    /// Its throttle's spacing.
+    pub spacing: Option<Span>,
+    /// Expected time from now until its queue is empty, and the limit that binds.
+    pub eta: Option<(Span, Reason)>,
+}
+
+/// One carrier: free + in use + quarantined = channels, always.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct CarrierView {
+    /// Its name.
+    pub name: Arc<str>,
+    /// By contract.
+    pub channels: u32,
+    /// Nobody has them.
+    pub free: u32,
+    /// With a call.
+    pub in_use: u32,
+    /// Kept back until an unconfirmed end is certain.
+    pub quarantined: u32,
+    /// The bound on outbound requests in service.
+    pub service_ports: u32,
+    /// Set-up spacing by contract.
+    pub setup_spacing: Span,
+    /// Call set-ups in the last second.
+    pub setups_1s: u32,
+}
+
+/// One agent.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct AgentView {
+    /// Its number.
+    pub agent: AgentIx,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Connected now.
+    pub connected: bool,
+    /// Calls that it can hold.
+    pub slots: u32,
+    /// Calls that it holds.
+    pub in_use: u32,
+    /// Processor use in thousandths.
+    pub cpu_permille: u16,
+    /// Takes no new calls.
+    pub draining: bool,
+    /// Its fence.
+    pub fence: u64,
+}

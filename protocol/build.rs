@@ -1,0 +1,8 @@
+//! Compiles the protocol with a Rust protobuf compiler, so that no `protoc` need be installed.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo::rerun-if-changed=proto/busyhour.proto");
+    let files = protox::compile(["proto/busyhour.proto"], ["proto"])?;
+    tonic_prost_build::configure().compile_fds(files)?;
+    Ok(())
+}
