@@ -2,12 +2,12 @@
 //!
 //! Nothing here reads a clock, draws a random number or does I/O.
 
+mod call;
 mod reason;
 mod sid;
 mod time;
 
+pub use call::{CallEvent, CallSpec, Ending, Instructions, Method, Outcome, StatusEvents, Webhook};
 pub use reason::Reason;
-pub use sid::{
-    AccountSid, ApplicationSid, BatchSid, CallSid, KeySid, NumberSid, SidError, SidKey,
-};
+pub use sid::{AccountSid, ApplicationSid, BatchSid, CallSid, KeySid, NumberSid, SidError, SidKey};
 pub use time::{Span, Timestamp};

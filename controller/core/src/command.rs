@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use busyhour_base::{AccountSid, Reason, Span, Timestamp};
+use busyhour_base::{AccountSid, CallEvent, Instructions, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{AgentIx, BatchId, BatchPlan, CallId, Declaration, Instructions, NewCall};
+use crate::spec::{AgentIx, BatchId, BatchPlan, CallId, Declaration, NewCall};
 
 /// One entry of the replicated log.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -180,70 +180,4 @@ pub struct CallReport {
     pub attempt: u16,
     /// What.
     pub event: CallEvent,
-}
-
-/// What happens to a call at its agent.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum CallEvent {
-    /// Proof that nothing was sent: it goes back to the head of its queue.
-    NotSent(Reason),
-    /// The INVITE is on its way.
-    Sent,
-    /// It rings.
-    Ringing,
-    /// It was answered.
-    Answered,
-    /// It is over.
-    Ended(Ending),
-}
-
-/// How a call ended.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Ending {
-    /// In the words of the field.
-    pub outcome: Outcome,
-    /// Why.
-    pub reason: Reason,
-    /// Final SIP status; 0 if there was none.
-    pub sip_code: u16,
-    /// From INVITE to answer or end.
-    pub ring: Span,
-    /// From answer to end; nothing if it was not answered.
-    pub talk: Span,
-    /// Keys that the called party pressed, at most 64.
-    pub digits: String,
-    /// The carrier has confirmed the end. If not, the channel goes into quarantine.
-    pub confirmed: bool,
-}
-
-/// A final call status (`WIRE.md`).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-pub enum Outcome {
-    /// Answered and ended.
-    Completed,
-    /// Busy or rejected by the called party.
-    Busy,
-    /// Rang out.
-    NoAnswer,
-    /// Could not be completed, or in doubt.
-    Failed,
-    /// Ended before the answer by its tenant.
-    Canceled,
-}
-
-impl Outcome {
-    /// Every final status.
-    pub const ALL: [Self; 5] =
-        [Self::Completed, Self::Busy, Self::NoAnswer, Self::Failed, Self::Canceled];
-
-    /// The word on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::Busy => "busy",
-            Self::NoAnswer => "no-answer",
-            Self::Failed => "failed",
-            Self::Canceled => "canceled",
-        }
-    }
 }

@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use busyhour_base::{AccountSid, Reason, Span, Timestamp};
+use busyhour_base::{AccountSid, CallSpec, Instructions, Outcome, Reason, Span, Timestamp};
 
-use crate::{
-    command::Outcome,
-    spec::{AgentIx, BatchId, CallId, CallSpec, Instructions},
-};
+use crate::spec::{AgentIx, BatchId, CallId};
 
 /// The answer to whoever proposed an entry.
 #[derive(Clone, PartialEq, Eq, Debug)]

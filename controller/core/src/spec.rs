@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use busyhour_base::{AccountSid, Span, Timestamp};
+use busyhour_base::{AccountSid, CallSpec, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// A call's number in the log; [`busyhour_base::SidKey`] turns it into the public sid.
@@ -25,76 +25,6 @@ pub struct BatchId(pub u64);
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
 )]
 pub struct AgentIx(pub u16);
-
-/// HTTP method of a webhook.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
-pub enum Method {
-    /// The field's default.
-    #[default]
-    Post,
-    /// Parameters in the query.
-    Get,
-}
-
-/// An address of the tenant's application server.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub struct Webhook {
-    /// Absolute URL; may hold URI templates such as `{To}` (SP-1).
-    pub url: String,
-    /// How it is asked.
-    pub method: Method,
-}
-
-/// Where a call's instructions come from.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub enum Instructions {
-    /// Ask the application server.
-    Url(Webhook),
-    /// The document itself, at most 4,000 characters.
-    Document(String),
-}
-
-/// Which call progress events a status callback is sent for. `completed` stands for every final status.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub struct StatusEvents {
-    /// The call was handed to a carrier.
-    pub initiated: bool,
-    /// It rings.
-    pub ringing: bool,
-    /// It was answered.
-    pub answered: bool,
-    /// It ended, in whatever way.
-    pub completed: bool,
-}
-
-impl Default for StatusEvents {
-    fn default() -> Self {
-        Self { initiated: false, ringing: false, answered: false, completed: true }
-    }
-}
-
-/// One outbound call as its tenant asked for it (`WIRE.md`, `calls.create`).
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub struct CallSpec {
-    /// Called party: E.164 or a SIP address.
-    pub to: String,
-    /// Calling party.
-    pub from: String,
-    /// First document.
-    pub instructions: Instructions,
-    /// Asked when the first fails.
-    pub fallback: Option<Webhook>,
-    /// Told of progress.
-    pub status_callback: Option<Webhook>,
-    /// Of which progress.
-    pub status_events: StatusEvents,
-    /// Keys pressed after the answer; `w` is half a second.
-    pub send_digits: Option<String>,
-    /// How long it may ring.
-    pub ring_timeout: Span,
-    /// How long it may last after the answer.
-    pub time_limit: Span,
-}
 
 /// Who goes before whom (MT-6).
 #[derive(

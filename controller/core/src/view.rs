@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use busyhour_base::{AccountSid, Reason, Span, Timestamp};
+use busyhour_base::{AccountSid, CallSpec, Ending, Outcome, Reason, Span, Timestamp};
 use serde::Serialize;
 
 use crate::{
-    command::{Ending, Outcome},
     effect::Phase,
-    spec::{AgentIx, BatchId, BatchPlan, CallId, CallSpec},
+    spec::{AgentIx, BatchId, BatchPlan, CallId},
 };
 
 /// One live call, or one that has ended and is not yet in the records.

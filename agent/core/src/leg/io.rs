@@ -1,73 +1,16 @@
 //! What goes into a leg and what comes out of it.
 
-use busyhour_base::{Reason, Span};
-
-/// HTTP method of a webhook.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum Method {
-    /// Parameters in the body.
-    #[default]
-    Post,
-    /// Parameters in the query.
-    Get,
-}
-
-/// An address of the tenant's application server.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Webhook {
-    /// Absolute URL; may hold URI templates such as `{To}` (SP-1).
-    pub url: String,
-    /// How it is asked.
-    pub method: Method,
-}
-
-/// Where instructions come from.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Instructions {
-    /// Ask the application server.
-    Url(Webhook),
-    /// The document itself.
-    Document(String),
-}
-
-/// Which call progress events the status callback is sent for.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub struct StatusEvents {
-    /// The call was handed to a carrier.
-    pub initiated: bool,
-    /// It rings.
-    pub ringing: bool,
-    /// It was answered.
-    pub answered: bool,
-    /// It ended, in whatever way.
-    pub completed: bool,
-}
+use busyhour_base::{AccountSid, CallEvent, CallSid, CallSpec, Instructions, Method, Reason, Span};
 
 /// An order to place one call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Order {
     /// Public id, `CA...`.
-    pub call_sid: String,
+    pub call_sid: CallSid,
     /// Public id of the tenant, `AC...`.
-    pub account_sid: String,
-    /// Called party.
-    pub to: String,
-    /// Calling party.
-    pub from: String,
-    /// First document.
-    pub instructions: Instructions,
-    /// Asked when a document fails.
-    pub fallback: Option<Webhook>,
-    /// Told of progress.
-    pub status_callback: Option<Webhook>,
-    /// Of which progress.
-    pub status_events: StatusEvents,
-    /// Keys pressed after the answer; `w` is half a second.
-    pub send_digits: Option<String>,
-    /// How long it may ring.
-    pub ring_timeout: Span,
-    /// How long it may last after the answer.
-    pub time_limit: Span,
+    pub account_sid: AccountSid,
+    /// What was asked.
+    pub spec: CallSpec,
 }
 
 /// Names one asynchronous piece of work of a leg, so that an answer that comes too late is known as such.
@@ -230,7 +173,7 @@ pub enum Action {
     /// Send keys to the far end (RFC 4733); `w` is half a second of silence.
     SendDigits(String),
     /// Tell the controller.
-    Report(Progress),
+    Report(CallEvent),
     /// Tell the tenant, beside the call.
     Callback(Request),
     /// Warn the tenant (error codes such as 12200), as an event.
@@ -242,53 +185,4 @@ pub enum Action {
     },
     /// It is over and everything is told: forget the leg.
     End,
-}
-
-/// What the controller is told.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Progress {
-    /// Proof that nothing was sent.
-    NotSent(Reason),
-    /// The INVITE is on its way.
-    Sent,
-    /// It rings.
-    Ringing,
-    /// It was answered.
-    Answered,
-    /// It is over.
-    Ended(Ended),
-}
-
-/// How a leg ended.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Ended {
-    /// `completed`, `busy`, `no-answer`, `failed` or `canceled`.
-    pub outcome: FinalStatus,
-    /// Why.
-    pub reason: Reason,
-    /// Final SIP status; 0 if there was none.
-    pub sip_code: u16,
-    /// From INVITE to answer or end.
-    pub ring: Span,
-    /// From answer to end.
-    pub talk: Span,
-    /// Keys gathered, the last 64.
-    pub digits: String,
-    /// The carrier has confirmed the end.
-    pub confirmed: bool,
-}
-
-/// A final call status.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum FinalStatus {
-    /// Answered and ended.
-    Completed,
-    /// Busy.
-    Busy,
-    /// Rang out.
-    NoAnswer,
-    /// Could not be completed.
-    Failed,
-    /// Ended before the answer by its tenant.
-    Canceled,
 }
