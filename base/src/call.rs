@@ -47,12 +47,7 @@ pub struct StatusEvents {
 
 impl Default for StatusEvents {
     fn default() -> Self {
-        Self {
-            initiated: false,
-            ringing: false,
-            answered: false,
-            completed: true,
-        }
+        Self { initiated: false, ringing: false, answered: false, completed: true }
     }
 }
 
@@ -130,13 +125,8 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every final status.
-    pub const ALL: [Self; 5] = [
-        Self::Completed,
-        Self::Busy,
-        Self::NoAnswer,
-        Self::Failed,
-        Self::Canceled,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Completed, Self::Busy, Self::NoAnswer, Self::Failed, Self::Canceled];
 
     /// The word on the wire.
     pub const fn as_str(self) -> &'static str {

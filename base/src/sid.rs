@@ -82,10 +82,7 @@ sids! {
 }
 
 fn parse(text: &str, prefix: &'static str) -> Result<u128, SidError> {
-    let refused = || SidError {
-        value: text.chars().take(64).collect(),
-        prefix,
-    };
+    let refused = || SidError { value: text.chars().take(64).collect(), prefix };
     let digits = text.strip_prefix(prefix).ok_or_else(refused)?;
     if digits.len() != 32 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(refused());
@@ -175,10 +172,7 @@ mod tests {
     #[test]
     fn a_refusal_names_the_value_and_the_shape() {
         let error = "CA+1".parse::<CallSid>().unwrap_err().to_string();
-        assert_eq!(
-            error,
-            r#""CA+1" is not a sid: expected CA followed by 32 hex digits"#
-        );
+        assert_eq!(error, r#""CA+1" is not a sid: expected CA followed by 32 hex digits"#);
         assert!(format!("CA+{}", "0".repeat(31)).parse::<CallSid>().is_err());
     }
 }
