@@ -1,0 +1,37 @@
+# Everything that a newcomer, a developer or the build server types. Each target installs what it needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+SETUP := ./setup.sh
+
+.PHONY: help demo test lint bench crds soak
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
+
+demo: ## Two tenants' batches become real SIP calls, live (ARGS="--json" or "--keep")
+	@$(SETUP) build demo
+	cargo build --release --locked --bin busyhour
+	target/release/busyhour demo examples/demo $(ARGS)
+
+test: ## All tests: lints, unit, property and whole-system tests with real peers
+	@$(SETUP) build demo test
+	@$(MAKE) --no-print-directory lint
+	cargo test --workspace --locked --no-fail-fast
+
+lint: ## Formatting, clippy, licences and sources of dependencies
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo deny --log-level error check bans licenses sources
+
+crds: ## Write crds/*.yaml from the Rust types
+	@$(SETUP) build
+	cargo run --quiet --locked --bin busyhour -- crds crds
+
+bench: ## Every benchmark, into target/bench.json
+	@$(SETUP) build demo
+	tests/bench/run.sh
+
+soak: ## The simulator over many seeds (SEEDS=20000)
+	@$(SETUP) build
+	cargo run --release --locked --bin busyhour -- simulate --seeds $(or $(SEEDS),20000) examples/demo
