@@ -156,4 +156,6 @@ pub struct BatchPlan {
     pub not_before: Option<Timestamp>,
     /// What has not started by then expires.
     pub not_after: Option<Timestamp>,
+    /// Parameters of `calls.create` that a line may leave out. The machine keeps them and does not read them.
+    pub defaults: Vec<(String, String)>,
 }

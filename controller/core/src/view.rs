@@ -29,6 +29,10 @@ pub struct CallView {
     pub dialled_at: Option<Timestamp>,
     /// When it was answered.
     pub answered_at: Option<Timestamp>,
+    /// When it ended, if it has and is not yet in the records.
+    pub ended_at: Option<Timestamp>,
+    /// How it ended, if it has.
+    pub ending: Option<Ending>,
     /// Its scheduled time.
     pub not_before: Option<Timestamp>,
     /// Its batch.
