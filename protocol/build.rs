@@ -3,6 +3,9 @@
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=proto/busyhour.proto");
     let files = protox::compile(["proto/busyhour.proto"], ["proto"])?;
-    tonic_prost_build::configure().compile_fds(files)?;
+    tonic_prost_build::configure()
+        // These carry secrets: their Debug is written by hand in `src/secret.rs`.
+        .skip_debug([".busyhour.v1.Hello", ".busyhour.v1.Account", ".busyhour.v1.Trunk"])
+        .compile_fds(files)?;
     Ok(())
 }

@@ -1,4 +1,19 @@
 //! The messages between the controller and its agents, and the gRPC stream that carries them.
+//!
+//! [`v1`] is what travels. Either end turns it into checked values at once: [`DialOrder`] for a dial, and
+//! `TryFrom` into the types of `busyhour_base` for requests and reports. A message that breaks a rule is
+//! refused as a whole, with a [`FieldError`] that names the field, its value and what is allowed.
+
+mod error;
+mod order;
+mod report;
+mod secret;
+mod spec;
+
+pub use error::FieldError;
+pub use order::{DialOrder, Trunk, attempt};
+pub use report::{DIGITS_MAX, outcome, reason};
+pub use secret::Secret;
 
 /// Version 1 of the protocol, generated from `proto/busyhour.proto`.
 #[allow(missing_docs, clippy::doc_markdown)]
