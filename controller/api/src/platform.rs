@@ -1,0 +1,142 @@
+//! What the API needs of the controller, as data and three small ports. The controller fills it in; tests
+//! fill it with a state machine in memory.
+
+use std::{sync::Arc, time::Duration};
+
+use busyhour_base::{AccountSid, SidKey, Timestamp};
+use busyhour_controller_core::{
+    command::Command,
+    effect::Reply,
+    spec::{BatchId, CallId},
+    view::{AgentView, BatchView, CallView, CarrierView, Explanation, TenantView},
+};
+use busyhour_records::Records;
+use futures::future::BoxFuture;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::watch;
+
+use crate::directory::{Directory, Secret};
+
+/// Everything that a request handler reaches.
+#[derive(Clone)]
+pub struct Platform {
+    /// Reads the state machine.
+    pub views: Arc<dyn Views>,
+    /// Changes it.
+    pub proposer: Arc<dyn Propose>,
+    /// Accounts, keys, applications and numbers as declared. The controller puts in a new one at each change.
+    pub directory: watch::Receiver<Arc<Directory>>,
+    /// Finished calls.
+    pub records: Records,
+    /// [`busyhour_controller_core::view::Record::seq`] up to which outcomes are in the records. It wakes those who follow results.
+    pub recorded: watch::Receiver<u64>,
+    /// Between sids and numbers in the log.
+    pub sid_key: SidKey,
+    /// The wall clock.
+    pub clock: fn() -> Timestamp,
+    /// Whether requests can be served.
+    pub readiness: watch::Receiver<Readiness>,
+    /// What `/metrics` shows. Without it `/metrics` is empty.
+    pub metrics: Option<PrometheusHandle>,
+    /// Opens the operator's read models. Without it they are closed.
+    pub operator_token: Option<Secret>,
+    /// Bounds at the API's edge.
+    pub limits: EdgeLimits,
+}
+
+/// Reads the state machine. Each method takes the state's lock for one short look and gives it back
+/// before it returns, so that nothing is held while a handler waits.
+pub trait Views: Send + Sync {
+    /// One live call, or one that has ended and is not yet in the records.
+    fn call(&self, call: CallId) -> Option<CallView>;
+    /// At most `max` calls of an account with numbers below `before`, newest first.
+    fn calls_of(&self, account: AccountSid, before: Option<CallId>, max: usize) -> Vec<CallView>;
+    /// Why a waiting call waits.
+    fn explain(&self, call: CallId) -> Option<Explanation>;
+    /// One batch.
+    fn batch(&self, batch: BatchId) -> Option<BatchView>;
+    /// At most `max` batches of an account with numbers below `before`, newest first.
+    fn batches_of(
+        &self,
+        account: AccountSid,
+        before: Option<BatchId>,
+        max: usize,
+    ) -> Vec<BatchView>;
+    /// Whether every call of the batch is in the records.
+    fn batch_recorded(&self, batch: BatchId) -> bool;
+    /// Every tenant.
+    fn tenants(&self) -> Vec<TenantView>;
+    /// Every carrier.
+    fn carriers(&self) -> Vec<CarrierView>;
+    /// Every agent.
+    fn agents(&self) -> Vec<AgentView>;
+}
+
+/// Puts commands into the log.
+pub trait Propose: Send + Sync {
+    /// Completes when the entry is durable and applied, never before (`RELIABILITY.md`, accept).
+    fn propose(&self, command: Command) -> BoxFuture<'static, Result<Applied, ProposeError>>;
+}
+
+/// A command that was applied.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Applied {
+    /// The entry's instant.
+    pub at: Timestamp,
+    /// What the machine answered.
+    pub reply: Reply,
+}
+
+/// Why a command was not put into the log. Neither case had any effect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ProposeError {
+    /// The queue in front of the log is full.
+    #[error("the queue in front of the log is full")]
+    Overloaded,
+    /// The controller is stopping or has lost its log.
+    #[error("the controller is stopping")]
+    Stopped,
+}
+
+/// Whether requests can be served (`/readyz`).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Readiness {
+    /// They can.
+    Ready,
+    /// Not yet, or not any more: one sentence per thing that is missing.
+    NotReady(Vec<String>),
+}
+
+/// Bounds at the API's edge. They guard the controller from a runaway client; how fast *calls* are placed is
+/// the engine's business and never refused here (`WIRE.md`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EdgeLimits {
+    /// Requests per second of one account, in the long run. Beyond it: 429, code 20429.
+    pub requests_per_s: u32,
+    /// Requests that an account which was quiet may send at once.
+    pub burst: u32,
+    /// Requests of one account in progress at once. Beyond it: 429, code 20429.
+    pub concurrent: u32,
+    /// Uploads of batch lines and followed results of one account at once, apart from `concurrent`, since each lasts long.
+    pub streams: u32,
+    /// Largest body of a form or of JSON, in bytes. An upload of lines has no such bound: it is streamed.
+    pub body_bytes: usize,
+    /// How long an upload may stand still.
+    pub upload_idle: Duration,
+}
+
+impl Default for EdgeLimits {
+    /// 5,000 requests/s is about a twentieth of what one controller accepts on two cores, so that one account
+    /// cannot take all; 500 at once is that rate at 100 ms each. The largest legal form is a `Twiml` of 4,000
+    /// characters, 48,000 bytes with every UTF-8 byte escaped, beside which a few URLs fit into 64 KiB.
+    fn default() -> Self {
+        Self {
+            requests_per_s: 5_000,
+            burst: 10_000,
+            concurrent: 500,
+            streams: 8,
+            body_bytes: 64 * 1024,
+            upload_idle: Duration::from_secs(30),
+        }
+    }
+}
