@@ -57,6 +57,7 @@ reasons! {
     Draft "draft" "The batch has not been started.";
     Suspended "suspended" "The tenant is suspended.";
     NoCarrier "no_carrier" "No declared carrier can take it.";
+    RecordsBehind "records_behind" "The store of records is behind, so nothing new is started.";
     // Refused before acceptance.
     QueueFull "queue_full" "The tenant's queue holds as many requests as it may.";
     WaitTooLong "wait_too_long" "It could not start within the tenant's longest wait.";

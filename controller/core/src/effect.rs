@@ -100,8 +100,10 @@ pub struct Dial {
     pub agent: AgentIx,
     /// Under which fence.
     pub fence: u64,
-    /// When the INVITE is due. It may lie a little in the future.
+    /// When the INVITE is due on the ideal grid. An instant that has passed means at once.
     pub at: Timestamp,
+    /// The limit that last held it before it started; [`Reason::Ready`] if none did.
+    pub held_by: Reason,
     /// What was asked.
     pub spec: Arc<CallSpec>,
 }

@@ -21,10 +21,18 @@ pub struct CallView {
     pub spec: Arc<CallSpec>,
     /// Where it is.
     pub phase: Phase,
+    /// How many attempts were begun.
+    pub attempt: u16,
+    /// By which agent, once it was dialled.
+    pub agent: Option<AgentIx>,
+    /// Over which carrier, once it was dialled.
+    pub carrier: Option<Arc<str>>,
     /// When it was accepted.
     pub accepted_at: Timestamp,
-    /// Expected or actual time in the queue.
+    /// Expected (at acceptance) or actual time in the queue.
     pub queue_time: Span,
+    /// The limit that last held it, once it was dialled.
+    pub held_by: Option<Reason>,
     /// When it was dialled.
     pub dialled_at: Option<Timestamp>,
     /// When it was answered.
@@ -39,6 +47,8 @@ pub struct CallView {
     pub batch: Option<BatchId>,
     /// The tenant's name for it.
     pub custom_id: Option<Arc<str>>,
+    /// When and how it ended, if it has.
+    pub ended: Option<(Timestamp, Ending)>,
 }
 
 /// A finished call on its way to the records: the outbox's row.
@@ -54,6 +64,10 @@ pub struct Record {
     pub spec: Arc<CallSpec>,
     /// When it was accepted.
     pub accepted_at: Timestamp,
+    /// When its last attempt was due on the ideal grid, if it was dialled.
+    pub due: Option<Timestamp>,
+    /// The limit that last held it before its last attempt; [`Reason::Ready`] if none did.
+    pub held_by: Reason,
     /// When it was dialled, if it was.
     pub dialled_at: Option<Timestamp>,
     /// When it was answered, if it was.
@@ -79,12 +93,13 @@ pub struct Record {
 pub struct Explanation {
     /// How many requests of its own tenant go before it.
     pub position: u64,
-    /// When it is expected to start, from now.
-    pub starts_in: Span,
-    /// The limit that binds now.
+    /// When it is expected to start, from now; `None` while that depends on a person or on capacity
+    /// that is not there (paused, draft, suspended, no carrier, no worker).
+    pub starts_in: Option<Span>,
+    /// The limit that binds now; for a call that has started, the limit that last held it.
     pub binding: Reason,
     /// Every limit that it has to pass, with the time from now at which each alone would let it start.
-    pub limits: Vec<(Reason, Span)>,
+    pub limits: Vec<(Reason, Option<Span>)>,
 }
 
 /// Counts of a batch or a tenant by where its calls are.
