@@ -4,3 +4,5 @@
 //! no socket, no thread: the simulator drives the same [`leg`] machines as the agent does.
 
 pub mod leg;
+pub mod media;
+pub mod webhook;

@@ -22,19 +22,24 @@ pub struct Token(pub u32);
 pub enum Input {
     /// The journal has the call: it may be dialled.
     Start,
-    /// Provisional response; 180 and 183 count as ringing.
+    /// The first byte of the INVITE has left. Any response implies it; without one, it is what tells
+    /// "never sent" from "in doubt".
+    Sent,
+    /// Provisional response, 100 included; 180 and 183 count as ringing.
     Provisional(u16),
     /// 2xx to the INVITE: media flows.
     Answered,
     /// Final failure to the INVITE, from the carrier.
     Refused(u16),
-    /// Nothing can have been sent: a local failure before the first byte.
+    /// Nothing can have been sent: a local failure before the first byte. After [`Input::Sent`] or a response
+    /// it is taken for [`Input::Silent`].
     NotSent(Reason),
     /// No final response at all (transaction timeout, transport failure after sending).
     Silent,
     /// The far end hung up.
     FarHangUp,
-    /// Our BYE or CANCEL was confirmed, or given up (`confirmed` says which).
+    /// Our BYE was confirmed, or given up (`confirmed` says which); or, after our CANCEL, the INVITE's
+    /// transaction ended in a way that no other input describes.
     Closed {
         /// By a response from the carrier.
         confirmed: bool,
@@ -66,16 +71,19 @@ pub enum Input {
     HangUp(Reason),
     /// Go on with another document.
     Redirect(Instructions),
+    /// The time that [`Leg::wake_at`](super::Leg::wake_at) asked for has come. Early or needless ones do no harm.
+    Timer,
 }
 
 /// A webhook's successful answer (status 200 to 299), as bytes with its type; the leg judges both.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Document {
-    /// Address that it came from in the end, the base for relative URLs.
+    /// Address that it came from in the end (after redirects), the base for relative URLs.
     pub url: String,
     /// `Content-Type`, without parameters, in lower case.
     pub content_type: String,
-    /// At most 64 KiB (the shell refuses more as [`FetchError::TooLarge`]).
+    /// At most 64 KiB (the shell refuses more as [`FetchError::TooLarge`]). For `audio/*` it may stay empty
+    /// and unread: the audio is asked for again by [`Action::Prepare`] with `url`.
     pub body: Vec<u8>,
 }
 
@@ -145,7 +153,8 @@ pub struct Request {
 pub enum Action {
     /// Send the INVITE.
     Invite,
-    /// Send CANCEL; answered by `Refused(487)`, `Answered` (they crossed) or `Closed`.
+    /// Send CANCEL; answered by `Refused(487)`, `Answered` (they crossed) or `Closed`. Given only after a
+    /// provisional response, as RFC 3261 section 9.1 demands.
     Cancel,
     /// Send BYE; answered by `Closed`.
     Bye,
@@ -163,14 +172,20 @@ pub enum Action {
         /// What.
         source: AudioSource,
     },
-    /// Play what is ready; answered by `Played`.
+    /// Play what is ready from its start; answered by `Played`. The same token may be played again (loops).
     Play {
         /// Which.
         token: Token,
     },
-    /// Stop playing at once; not answered.
+    /// Stop playing at once; not answered. A `Played` that crosses it is ignored.
     StopPlaying,
-    /// Send keys to the far end (RFC 4733); `w` is half a second of silence.
+    /// This audio is not needed any more, whether ready or still being made; not answered.
+    Discard {
+        /// Which.
+        token: Token,
+    },
+    /// Send keys to the far end (RFC 4733); `w` is half a second of silence. Not answered: the leg waits for
+    /// as long as [`keys_last`](crate::media::dtmf::keys_last) says.
     SendDigits(String),
     /// Tell the controller.
     Report(CallEvent),

@@ -1,0 +1,8 @@
+//! Webhooks: what every request carries (`WIRE.md`, SP-2), URI templates (SP-1) and signatures (SP-3).
+
+mod date;
+mod params;
+pub mod template;
+
+pub use date::rfc2822;
+pub use params::{API_VERSION, Base};
