@@ -47,8 +47,6 @@ pub struct CallView {
     pub batch: Option<BatchId>,
     /// The tenant's name for it.
     pub custom_id: Option<Arc<str>>,
-    /// When and how it ended, if it has.
-    pub ended: Option<(Timestamp, Ending)>,
 }
 
 /// A finished call on its way to the records: the outbox's row.
