@@ -9,8 +9,9 @@ use serde_json::Value;
 const MAY_USE: &[(&str, &[&str])] = &[
     ("busyhour-base", &[]),
     ("busyhour-protocol", &["busyhour-base"]),
-    ("busyhour-crds", &["busyhour-base"]),
     ("busyhour-controller-core", &["busyhour-base"]),
+    // Documents are an adapter of the core: the one place that turns them into its `spec` types.
+    ("busyhour-crds", &["busyhour-base", "busyhour-controller-core"]),
     ("busyhour-log", &["busyhour-base"]),
     ("busyhour-records", &["busyhour-base", "busyhour-controller-core"]),
     ("busyhour-api", &["busyhour-base", "busyhour-controller-core", "busyhour-records"]),

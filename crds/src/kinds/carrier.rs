@@ -1,0 +1,82 @@
+//! Carrier: who connects calls to the telephone network, and what the contract allows.
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{FILE_PATTERN, Status};
+use crate::Secret;
+
+/// A carrier and what is rented from it by contract (MT-11, MT-12).
+#[derive(CustomResource, Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "busyhour.dev",
+    version = "v1alpha1",
+    kind = "Carrier",
+    namespaced,
+    status = "Status",
+    derive = "PartialEq",
+    doc = "A carrier: its trunk and what the contract with it allows.",
+    printcolumn(name = "Channels", type_ = "integer", json_path = ".spec.channels"),
+    printcolumn(name = "Calls/s", type_ = "integer", json_path = ".spec.callsPerSecond"),
+    printcolumn(name = "Address", type_ = "string", json_path = ".spec.address")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CarrierSpec {
+    /// Address of the trunk, `host:port`, reached by SIP over UDP.
+    #[schemars(regex(
+        pattern = r"^([A-Za-z0-9][-A-Za-z0-9.]{0,251}|\[[0-9A-Fa-f:.]{2,45}\]):[1-9][0-9]{0,4}$"
+    ))]
+    pub address: String,
+    /// Codecs that may be offered, the preferred one first.
+    #[serde(default = "all_codecs")]
+    #[schemars(length(min = 1, max = 2))]
+    pub codecs: Vec<Codec>,
+    /// User of the trunk, if the carrier asks for digest authentication.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[\x21-\x7e]{1,128}$"))]
+    pub username: Option<String>,
+    /// Password of the trunk. Prefer `passwordFile`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret>,
+    /// File that holds the password of the trunk, relative to the folder of this document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = FILE_PATTERN))]
+    pub password_file: Option<String>,
+    /// Concurrent calls by contract.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub channels: u32,
+    /// Call set-ups in any second by contract.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub calls_per_second: u32,
+    /// Most outbound requests in service at once, at most `channels`, so that inbound calls find room.
+    /// All channels if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub service_ports: Option<u32>,
+    /// How long a channel is kept back when the end of its call was not confirmed, in seconds. Not less than
+    /// the carrier itself keeps such a call.
+    #[serde(default = "default_quarantine_seconds")]
+    #[schemars(range(min = 1, max = 86_400))]
+    pub quarantine_seconds: u32,
+}
+
+/// A codec of the audio on a trunk.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
+pub enum Codec {
+    /// G.711 mu-law.
+    #[serde(rename = "PCMU")]
+    Pcmu,
+    /// G.711 A-law.
+    #[serde(rename = "PCMA")]
+    Pcma,
+}
+
+fn all_codecs() -> Vec<Codec> {
+    vec![Codec::Pcmu, Codec::Pcma]
+}
+
+/// The usual session expiry of a trunk, twice over 90 s (RFC 4028 has 90 s as its least).
+fn default_quarantine_seconds() -> u32 {
+    180
+}

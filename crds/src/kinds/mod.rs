@@ -1,0 +1,42 @@
+//! The declared kinds as types. Descriptions, bounds and patterns here are the schema: of the custom
+//! resource definitions, and of the folder's documents.
+
+#![expect(clippy::duplicated_attributes, reason = "several print columns have the same type")]
+
+mod application;
+mod carrier;
+mod number;
+mod pool;
+mod tenant;
+mod webhook;
+
+pub use application::{Application, ApplicationSpec, Voice};
+pub use carrier::{Carrier, CarrierSpec, Codec};
+pub use number::{Number, NumberSpec};
+pub use pool::{Order, Pool, PoolSpec, Role};
+pub use tenant::{CapSpec, ExcessPolicy, QueueBounds, Tenant, TenantSpec, ThrottleSpec};
+pub use webhook::{CallbackEvent, HttpMethod, StatusCallback};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A short name that another document uses to refer to one.
+pub(crate) const NAME_PATTERN: &str = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$";
+/// An E.164 number.
+pub(crate) const E164_PATTERN: &str = r"^\+[1-9][0-9]{6,14}$";
+/// An absolute URL of an application server; templates such as `{To}` are allowed.
+pub(crate) const URL_PATTERN: &str = r"^https?://[^\s/]+\S*$";
+/// Where a secret is read from.
+pub(crate) const FILE_PATTERN: &str = r"^[^\x00]{1,1024}$";
+
+/// What the controller says of a declared document.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Status {
+    /// The generation of the document that the rest of this status speaks of.
+    pub observed_generation: i64,
+    /// Whether it is in force.
+    pub accepted: bool,
+    /// Why not, if it is not.
+    pub message: String,
+}

@@ -1,0 +1,34 @@
+//! Number: a phone number of a tenant.
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{E164_PATTERN, NAME_PATTERN, Status};
+
+/// A phone number that belongs to a tenant.
+#[derive(CustomResource, Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "busyhour.dev",
+    version = "v1alpha1",
+    kind = "Number",
+    namespaced,
+    status = "Status",
+    derive = "PartialEq",
+    doc = "A phone number of a tenant.",
+    printcolumn(name = "Number", type_ = "string", json_path = ".spec.number"),
+    printcolumn(name = "Tenant", type_ = "string", json_path = ".spec.tenant")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NumberSpec {
+    /// The number in E.164, unique.
+    #[schemars(regex(pattern = E164_PATTERN))]
+    pub number: String,
+    /// Name of the tenant that it belongs to and that may call from it.
+    #[schemars(regex(pattern = NAME_PATTERN))]
+    pub tenant: String,
+    /// Name of the application that answers its calls, of the same tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = NAME_PATTERN))]
+    pub application: Option<String>,
+}

@@ -1,0 +1,122 @@
+//! Tenant: an account and its limits.
+
+use busyhour_base::AccountSid;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{FILE_PATTERN, Status};
+use crate::{Duration, Secret};
+
+/// A tenant: its account and what it may use (MT-2, MT-3).
+#[derive(CustomResource, Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "busyhour.dev",
+    version = "v1alpha1",
+    kind = "Tenant",
+    namespaced,
+    status = "Status",
+    derive = "PartialEq",
+    doc = "A tenant: its account and what it may use.",
+    printcolumn(name = "Account", type_ = "string", json_path = ".spec.account"),
+    printcolumn(name = "Suspended", type_ = "boolean", json_path = ".spec.suspended")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TenantSpec {
+    /// Account id: `AC` and 32 hex digits, unique.
+    #[schemars(with = "String", regex(pattern = r"^AC[0-9a-fA-F]{32}$"))]
+    pub account: AccountSid,
+    /// Token of the account, for the API and for signing webhooks. Prefer `authTokenFile`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_token: Option<Secret>,
+    /// File that holds the token of the account, relative to the folder of this document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = FILE_PATTERN))]
+    pub auth_token_file: Option<String>,
+    /// Spacing of its outbound calls; none if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle: Option<ThrottleSpec>,
+    /// Most calls in rolling windows, several at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub caps: Vec<CapSpec>,
+    /// What happens to a call over a cap.
+    #[serde(default)]
+    pub excess: ExcessPolicy,
+    /// How much may wait.
+    #[serde(default)]
+    pub queue: QueueBounds,
+    /// While set, nothing is accepted from the tenant and nothing of it is started.
+    #[serde(default)]
+    pub suspended: bool,
+    /// Beginnings of the numbers (or whole SIP addresses) that it may call: `+49`, or `+` for any number.
+    /// Nothing may be called if it is left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 1_000),
+        inner(regex(pattern = r"^(\+[0-9]{0,15}|sips?:[-A-Za-z0-9._+@:]{1,128})$"))
+    )]
+    pub allowed_destinations: Vec<String>,
+}
+
+impl TenantSpec {
+    /// Whether the tenant may call `to`.
+    pub fn may_call(&self, to: &str) -> bool {
+        self.allowed_destinations.iter().any(|allowed| {
+            if allowed.starts_with('+') { to.starts_with(allowed.as_str()) } else { to == allowed }
+        })
+    }
+}
+
+/// A minimum spacing between calls (MT-2): exactly one of the two.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ThrottleSpec {
+    /// Calls per second, evenly spaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub calls_per_second: Option<u32>,
+    /// From one call to the next, for less than one call per second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spacing: Option<Duration>,
+}
+
+/// At most so many calls in any window of this length (MT-3).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CapSpec {
+    /// How many.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub calls: u32,
+    /// In what time: 1s to 31d.
+    pub per: Duration,
+}
+
+/// What happens to a call over a cap (MT-3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ExcessPolicy {
+    /// It is scheduled for the time the cap frees.
+    #[default]
+    Schedule,
+    /// It is refused.
+    Refuse,
+}
+
+/// How much may wait.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct QueueBounds {
+    /// Most calls that wait.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub max_calls: u32,
+    /// Longest expected wait at which a call is still accepted: 1s to 31d.
+    pub max_wait: Duration,
+}
+
+impl Default for QueueBounds {
+    /// A million calls, and the field's 24 hours.
+    fn default() -> Self {
+        Self { max_calls: 1_000_000, max_wait: Duration(busyhour_base::Span::from_secs(86_400)) }
+    }
+}

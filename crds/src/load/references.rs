@@ -1,0 +1,99 @@
+//! What documents say of each other: names that must exist, and what may be there only once.
+
+use std::{collections::BTreeMap, fmt::Display};
+
+use super::{Kind, Loaded, Loader};
+use crate::{
+    LoadError, LoadErrors,
+    kinds::{NumberSpec, PoolSpec},
+};
+
+impl Loader<'_> {
+    /// Checks names, accounts, ids and numbers across documents.
+    pub(super) fn check_references(&mut self) {
+        let mut errors = Vec::new();
+        once(&self.tenants, "account", |spec| spec.account, &mut errors);
+        once(&self.applications, "sid", |spec| spec.sid, &mut errors);
+        once(&self.numbers, "number", |spec| spec.number.clone(), &mut errors);
+        for application in self.applications.values() {
+            if errors.len() >= LoadErrors::MAX {
+                break;
+            }
+            errors.extend(
+                refers(application, "tenant", &application.spec.tenant, &self.tenants).err(),
+            );
+        }
+        for number in self.numbers.values() {
+            if errors.len() >= LoadErrors::MAX {
+                break;
+            }
+            errors.extend(refers(number, "tenant", &number.spec.tenant, &self.tenants).err());
+            if let Some(name) = &number.spec.application {
+                errors.extend(self.application_of_number(number, name).err());
+            }
+        }
+        let mut pools = self.pools.values();
+        if let Some(first) = pools.next() {
+            let differs = |pool: &&Loaded<'_, PoolSpec>| pool.spec.order != first.spec.order;
+            errors.extend(pools.find(differs).map(|pool| {
+                let allowed = Some(format!(
+                    "{:?}, as in {}",
+                    first.spec.order,
+                    first.document.file().display()
+                ));
+                pool.error(&["spec", "order"], "pools of routers must agree on the order", allowed)
+            }));
+        }
+        self.errors.extend(errors);
+    }
+
+    fn application_of_number(
+        &self,
+        number: &Loaded<'_, NumberSpec>,
+        name: &str,
+    ) -> Result<(), LoadError> {
+        let application = refers(number, "application", name, &self.applications)?;
+        if application.spec.tenant == number.spec.tenant {
+            return Ok(());
+        }
+        let problem =
+            format!("application {name:?} belongs to tenant {:?}", application.spec.tenant);
+        let allowed = Some(format!("an application of tenant {:?}", number.spec.tenant));
+        Err(number.error(&["spec", "application"], problem, allowed))
+    }
+}
+
+/// The document that `name` in `from` means.
+fn refers<'k, 'a, T, U>(
+    from: &Loaded<'_, T>,
+    field: &str,
+    name: &str,
+    kind: &'k Kind<'a, U>,
+) -> Result<&'k Loaded<'a, U>, LoadError> {
+    kind.get(name).ok_or_else(|| {
+        let names: Vec<_> = kind.keys().take(10).map(String::as_str).collect();
+        let allowed =
+            if names.is_empty() { "none is declared".to_owned() } else { names.join(", ") };
+        from.error(&["spec", field], format!("there is no {field} {name:?}"), Some(allowed))
+    })
+}
+
+/// Refuses a value that two documents of a kind hold.
+fn once<T, V: Ord + Display>(
+    kind: &Kind<'_, T>,
+    field: &str,
+    value: impl Fn(&T) -> V,
+    errors: &mut Vec<LoadError>,
+) {
+    let mut seen = BTreeMap::new();
+    for (name, loaded) in kind {
+        let value = value(&loaded.spec);
+        if let Some(first) = seen.get(&value).filter(|_| errors.len() < LoadErrors::MAX) {
+            let problem = format!("{value} is that of {first:?} already");
+            let allowed = Some("a value that is used once".to_owned());
+            errors.push(loaded.error(&["spec", field], problem, allowed));
+        } else {
+            seen.insert(value, name);
+        }
+    }
+}
