@@ -28,14 +28,18 @@ mod table;
 
 use std::collections::VecDeque;
 
-use busyhour_base::{CallEvent, Ending, Outcome, Reason, Span, Timestamp};
+use busyhour_base::{CallEvent, CallSpec, Ending, Outcome, Reason, Span, Timestamp};
 
 use self::{
     fate::Fate,
     progress::Teller,
     table::{On, Step},
 };
-use crate::webhook::Base;
+use crate::{
+    interpreter::{Context, Event, Session},
+    media::dtmf,
+    webhook::Base,
+};
 
 pub use io::*;
 pub use table::Phase;
@@ -63,6 +67,7 @@ pub struct Leg {
     timer: Option<(Timestamp, On)>,
     digits: String,
     teller: Teller,
+    session: Session,
     actions: VecDeque<Action>,
 }
 
@@ -87,6 +92,7 @@ impl Leg {
             timer: None,
             digits: String::new(),
             teller: Teller::default(),
+            session: Session::default(),
             actions: VecDeque::new(),
         }
     }
@@ -103,7 +109,8 @@ impl Leg {
 
     /// When [`Input::Timer`] is due.
     pub fn wake_at(&self) -> Option<Timestamp> {
-        self.timer.map(|(at, _)| at)
+        let timer = self.timer.map(|(at, _)| at);
+        timer.into_iter().chain(self.session.wake_at()).min()
     }
 
     /// Takes in what happened at `now`.
@@ -134,10 +141,46 @@ impl Leg {
                 let fate = Fate::hung_up(self.phase == Phase::Up, reason);
                 self.on(now, On::HangUp, Some(fate));
             }
-            Input::Digit(key) => self.on_digit(key),
+            Input::Digit(key) => self.on_digit(now, key),
             Input::Timer => self.on_timer(now),
-            Input::Redirect(instructions) => self.order.spec.instructions = instructions,
-            Input::Fetched { .. } | Input::Prepared { .. } | Input::Played { .. } => {}
+            Input::Redirect(instructions) => {
+                self.order.spec.instructions = instructions;
+                if self.phase == Phase::Up {
+                    self.in_session(now, |session, cx, spec| {
+                        session.begin(cx, None, &spec.instructions)
+                    });
+                }
+            }
+            Input::Fetched { token, result } => self.to_session(now, Event::Fetched(token, result)),
+            Input::Prepared { token, result } => {
+                self.to_session(now, Event::Prepared(token, result))
+            }
+            Input::Played { token } => self.to_session(now, Event::Played(token)),
+        }
+    }
+
+    fn to_session(&mut self, now: Timestamp, event: Event) {
+        if self.phase == Phase::Up {
+            self.in_session(now, |session, cx, _| session.handle(cx, event));
+        }
+    }
+
+    /// Lets the session work, and hangs up if it has nothing left to do.
+    fn in_session(
+        &mut self,
+        now: Timestamp,
+        work: impl FnOnce(&mut Session, &mut Context<'_>, &CallSpec),
+    ) {
+        let spec = &self.order.spec;
+        let mut cx = Context {
+            now,
+            base: &self.base,
+            fallback: spec.fallback.as_ref(),
+            out: &mut self.actions,
+        };
+        work(&mut self.session, &mut cx, spec);
+        if let Some(reason) = self.session.over() {
+            self.on(now, On::DocumentOver, Some(Fate::hung_up(true, reason)));
         }
     }
 
@@ -151,12 +194,17 @@ impl Leg {
             };
             self.on(now, on, Some(fate));
         }
+        self.to_session(now, Event::Timer);
     }
 
-    fn on_digit(&mut self, key: char) {
-        if self.phase == Phase::Up && self.digits.len() < DIGITS_MAX && is_key(key) {
+    fn on_digit(&mut self, now: Timestamp, key: char) {
+        if self.phase != Phase::Up || !dtmf::is_key(key) {
+            return;
+        }
+        if self.digits.len() < DIGITS_MAX {
             self.digits.push(key);
         }
+        self.to_session(now, Event::Digit(key));
     }
 
     /// A final response: its status is kept if it means anything now.
@@ -199,8 +247,11 @@ impl Leg {
             Step::Begin => {
                 let limit = spec.time_limit.min(TALK_MAX);
                 self.timer = Some((now + limit, On::TimeLimit));
+                self.in_session(now, |session, cx, spec| {
+                    session.begin(cx, spec.send_digits.as_deref(), &spec.instructions);
+                });
             }
-            Step::Silence => {}
+            Step::Silence => self.in_session(now, |session, cx, _| session.stop(cx)),
             Step::GiveBack => {
                 let reason = self.fate.map_or(Reason::CarrierFailure, |fate| fate.reason);
                 out.push_back(Action::Report(CallEvent::NotSent(reason)));
@@ -231,8 +282,3 @@ impl Leg {
 
 const CARRIER_FAILURE: Fate = Fate::new(Outcome::Failed, Reason::CarrierFailure);
 const COMPLETED: Fate = Fate::new(Outcome::Completed, Reason::Completed);
-
-/// The sixteen keys of ITU-T Q.23.
-fn is_key(key: char) -> bool {
-    matches!(key, '0'..='9' | '*' | '#' | 'A'..='D')
-}

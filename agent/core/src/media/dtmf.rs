@@ -17,3 +17,13 @@ pub fn keys_last(keys: &str) -> Span {
         _ => sum + KEY + GAP,
     })
 }
+
+/// Whether this is one of the sixteen keys of ITU-T Q.23.
+pub const fn is_key(key: char) -> bool {
+    matches!(key, '0'..='9' | '*' | '#' | 'A'..='D')
+}
+
+/// Whether it may stand in what is sent: a key, or `w` for a wait.
+pub const fn is_sendable(key: char) -> bool {
+    is_key(key) || matches!(key, 'w' | 'W')
+}
