@@ -50,7 +50,10 @@ impl LoadErrors {
     }
 
     /// `Ok` if there are none.
-    pub(crate) fn unless_none(mut errors: Vec<LoadError>) -> Result<(), Self> {
+    ///
+    /// # Errors
+    /// All of them, up to the bound.
+    pub fn unless_none(mut errors: Vec<LoadError>) -> Result<(), Self> {
         errors.truncate(Self::MAX);
         if errors.is_empty() { Ok(()) } else { Err(Self(errors)) }
     }

@@ -21,9 +21,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A short name that another document uses to refer to one.
-pub(crate) const NAME_PATTERN: &str = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$";
+pub const NAME_PATTERN: &str = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$";
 /// An E.164 number.
-pub(crate) const E164_PATTERN: &str = r"^\+[1-9][0-9]{6,14}$";
+pub const E164_PATTERN: &str = r"^\+[1-9][0-9]{6,14}$";
 /// An absolute URL of an application server; templates such as `{To}` are allowed.
 pub(crate) const URL_PATTERN: &str = r"^https?://[^\s/]+\S*$";
 /// Where a secret is read from.

@@ -1,0 +1,161 @@
+//! The scenario's document as it is written.
+
+use busyhour_crds::{
+    Duration,
+    kinds::{E164_PATTERN, NAME_PATTERN},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Who calls whom, and what the called parties do.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ScenarioDocument {
+    /// Every draw follows from it.
+    pub seed: u64,
+    /// The habits of called parties.
+    #[schemars(length(min = 1, max = 64))]
+    pub behaviour: Vec<HabitDocument>,
+    /// Batches, submitted at the start.
+    #[schemars(length(min = 1, max = 10_000))]
+    pub batches: Vec<BatchDocument>,
+    /// Recordings beside the application's documents, which the application server makes up as it starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub recordings: Vec<RecordingDocument>,
+}
+
+/// A recording that the application server makes up.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RecordingDocument {
+    /// Its file name, which is also its address beside the documents.
+    #[schemars(regex(pattern = r"^[a-z0-9][-a-z0-9]{0,63}\.wav$"))]
+    pub name: String,
+    /// How long it is: 100ms to 10m.
+    pub length: Duration,
+}
+
+/// One way to treat a call.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HabitDocument {
+    /// A name for people.
+    #[schemars(regex(pattern = NAME_PATTERN))]
+    pub name: String,
+    /// How common it is, out of the sum of all weights.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub weight: u32,
+    /// What the called party does in the end.
+    pub reaction: ReactionName,
+    /// From the INVITE to ringing (180); it does not ring if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rings_after: Option<SpreadDocument>,
+    /// From the INVITE to the answer or the refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<SpreadDocument>,
+    /// With `reject`: the SIP status of the refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 400, max = 699))]
+    pub code: Option<u16>,
+    /// With `answer`: from the answer to the moment at which the called party has had enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<SpreadDocument>,
+    /// With `answer`: how long the called party says hello.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub greeting: Option<Duration>,
+    /// With `answer`: which keys are pressed; none if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<KeysDocument>,
+}
+
+/// What a called party does in the end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ReactionName {
+    /// Answers.
+    Answer,
+    /// Is on the phone: 486.
+    Busy,
+    /// Refuses with `code`.
+    Reject,
+    /// Lets it ring.
+    NoAnswer,
+}
+
+/// Which keys are pressed, and when.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KeysDocument {
+    /// From the answer to the first key; the others follow 400 ms apart.
+    pub after: SpreadDocument,
+    /// Keys and how common they are.
+    #[schemars(length(min = 1, max = 64))]
+    pub choices: Vec<KeyChoice>,
+}
+
+/// Some keys and how common they are.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KeyChoice {
+    /// Keys, one after the other; empty for none.
+    #[schemars(regex(pattern = "^[0-9*#]{0,32}$"))]
+    pub press: String,
+    /// Out of the sum of all weights.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub weight: u32,
+}
+
+/// How a length of time is spread.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SpreadDocument {
+    /// The least.
+    pub min: Duration,
+    /// The most; `min` if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<Duration>,
+    /// Mean of an exponential tail above `min`, cut off at `max`. Evenly from `min` to `max` if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean: Option<Duration>,
+}
+
+/// A batch of calls to consecutive numbers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BatchDocument {
+    /// The tenant's name for it.
+    #[schemars(regex(pattern = NAME_PATTERN))]
+    pub name: String,
+    /// Name of a declared tenant.
+    #[schemars(regex(pattern = NAME_PATTERN))]
+    pub tenant: String,
+    /// Name of an application of that tenant, whose documents the calls follow.
+    #[schemars(regex(pattern = NAME_PATTERN))]
+    pub application: String,
+    /// Calling number, one of the tenant's.
+    #[schemars(regex(pattern = E164_PATTERN))]
+    pub from: String,
+    /// First called number; the others follow it.
+    #[schemars(regex(pattern = E164_PATTERN))]
+    pub first_to: String,
+    /// How many calls.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub calls: u32,
+    /// How long a call may ring: 1s to 10m.
+    #[serde(default = "default_ring_timeout")]
+    pub ring_timeout: Duration,
+    /// How long a call may last after its answer: 1s to 1d.
+    #[serde(default = "default_time_limit")]
+    pub time_limit: Duration,
+}
+
+/// The field's default (`calls.create`, Timeout).
+fn default_ring_timeout() -> Duration {
+    Duration(busyhour_base::Span::from_secs(60))
+}
+
+/// The field's default (`calls.create`, TimeLimit).
+fn default_time_limit() -> Duration {
+    Duration(busyhour_base::Span::from_secs(14_400))
+}

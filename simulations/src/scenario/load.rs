@@ -1,0 +1,281 @@
+//! From the document to a scenario, with every fault named by file, line and field.
+
+use busyhour_base::{Span, Webhook};
+use busyhour_crds::{
+    Declared, Duration, LoadError, LoadErrors, SIMULATIONS_API_VERSION, SourceFile,
+    document::Document,
+    kinds::ApplicationSpec,
+    schema::{self, Path},
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    Batch, Scenario,
+    document::{
+        BatchDocument, HabitDocument, ReactionName, RecordingDocument, ScenarioDocument,
+        SpreadDocument,
+    },
+};
+use crate::behaviour::{Behaviour, Habit, Reaction, Spread};
+
+/// Finds the one scenario among `files` and checks it against what is declared.
+///
+/// # Errors
+/// If there is none or more than one, and everything that is wrong with it.
+pub fn load(files: &[SourceFile], declared: &Declared) -> Result<Scenario, LoadErrors> {
+    let mut found = Vec::new();
+    for file in files {
+        let documents = Document::parse_all(file)?;
+        let ours = |d: &Document<'_>| d.text("apiVersion") == Some(SIMULATIONS_API_VERSION);
+        found.extend(documents.into_iter().filter(ours));
+    }
+    let mut found = found.into_iter();
+    let Some(document) = found.next() else {
+        let folder =
+            files.first().and_then(|file| file.path.parent()).map(Into::into).unwrap_or_default();
+        let problem = "no document is a scenario".to_owned();
+        let allowed = Some(format!(
+            "one document with apiVersion: {SIMULATIONS_API_VERSION}, kind: Scenario"
+        ));
+        return Err(
+            LoadError { file: folder, line: None, field: String::new(), problem, allowed }.into()
+        );
+    };
+    if let Some(second) = found.next() {
+        let problem = format!("a scenario is there already, in {}", document.file().display());
+        return Err(second
+            .error(&Path::of(&["kind"]), problem, Some("one scenario".to_owned()))
+            .into());
+    }
+    read(&document, declared)
+}
+
+#[derive(Deserialize)]
+struct Resource {
+    spec: ScenarioDocument,
+}
+
+fn read(document: &Document<'_>, declared: &Declared) -> Result<Scenario, LoadErrors> {
+    let schema = json!({
+        "type": "object",
+        "required": ["kind", "metadata", "spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string", "enum": ["Scenario"]},
+            "metadata": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}},
+            "spec": schema::of::<ScenarioDocument>(),
+        },
+    });
+    let spec = match document.read::<Resource>(&schema) {
+        Ok(resource) => resource.spec,
+        Err(errors) => return Err(LoadErrors::unless_none(errors).expect_err("a refusal says why")),
+    };
+    let mut checks = Checks { document, declared, errors: Vec::new() };
+    let habits =
+        spec.behaviour.iter().enumerate().filter_map(|(n, habit)| checks.habit(n, habit)).collect();
+    let batches =
+        spec.batches.iter().enumerate().filter_map(|(n, batch)| checks.batch(n, batch)).collect();
+    let recordings =
+        spec.recordings.iter().enumerate().filter_map(|(n, r)| checks.recording(n, r)).collect();
+    LoadErrors::unless_none(checks.errors)?;
+    Ok(Scenario { behaviour: Behaviour { seed: spec.seed, habits }, batches, recordings })
+}
+
+struct Checks<'a> {
+    document: &'a Document<'a>,
+    declared: &'a Declared,
+    errors: Vec<LoadError>,
+}
+
+impl Checks<'_> {
+    /// Notes an error; `None` so that it can be returned at once.
+    fn refuse<T>(
+        &mut self,
+        path: &Path,
+        problem: impl Into<String>,
+        allowed: impl Into<String>,
+    ) -> Option<T> {
+        if self.errors.len() < LoadErrors::MAX {
+            self.errors.push(self.document.error(path, problem, Some(allowed.into())));
+        }
+        None
+    }
+
+    fn habit(&mut self, index: usize, habit: &HabitDocument) -> Option<Habit> {
+        let path = Path::of(&["spec", "behaviour"]).index(index);
+        let is = |reaction| habit.reaction == reaction;
+        // Which field goes with which reaction: (name, there, wanted, possible).
+        let fields = [
+            ("ringsAfter", habit.rings_after.is_some(), is(ReactionName::NoAnswer), true),
+            (
+                "after",
+                habit.after.is_some(),
+                !is(ReactionName::NoAnswer),
+                !is(ReactionName::NoAnswer),
+            ),
+            ("code", habit.code.is_some(), is(ReactionName::Reject), is(ReactionName::Reject)),
+            (
+                "patience",
+                habit.patience.is_some(),
+                is(ReactionName::Answer),
+                is(ReactionName::Answer),
+            ),
+            ("greeting", habit.greeting.is_some(), false, is(ReactionName::Answer)),
+            ("keys", habit.keys.is_some(), false, is(ReactionName::Answer)),
+        ];
+        let name = json!(habit.reaction);
+        let name = name.as_str().unwrap_or_default();
+        for (field, there, wanted, possible) in fields {
+            if wanted && !there {
+                return self.refuse(
+                    &path,
+                    format!("{field} is missing"),
+                    format!("{name} with {field}"),
+                );
+            }
+            if there && !possible {
+                let problem = format!("{field} means nothing with {name}");
+                return self.refuse(&path.key(field), problem, format!("{name} without {field}"));
+            }
+        }
+        let mut spread = |field: &str, spread: &Option<SpreadDocument>| match spread {
+            Some(spread) => self.spread(&path.key(field), spread).map(Some),
+            None => Some(None),
+        };
+        let rings_after = spread("ringsAfter", &habit.rings_after)?;
+        let after = spread("after", &habit.after)?;
+        let patience = spread("patience", &habit.patience)?;
+        let reaction = match (habit.reaction, after, patience) {
+            (ReactionName::Answer, Some(after), Some(patience)) => {
+                let (keys, keys_after) = match &habit.keys {
+                    Some(keys) => {
+                        let choices =
+                            keys.choices.iter().map(|choice| (choice.weight, choice.press.clone()));
+                        (
+                            choices.collect(),
+                            self.spread(&path.key("keys").key("after"), &keys.after)?,
+                        )
+                    }
+                    None => (Vec::new(), Spread::exactly(Span::ZERO)),
+                };
+                let greeting = habit.greeting.map_or(Span::ZERO, |greeting| greeting.0);
+                Reaction::Answer { after, patience, greeting, keys, keys_after }
+            }
+            (ReactionName::Busy, Some(after), _) => Reaction::Refuse { after, code: 486 },
+            (ReactionName::Reject, Some(after), _) => Reaction::Refuse { after, code: habit.code? },
+            _ => Reaction::NoAnswer,
+        };
+        Some(Habit {
+            name: habit.name.as_str().into(),
+            weight: habit.weight,
+            rings_after,
+            reaction,
+        })
+    }
+
+    fn spread(&mut self, path: &Path, spread: &SpreadDocument) -> Option<Spread> {
+        let min = self.length(&path.key("min"), spread.min, Span::ZERO)?;
+        let max = spread.max.unwrap_or(spread.min);
+        let max = self.length(&path.key("max"), max, min)?;
+        let mean = match spread.mean {
+            Some(mean) if mean.0 < min || mean.0 > max => {
+                let allowed = format!("{} to {}", Duration(min), Duration(max));
+                return self.refuse(&path.key("mean"), format!("{mean} is out of bounds"), allowed);
+            }
+            mean => mean.map(|mean| mean.0),
+        };
+        Some(Spread { min, max, mean })
+    }
+
+    fn recording(&mut self, index: usize, recording: &RecordingDocument) -> Option<(String, Span)> {
+        let path = Path::of(&["spec", "recordings"]).index(index).key("length");
+        let (min, max) = (Span::from_millis(100), Span::from_secs(600));
+        if recording.length.0 < min || recording.length.0 > max {
+            let allowed = format!("{} to {}", Duration(min), Duration(max));
+            return self.refuse(&path, format!("{} is out of bounds", recording.length), allowed);
+        }
+        Some((recording.name.clone(), recording.length.0))
+    }
+
+    /// A length of at least `min` and at most a day.
+    fn length(&mut self, path: &Path, length: Duration, min: Span) -> Option<Span> {
+        let max = Span::from_secs(86_400);
+        if length.0 < min || length.0 > max {
+            let allowed = format!("{} to {}", Duration(min), Duration(max));
+            return self.refuse(path, format!("{length} is out of bounds"), allowed);
+        }
+        Some(length.0)
+    }
+
+    fn batch(&mut self, index: usize, batch: &BatchDocument) -> Option<Batch> {
+        let path = Path::of(&["spec", "batches"]).index(index);
+        let declared = self.declared;
+        let Some(tenant) = declared.tenants.get(&batch.tenant) else {
+            let problem = format!("there is no tenant {:?}", batch.tenant);
+            return self.refuse(&path.key("tenant"), problem, names(declared.tenants.keys()));
+        };
+        let belongs = |spec: &&ApplicationSpec| spec.tenant == batch.tenant;
+        let Some(application) = declared.applications.get(&batch.application).filter(belongs)
+        else {
+            let problem =
+                format!("tenant {:?} has no application {:?}", batch.tenant, batch.application);
+            let theirs = declared
+                .applications
+                .iter()
+                .filter(|(_, spec)| belongs(spec))
+                .map(|(name, _)| name);
+            return self.refuse(&path.key("application"), problem, names(theirs));
+        };
+        if !declared.owns_number(&batch.tenant, &batch.from) {
+            let problem = format!("tenant {:?} has no number {}", batch.tenant, batch.from);
+            let theirs = declared.numbers.values().filter(|spec| spec.tenant == batch.tenant);
+            return self.refuse(&path.key("from"), problem, names(theirs.map(|spec| &spec.number)));
+        }
+        let first: u64 = batch.first_to.trim_start_matches('+').parse().ok()?;
+        let last = format!("+{}", first + u64::from(batch.calls) - 1);
+        if last.len() != batch.first_to.len() {
+            let problem =
+                format!("{} calls from {} on go beyond its digits", batch.calls, batch.first_to);
+            return self.refuse(&path.key("calls"), problem, "numbers of one length");
+        }
+        if !tenant.spec.may_call(&batch.first_to) || !tenant.spec.may_call(&last) {
+            let problem = format!(
+                "tenant {:?} may not call all of {} to {last}",
+                batch.tenant, batch.first_to
+            );
+            let allowed = names(tenant.spec.allowed_destinations.iter());
+            return self.refuse(&path.key("firstTo"), problem, allowed);
+        }
+        let voice = &application.voice;
+        let webhook = |url: &String, method| Webhook { url: url.clone(), method };
+        Some(Batch {
+            name: batch.name.clone(),
+            tenant: batch.tenant.clone(),
+            account: tenant.spec.account,
+            from: batch.from.clone(),
+            first,
+            calls: batch.calls,
+            first_document: webhook(&voice.url, voice.method.into()),
+            fallback: voice
+                .fallback_url
+                .as_ref()
+                .map(|url| webhook(url, voice.fallback_method.into())),
+            ring_timeout: self.length(
+                &path.key("ringTimeout"),
+                batch.ring_timeout,
+                Span::from_secs(1),
+            )?,
+            time_limit: self.length(
+                &path.key("timeLimit"),
+                batch.time_limit,
+                Span::from_secs(1),
+            )?,
+        })
+    }
+}
+
+fn names<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    let names: Vec<_> = names.take(10).map(String::as_str).collect();
+    if names.is_empty() { "none is declared".to_owned() } else { names.join(", ") }
+}

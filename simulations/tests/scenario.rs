@@ -1,0 +1,114 @@
+//! The demo's scenario is read against its declaration; every fault names file, line, field and what is allowed.
+
+use std::path::Path;
+
+use busyhour_crds::{SourceFile, load, read_folder};
+use busyhour_simulations::scenario;
+
+fn demo() -> Vec<SourceFile> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/demo");
+    read_folder(&folder).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// The error when a text of the scenario is replaced by another.
+fn error_with(from: &str, to: &str) -> String {
+    let mut files = demo();
+    let declared = load(&files).expect("the demo's declaration");
+    let file = files.iter_mut().find(|f| f.path.ends_with("scenario.yaml")).expect("a scenario");
+    assert!(file.text.contains(from), "{from}");
+    file.text = file.text.replacen(from, to, 1);
+    let errors = scenario::load(&files, &declared).expect_err(to).to_string();
+    errors.rsplit_once("/examples/demo/").map_or(errors.clone(), |(_, rest)| rest.to_owned())
+}
+
+#[test]
+fn the_demo_is_a_scenario_of_two_batches() {
+    let files = demo();
+    let scenario = scenario::load(&files, &load(&files).expect("declaration")).expect("scenario");
+    let calls: Vec<_> =
+        scenario.batches.iter().map(|batch| (&*batch.tenant, batch.calls)).collect();
+    assert_eq!(calls, [("clinic", 60), ("survey", 60)]);
+    let called: Vec<_> = scenario.batches[0].requests().map(|request| request.to).collect();
+    assert_eq!((called[0].as_str(), called[59].as_str()), ("+15551000001", "+15551000060"));
+}
+
+#[test]
+fn every_fault_names_file_line_field_and_what_is_allowed() {
+    let cases = [
+        (
+            "weight: 58",
+            "weight: 0",
+            "spec.behaviour[0].weight: 0 is out of bounds; allowed: 1 to 1000000",
+        ),
+        (
+            "reaction: busy",
+            "reaction: sleepy",
+            "spec.behaviour[2].reaction: \"sleepy\" is not one of the allowed values; allowed: answer, busy, reject, noAnswer",
+        ),
+        (
+            "code: 603",
+            "code: 200",
+            "spec.behaviour[3].code: 200 is out of bounds; allowed: 400 to 699",
+        ),
+        ("      code: 603\n", "", "spec.behaviour[3]: code is missing; allowed: reject with code"),
+        (
+            "reaction: noAnswer",
+            "reaction: noAnswer\n      code: 486",
+            "spec.behaviour[4].code: code means nothing with noAnswer",
+        ),
+        (
+            "max: 30s",
+            "max: 9s",
+            "spec.behaviour[0].patience.max: 9s is out of bounds; allowed: 10s to 1d",
+        ),
+        (
+            "mean: 17s",
+            "mean: 35s",
+            "spec.behaviour[0].patience.mean: 35s is out of bounds; allowed: 10s to 30s",
+        ),
+        (
+            "tenant: clinic",
+            "tenant: klinic",
+            "spec.batches[0].tenant: there is no tenant \"klinic\"; allowed: clinic, survey",
+        ),
+        (
+            "application: reminder",
+            "application: question",
+            "spec.batches[0].application: tenant \"clinic\" has no application \"question\"; allowed: reminder",
+        ),
+        (
+            "from: \"+15550100001\"",
+            "from: \"+15550100002\"",
+            "spec.batches[0].from: tenant \"clinic\" has no number +15550100002; allowed: +15550100001",
+        ),
+        (
+            "+15551000001",
+            "+99999999990",
+            "spec.batches[0].calls: 60 calls from +99999999990 on go beyond its digits",
+        ),
+        (
+            "+15551000001",
+            "+49301000001",
+            "spec.batches[0].firstTo: tenant \"clinic\" may not call all of +49301000001 to +49301000060; allowed: +1555",
+        ),
+        (
+            "kind: Scenario",
+            "kind: Story",
+            "kind: \"Story\" is not one of the allowed values; allowed: Scenario",
+        ),
+        (
+            "press: \"1\"",
+            "press: \"x\"",
+            "spec.behaviour[0].keys.choices[0].press: \"x\" does not have the right form",
+        ),
+    ];
+    for (from, to, expected) in cases {
+        let found = error_with(from, to);
+        assert!(found.starts_with("scenario.yaml:"), "{found}");
+        assert!(found.contains(expected), "for {to:?}\n  found {found}\n  expected {expected}");
+    }
+    assert!(
+        error_with("simulations.busyhour.dev", "elsewhere.example")
+            .contains("no document is a scenario")
+    );
+}
