@@ -1,0 +1,95 @@
+//! What one raft entry carries: a batch of commands and the instant of them all.
+//!
+//! ```text
+//! at u64 | (length u32 | command)*
+//! ```
+//!
+//! All numbers are little-endian. Commands are in postcard's format.
+
+use busyhour_base::Timestamp;
+use bytes::{Buf, BufMut, Bytes};
+
+/// A batch that is being put together.
+#[derive(Debug)]
+pub(crate) struct Batch(Vec<u8>);
+
+impl Batch {
+    pub(crate) fn new(at: Timestamp, capacity: usize) -> Self {
+        let mut bytes = Vec::with_capacity(capacity);
+        bytes.put_u64_le(at.as_micros());
+        Self(bytes)
+    }
+
+    pub(crate) fn push(&mut self, command: &[u8]) {
+        self.0.put_u32_le(command.len() as u32);
+        self.0.put_slice(command);
+    }
+
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+/// A batch that is read back.
+pub(crate) struct Commands {
+    pub(crate) at: Timestamp,
+    rest: Bytes,
+}
+
+impl Commands {
+    pub(crate) fn read(mut data: Bytes) -> Result<Self, String> {
+        let at =
+            data.try_get_u64_le().map_err(|error| format!("its batch has no instant: {error}"))?;
+        Ok(Self { at: Timestamp(at), rest: data })
+    }
+}
+
+impl Iterator for Commands {
+    type Item = Result<Bytes, String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let length = match self.rest.try_get_u32_le() {
+            Ok(length) if length as usize <= self.rest.len() => length as usize,
+            Ok(_) | Err(_) => {
+                self.rest.clear();
+                return Some(Err("its batch ends within it".to_owned()));
+            }
+        };
+        Some(Ok(self.rest.split_to(length)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_come_back_in_order() {
+        let mut batch = Batch::new(Timestamp(77), 0);
+        let commands: [&[u8]; 3] = [b"one", b"", b"three"];
+        for command in commands {
+            batch.push(command);
+        }
+        let back = Commands::read(batch.into_bytes().into()).unwrap();
+        assert_eq!(back.at, Timestamp(77));
+        assert_eq!(back.map(Result::unwrap).collect::<Vec<_>>(), commands);
+    }
+
+    #[test]
+    fn a_batch_that_is_cut_short_is_refused() {
+        let mut batch = Batch::new(Timestamp(77), 0);
+        batch.push(b"one");
+        let whole = batch.into_bytes();
+        for length in 0..whole.len() {
+            let cut = Bytes::copy_from_slice(&whole[..length]);
+            let read = Commands::read(cut).and_then(|batch| batch.collect::<Result<Vec<_>, _>>());
+            match length {
+                8 => assert_eq!(read, Ok(vec![]), "an empty batch"),
+                _ => assert!(read.is_err(), "{length}"),
+            }
+        }
+    }
+}

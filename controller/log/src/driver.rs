@@ -1,0 +1,211 @@
+//! The log's own thread: gathers proposals into a group, makes it durable, applies it, answers.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+
+use crate::{
+    applier::{Applier, InFlight},
+    batch::Batch,
+    config::Config,
+    error::{Fatal, ProposeError, panic_message},
+    growth::Growth,
+    machine::Machine,
+    node::Node,
+    queue::{Exit, Next, Proposal},
+    status::Status,
+    storage::{SnapshotPosition, Snapshots, group_sectors},
+};
+
+/// Raft's clock.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
+
+/// Everything the thread works with.
+pub(crate) struct Driver<M: Machine> {
+    pub(crate) config: Config,
+    pub(crate) node: Node,
+    pub(crate) applier: Applier<M>,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) growth: Growth,
+    pub(crate) exit: Exit<M>,
+    pub(crate) status: Arc<Mutex<Status>>,
+    /// The last raft entry that is in the machine.
+    pub(crate) applied: u64,
+    /// What is being written.
+    pub(crate) in_flight: Option<InFlight<M>>,
+    /// Keeps other processes out of the folder. The last field, so that it is dropped when everything that writes there has ended.
+    pub(crate) _lock: Box<dyn Send>,
+}
+
+impl<M: Machine> Driver<M> {
+    /// Works until the queue is closed and empty, or until the log cannot go on.
+    pub(crate) fn work(mut self) {
+        let end = catch_unwind(AssertUnwindSafe(|| self.run()));
+        let fatal = match end {
+            Ok(Ok(())) => return,
+            Ok(Err(fatal)) => fatal,
+            Err(payload) => panicked(&*payload),
+        };
+        // By default this does not return: nobody may be told anything that could be wrong.
+        (self.config.on_fatal)(&fatal);
+        if let Some(group) = self.in_flight.take() {
+            group.refuse(&ProposeError::InDoubt);
+        }
+    }
+
+    fn run(&mut self) -> Result<(), Fatal> {
+        let mut tick = Instant::now() + TICK;
+        loop {
+            let mut wait = tick.saturating_duration_since(Instant::now());
+            if !self.node.marked() {
+                wait = wait.min(self.config.idle_mark);
+            }
+            match self.exit.next(wait) {
+                Next::Proposal(first) => self.group(first)?,
+                Next::Idle => self.node.mark()?,
+                Next::Closed => break,
+            }
+            let now = Instant::now();
+            if now >= tick {
+                tick = now + TICK;
+                self.node.tick();
+                self.settle()?;
+            }
+            self.tend_snapshots()?;
+            self.tell_status();
+        }
+        self.node.mark()?;
+        if self.snapshots.wait()?.is_some() {
+            self.snapshot_done()?;
+        }
+        self.tell_status();
+        Ok(())
+    }
+
+    /// Writes `first` and what else waits as one entry, applies it and answers.
+    fn group(&mut self, first: Proposal<M>) -> Result<(), Fatal> {
+        let at = (self.config.clock)().max(self.applier.at());
+        let mut batch = Batch::new(at, self.config.group_bytes / 8);
+        let mut group = InFlight { at, commands: Vec::new(), waiting: Vec::new() };
+        let mut bytes = 0;
+        let mut next = Some(first);
+        while let Some(proposal) = next {
+            debug_assert!(
+                reads_back::<M>(&proposal.bytes),
+                "a command that is not read back as it was written"
+            );
+            bytes += proposal.bytes.len();
+            batch.push(&proposal.bytes);
+            group.commands.push(proposal.command);
+            group.waiting.push(proposal.reply);
+            next = (bytes < self.config.group_bytes).then(|| self.exit.try_next()).flatten();
+        }
+        let data = batch.into_bytes();
+        if let Err(no_room) = self.room(data.len())? {
+            group.refuse(&ProposeError::NoRoom(no_room));
+            return Ok(());
+        }
+        self.in_flight = Some(group);
+        self.node.propose(data)?;
+        self.settle()
+    }
+
+    /// Whether a group may be written, for the disk and for the length of the log.
+    fn room(&mut self, bytes: usize) -> Result<Result<(), String>, Fatal> {
+        let written = self.node.files().written();
+        if self.growth.over(written, self.snapshots.newest_bytes()) {
+            let why = match self.snapshots.error() {
+                Some(error) => error.as_str(),
+                None => "the snapshot is still being written",
+            };
+            let bytes = self.growth.bytes(written);
+            return Ok(Err(format!(
+                "the log has grown to {bytes} bytes since the last snapshot: {why}"
+            )));
+        }
+        self.node.files().room(group_sectors(bytes, 1))
+    }
+
+    /// Lets raft make durable what it has, and applies what that commits.
+    fn settle(&mut self) -> Result<(), Fatal> {
+        for entry in self.node.settle()? {
+            self.applied = entry.index;
+            // Raft's own entries carry nothing for the machine.
+            if !entry.data.is_empty()
+                && let Some(group) = &mut self.in_flight
+            {
+                let replies = self.applier.live(group);
+                if let Some(group) = self.in_flight.take() {
+                    for (waiting, reply) in group.waiting.into_iter().zip(replies) {
+                        // Whoever does not wait any more need not be told.
+                        let _ = waiting.send(Ok(reply));
+                    }
+                }
+            }
+        }
+        self.node.applied(self.applied);
+        Ok(())
+    }
+
+    /// Takes a snapshot when one is due, and forgets the log that a finished one covers.
+    fn tend_snapshots(&mut self) -> Result<(), Fatal> {
+        let written = self.node.files().written();
+        if self.snapshots.writing() {
+            let done = self.snapshots.poll()?;
+            if done.is_some() {
+                self.snapshot_done()?;
+            } else if !self.snapshots.writing() {
+                self.growth.failed(written);
+            }
+        } else if self.growth.due(written, self.snapshots.newest_bytes()) {
+            let position = SnapshotPosition {
+                index: self.applied,
+                term: self.node.term_of(self.applied)?,
+                commands: self.applier.commands(),
+                at: self.applier.at(),
+            };
+            self.growth.take(written);
+            self.snapshots.start(position, self.applier.snapshot());
+        }
+        Ok(())
+    }
+
+    fn snapshot_done(&mut self) -> Result<(), Fatal> {
+        self.growth.done();
+        self.node.compact(self.snapshots.newest(), self.snapshots.covered())
+    }
+
+    pub(crate) fn tell_status(&mut self) {
+        let progress = self.node.progress();
+        let written = self.node.files().written();
+        let mut status = self.status.lock();
+        status.term = progress.term;
+        status.commit = progress.commit;
+        status.applied = self.applied;
+        status.commands = self.applier.commands();
+        status.groups = self.node.groups();
+        status.last_sync = self.node.last_sync();
+        status.log_bytes = self.growth.bytes(written);
+        status.snapshot_index = self.snapshots.newest();
+        status.snapshot_bytes = self.snapshots.newest_bytes();
+        if status.snapshot_error.as_ref() != self.snapshots.error() {
+            status.snapshot_error = self.snapshots.error().cloned();
+        }
+    }
+}
+
+fn panicked(payload: &(dyn Any + Send)) -> Fatal {
+    Fatal::Panic(panic_message(payload))
+}
+
+/// Whether a replay will see the command that is applied now.
+fn reads_back<M: Machine>(bytes: &[u8]) -> bool {
+    postcard::from_bytes::<M::Command>(bytes)
+        .and_then(|command| postcard::to_stdvec(&command))
+        .is_ok_and(|again| again == bytes)
+}

@@ -1,0 +1,87 @@
+//! A small machine for the tests, and ways to open its log.
+#![allow(dead_code, reason = "each test program uses its part of this")]
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use busyhour_base::Timestamp;
+use busyhour_log::{Config, Log, Machine, Mode, Pending, RestoreError};
+
+/// Remembers every command that it was given: number, instant and value, in order.
+#[derive(Default, Debug, Clone, PartialEq, Eq)]
+pub struct Journal {
+    /// What was applied, live or not.
+    pub seen: Vec<(u64, Timestamp, Vec<u8>)>,
+    /// The numbers of those that were applied live.
+    pub live: Vec<u64>,
+    /// Ends of groups.
+    pub settled: u64,
+}
+
+impl Journal {
+    /// The values alone.
+    pub fn values(&self) -> Vec<&[u8]> {
+        self.seen.iter().map(|(_, _, value)| value.as_slice()).collect()
+    }
+}
+
+impl Machine for Journal {
+    type Command = Vec<u8>;
+    type Reply = u64;
+
+    fn apply(&mut self, index: u64, at: Timestamp, mode: Mode, command: Vec<u8>) -> u64 {
+        if mode == Mode::Live {
+            self.live.push(index);
+        }
+        self.seen.push((index, at, command));
+        index
+    }
+
+    fn settled(&mut self, _mode: Mode) {
+        self.settled += 1;
+    }
+
+    fn snapshot(&self) -> Vec<u8> {
+        postcard::to_stdvec(&self.seen).unwrap()
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
+        self.seen = postcard::from_bytes(bytes)?;
+        Ok(())
+    }
+}
+
+/// A small log: files of 8 KiB, no snapshots unless asked for, no mark before it is closed.
+pub fn small(folder: &Path) -> Config {
+    let ticks = AtomicU64::new(1);
+    let clock = Arc::new(move || Timestamp(ticks.fetch_add(1, Ordering::Relaxed)));
+    let mut config = Config::new(folder, clock);
+    config.command_bytes = 2048;
+    config.group_bytes = 2048;
+    config.segment_bytes = 8192;
+    config.idle_mark = Duration::from_secs(3600);
+    config
+}
+
+/// Proposes each value and waits for its reply before the next, so that each has a group of its own.
+pub fn propose_each<'a>(log: &Log<Journal>, values: impl IntoIterator<Item = &'a [u8]>) {
+    for value in values {
+        log.submit(value.to_vec()).and_then(Pending::wait).expect("accepted");
+    }
+}
+
+/// Closes a log and waits until its folder is free.
+pub fn close(log: Log<Journal>) {
+    runtime().block_on(log.shutdown());
+}
+
+/// A runtime for the few calls that need one.
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
