@@ -5,4 +5,5 @@
 //! every draw follows from the scenario's seed.
 
 pub mod behaviour;
+pub mod report;
 pub mod scenario;

@@ -1,0 +1,239 @@
+//! A live run beside its simulation.
+
+use std::{collections::BTreeMap, fmt};
+
+use busyhour_base::{Outcome, Span};
+
+use super::{CallRow, Report};
+
+/// In what a live run and its simulation differ.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Comparison {
+    /// How far apart two starts may be and still count as the same.
+    pub tolerance: Span,
+    /// Calls that were in both.
+    pub compared: usize,
+    /// The largest distance between a call's two starts.
+    pub start_difference_max: Span,
+    /// Everything in which they differ.
+    pub differences: Vec<Difference>,
+}
+
+/// One difference; the call is named by its called number.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Difference {
+    /// It is in one of the two only.
+    Missing {
+        /// Which call.
+        to: String,
+        /// Where it is: in the live run, or else in the simulation.
+        live: bool,
+    },
+    /// It ended differently.
+    Outcome {
+        /// Which call.
+        to: String,
+        /// In the live run.
+        live: Option<Outcome>,
+        /// In the simulation.
+        simulated: Option<Outcome>,
+    },
+    /// It was dialled after a call that should have come clearly later.
+    Order {
+        /// Which call.
+        to: String,
+        /// Which call overtook it.
+        overtaken_by: String,
+    },
+    /// It started at another time, by more than the tolerance.
+    Start {
+        /// Which call.
+        to: String,
+        /// In the live run, in microseconds from the first INVITE.
+        live_us: Option<u64>,
+        /// In the simulation.
+        simulated_us: Option<u64>,
+    },
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = |us: &Option<u64>| {
+            us.map_or_else(|| "never".to_owned(), |us| format!("at {:.3} s", us as f64 / 1e6))
+        };
+        let word = |outcome: &Option<Outcome>| outcome.map_or("no outcome", Outcome::as_str);
+        match self {
+            Self::Missing { to, live: true } => write!(f, "{to}: in the live run only"),
+            Self::Missing { to, live: false } => write!(f, "{to}: in the simulation only"),
+            Self::Outcome { to, live, simulated } => {
+                write!(f, "{to}: {} live, {} simulated", word(live), word(simulated))
+            }
+            Self::Order { to, overtaken_by } => write!(f, "{to}: overtaken by {overtaken_by}"),
+            Self::Start { to, live_us, simulated_us } => {
+                write!(
+                    f,
+                    "{to}: started {} live, {} simulated",
+                    seconds(live_us),
+                    seconds(simulated_us)
+                )
+            }
+        }
+    }
+}
+
+impl Comparison {
+    /// Whether outcomes, order and starts are the same.
+    pub fn agrees(&self) -> bool {
+        self.differences.is_empty()
+    }
+}
+
+/// Compares two runs of one scenario, call by call. Two calls count as dialled in another order only if the
+/// simulation has them further apart than `tolerance`: what is due at one instant has no order.
+pub fn compare(live: &Report, simulated: &Report, tolerance: Span) -> Comparison {
+    let by_number = |report: &Report| -> BTreeMap<String, CallRow> {
+        report.calls.iter().map(|call| (call.to.clone(), call.clone())).collect()
+    };
+    let (lives, simulations) = (by_number(live), by_number(simulated));
+    let mut differences = Vec::new();
+    let missing = |from: &BTreeMap<_, _>, other: &BTreeMap<_, _>, live| -> Vec<_> {
+        let only = from.keys().filter(|to: &&String| !other.contains_key(*to));
+        only.map(|to| Difference::Missing { to: to.clone(), live }).collect()
+    };
+    differences.extend(missing(&lives, &simulations, true));
+    differences.extend(missing(&simulations, &lives, false));
+    let mut both: Vec<_> = simulations
+        .values()
+        .filter_map(|simulated| Some((lives.get(&simulated.to)?, simulated)))
+        .collect();
+    both.sort_by_key(|(_, simulated)| simulated.start_us.unwrap_or(u64::MAX));
+    let mut start_difference_max = Span::ZERO;
+    for (live, simulated) in &both {
+        let to = &simulated.to;
+        if live.outcome != simulated.outcome {
+            let (live, simulated) = (live.outcome, simulated.outcome);
+            differences.push(Difference::Outcome { to: to.clone(), live, simulated });
+        }
+        let apart = match (live.start_us, simulated.start_us) {
+            (Some(live), Some(simulated)) => Some(Span(live.abs_diff(simulated))),
+            (None, None) => Some(Span::ZERO),
+            _ => None,
+        };
+        start_difference_max = start_difference_max.max(apart.unwrap_or_default());
+        if apart.is_none_or(|apart| apart > tolerance) {
+            let (live_us, simulated_us) = (live.start_us, simulated.start_us);
+            differences.push(Difference::Start { to: to.clone(), live_us, simulated_us });
+        }
+    }
+    differences.extend(overtakings(&both, tolerance));
+    Comparison { tolerance, compared: both.len(), start_difference_max, differences }
+}
+
+/// Calls of the live run that were dialled after one that the simulation has clearly later. `both` is in the
+/// order of the simulation.
+fn overtakings(both: &[(&CallRow, &CallRow)], tolerance: Span) -> Vec<Difference> {
+    let started: Vec<_> = both
+        .iter()
+        .filter_map(|(live, simulated)| Some((live.start_us?, simulated.start_us?, &simulated.to)))
+        .collect();
+    let (mut behind, mut latest, mut found) = (0, None, Vec::new());
+    for (live, simulated, to) in &started {
+        // The latest live start among the calls that should have come clearly earlier than this one.
+        while started[behind].1 + tolerance.as_micros() < *simulated {
+            latest = latest.max(Some((started[behind].0, started[behind].2)));
+            behind += 1;
+        }
+        if let Some((earlier, earlier_to)) = latest
+            && earlier > *live
+        {
+            let (to, overtaken_by) = (earlier_to.clone(), (*to).clone());
+            found.push(Difference::Order { to, overtaken_by });
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use busyhour_base::Reason;
+
+    use super::*;
+    use crate::report::{CarrierReport, TenantTerms};
+
+    fn report(starts_ms: &[(&str, u64)]) -> Report {
+        let row = |(to, ms): &(&str, u64)| CallRow {
+            to: (*to).to_owned(),
+            tenant: "t".to_owned(),
+            start_us: Some(ms * 1_000),
+            end_us: Some(ms * 1_000 + 5),
+            outcome: Some(Outcome::Completed),
+            outcomes: 1,
+            held_by: Reason::Throttle,
+            answered: true,
+            speech_heard: true,
+            digits: String::new(),
+        };
+        let carrier = CarrierReport {
+            name: "c".to_owned(),
+            channels: 2,
+            channels_peak: 1,
+            calls_per_second: 5,
+            setups_peak: 1,
+            breaches: 0,
+            duplicates: 0,
+        };
+        let terms = [TenantTerms { name: "t".to_owned(), spacing: Some(Span::from_secs(1)) }];
+        Report::new(1, &terms, carrier, starts_ms.iter().map(row).collect())
+    }
+
+    const MS_20: Span = Span::from_millis(20);
+
+    #[test]
+    fn two_alike_runs_agree_within_the_tolerance() {
+        let simulated = report(&[("a", 0), ("b", 1_000), ("c", 1_000), ("d", 2_000)]);
+        let live = report(&[("a", 700), ("c", 1_705), ("b", 1_709), ("d", 2_719)]);
+        let comparison = compare(&live, &simulated, MS_20);
+        assert!(comparison.agrees(), "{comparison:?}");
+        assert_eq!(
+            (comparison.compared, comparison.start_difference_max),
+            (4, Span::from_millis(19))
+        );
+    }
+
+    #[test]
+    fn every_kind_of_difference_is_found() {
+        let simulated = report(&[("a", 0), ("b", 1_000), ("c", 2_000), ("d", 3_000), ("x", 4_000)]);
+        let mut live = report(&[("a", 0), ("b", 2_010), ("c", 2_000), ("d", 3_000), ("y", 4_000)]);
+        live.calls[3].outcome = None;
+        let found = compare(&live, &simulated, MS_20).differences;
+        let texts: Vec<_> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            texts,
+            [
+                "y: in the live run only",
+                "x: in the simulation only",
+                "b: started at 2.010 s live, at 1.000 s simulated",
+                "d: no outcome live, completed simulated",
+                "b: overtaken by c",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_report_survives_json_and_tells_broken_promises() {
+        let mut run = report(&[("a", 0), ("b", 1_000)]);
+        let json = serde_json::to_string(&run).expect("JSON");
+        assert!(
+            json.contains(r#""outcome":"completed""#)
+                && json.contains(r#""held_by":{"throttle":2}"#),
+            "{json}"
+        );
+        assert_eq!(serde_json::from_str::<Report>(&json).expect("back"), run);
+        assert_eq!(run.failures(), Vec::<String>::new());
+        assert!(run.table().contains("peak 1 of 2 channels"), "{}", run.table());
+        run.calls[0].outcomes = 2;
+        run.calls[1].speech_heard = false;
+        (run.carrier.breaches, run.carrier.duplicates) = (3, 1);
+        assert_eq!(run.failures().len(), 4, "{:?}", run.failures());
+    }
+}

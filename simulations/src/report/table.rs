@@ -1,0 +1,110 @@
+//! The report as a table for people.
+
+use std::fmt::Write;
+
+use busyhour_base::Span;
+
+use super::{Report, TenantReport};
+
+const HEAD: [&str; 12] = [
+    "tenant",
+    "throttle",
+    "accepted",
+    "completed",
+    "busy",
+    "no-answer",
+    "failed",
+    "canceled",
+    "heard",
+    "digits",
+    "spacing p50",
+    "p99",
+];
+
+impl Report {
+    /// Plain text, at most 120 columns wide with names of usual length.
+    pub fn table(&self) -> String {
+        let mut rows = vec![HEAD.map(str::to_owned)];
+        rows.extend(self.tenants.iter().map(row));
+        let widths: Vec<_> = (0..HEAD.len())
+            .map(|n| rows.iter().map(|row| row[n].len()).max().unwrap_or_default())
+            .collect();
+        let mut text = String::new();
+        for row in &rows {
+            let cells = row.iter().zip(&widths).enumerate();
+            let cells: Vec<_> = cells
+                .map(
+                    |(n, (cell, width))| {
+                        if n == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+                    },
+                )
+                .collect();
+            text += cells.join("  ").trim_end();
+            text.push('\n');
+        }
+        text.push('\n');
+        self.carrier_lines(&mut text);
+        self.waiting_lines(&mut text);
+        text
+    }
+
+    fn carrier_lines(&self, text: &mut String) {
+        let carrier = &self.carrier;
+        let answered: u64 = self.tenants.iter().map(|tenant| tenant.answered).sum();
+        let heard: u64 = self.tenants.iter().map(|tenant| tenant.speech_heard).sum();
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "carrier {}: peak {} of {} channels, peak {} of {} calls/s, {} breaches, {} dialled twice",
+            carrier.name,
+            carrier.channels_peak,
+            carrier.channels,
+            carrier.setups_peak,
+            carrier.calls_per_second,
+            carrier.breaches,
+            carrier.duplicates,
+        );
+        let _ = writeln!(
+            text,
+            "speech heard in {heard} of {answered} answered calls; all over after {}",
+            Span(self.lasted_us)
+        );
+    }
+
+    fn waiting_lines(&self, text: &mut String) {
+        for tenant in &self.tenants {
+            let held: Vec<_> =
+                tenant.held_by.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+            let _ = writeln!(text, "{} waited last for: {}", tenant.name, held.join(", "));
+        }
+    }
+}
+
+fn row(tenant: &TenantReport) -> [String; HEAD.len()] {
+    let throttle = tenant.spacing_us.map_or_else(|| "none".to_owned(), rate);
+    let error = |us: Option<u64>| us.map_or_else(|| "-".to_owned(), |us| Span(us).to_string());
+    let outcomes = &tenant.outcomes;
+    [
+        tenant.name.clone(),
+        throttle,
+        tenant.accepted.to_string(),
+        outcomes.completed.to_string(),
+        outcomes.busy.to_string(),
+        outcomes.no_answer.to_string(),
+        outcomes.failed.to_string(),
+        outcomes.canceled.to_string(),
+        format!("{}/{}", tenant.speech_heard, tenant.answered),
+        tenant.with_digits.to_string(),
+        error(tenant.spacing_error.map(|error| error.p50_us)),
+        error(tenant.spacing_error.map(|error| error.p99_us)),
+    ]
+}
+
+/// A spacing as calls per second, or as itself if that is less than one.
+fn rate(spacing_us: u64) -> String {
+    match spacing_us {
+        0 => "none".to_owned(),
+        1..=1_000_000 => format!("{}/s", (1e8 / spacing_us as f64).round() / 100.0),
+        us => format!("1 in {}", Span(us)),
+    }
+}
