@@ -34,14 +34,7 @@ pub struct CallFilter {
 impl CallFilter {
     /// Every finished call of an account.
     pub fn of(account: AccountSid) -> Self {
-        Self {
-            account,
-            to: None,
-            from: None,
-            status: None,
-            start_time: None,
-            batch: None,
-        }
+        Self { account, to: None, from: None, status: None, start_time: None, batch: None }
     }
 }
 
@@ -54,8 +47,7 @@ impl Records {
     ) -> Result<Option<Record>, RecordsError> {
         let mut sql = select();
         sql.push(" WHERE call = ").push_bind(integer(call.0));
-        sql.push(" AND account = ")
-            .push_bind(row::account_key(account));
+        sql.push(" AND account = ").push_bind(row::account_key(account));
         Ok(self.records("fetch a call", &mut sql).await?.pop())
     }
 
@@ -113,10 +105,7 @@ impl Records {
 
     /// How many calls are recorded, over all accounts.
     pub async fn total(&self) -> Result<u64, RecordsError> {
-        let fail = |source| RecordsError::Sql {
-            doing: "count all calls",
-            source,
-        };
+        let fail = |source| RecordsError::Sql { doing: "count all calls", source };
         let total: i64 = sqlx::query_scalar("SELECT count(*) FROM calls")
             .fetch_one(&self.readers)
             .await
@@ -144,8 +133,7 @@ fn select() -> QueryBuilder<Sqlite> {
 
 fn page(filter: &CallFilter, before: Option<CallId>, limit: u32) -> QueryBuilder<Sqlite> {
     let mut sql = select();
-    sql.push(" WHERE account = ")
-        .push_bind(row::account_key(filter.account));
+    sql.push(" WHERE account = ").push_bind(row::account_key(filter.account));
     if let Some(to) = &filter.to {
         sql.push(" AND called = ").push_bind(to.clone());
     }
@@ -159,16 +147,13 @@ fn page(filter: &CallFilter, before: Option<CallId>, limit: u32) -> QueryBuilder
         sql.push(" AND batch = ").push_bind(integer(batch.0));
     }
     if let Some(range) = &filter.start_time {
-        sql.push(" AND dialled_us >= ")
-            .push_bind(integer(range.start.0));
-        sql.push(" AND dialled_us < ")
-            .push_bind(integer(range.end.0));
+        sql.push(" AND dialled_us >= ").push_bind(integer(range.start.0));
+        sql.push(" AND dialled_us < ").push_bind(integer(range.end.0));
     }
     if let Some(before) = before {
         sql.push(" AND call < ").push_bind(integer(before.0));
     }
-    sql.push(" ORDER BY call DESC LIMIT ")
-        .push_bind(i64::from(limit.min(PAGE_MAX)));
+    sql.push(" ORDER BY call DESC LIMIT ").push_bind(i64::from(limit.min(PAGE_MAX)));
     sql
 }
 
@@ -179,14 +164,12 @@ fn results(
     limit: u32,
 ) -> QueryBuilder<Sqlite> {
     let mut sql = select();
-    sql.push(" WHERE account = ")
-        .push_bind(row::account_key(account));
+    sql.push(" WHERE account = ").push_bind(row::account_key(account));
     sql.push(" AND batch = ").push_bind(integer(batch.0));
     if let Some(after) = after {
         sql.push(" AND seq > ").push_bind(integer(after));
     }
-    sql.push(" ORDER BY seq LIMIT ")
-        .push_bind(i64::from(limit.min(PAGE_MAX)));
+    sql.push(" ORDER BY seq LIMIT ").push_bind(i64::from(limit.min(PAGE_MAX)));
     sql
 }
 

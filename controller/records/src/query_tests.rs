@@ -34,6 +34,8 @@ fn record(n: u64) -> Record {
             time_limit: Span::from_secs(14_400),
         }),
         accepted_at: Timestamp(n * 1_000),
+        due: (!n.is_multiple_of(3)).then_some(Timestamp(n * 1_000 + 400)),
+        held_by: Reason::Throttle,
         dialled_at: (!n.is_multiple_of(3)).then_some(Timestamp(n * 1_000 + 500)),
         answered_at: None,
         ended_at: Timestamp(n * 1_000 + 900),
@@ -70,13 +72,8 @@ async fn filled() -> (tempfile::TempDir, Records) {
 async fn plan(records: &Records, sql: QueryBuilder<Sqlite>) -> Vec<String> {
     let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", sql.into_string()));
     // Unbound parameters are NULL, which is all that a plan needs.
-    let rows = sqlx::query(explain)
-        .fetch_all(&records.readers)
-        .await
-        .unwrap();
-    rows.iter()
-        .map(|row| row.get::<String, _>("detail"))
-        .collect()
+    let rows = sqlx::query(explain).fetch_all(&records.readers).await.unwrap();
+    rows.iter().map(|row| row.get::<String, _>("detail")).collect()
 }
 
 #[tokio::test]
@@ -103,19 +100,13 @@ async fn every_page_of_every_filter_is_read_from_an_index() {
         for before in [None, Some(CallId(50_000))] {
             let plan = plan(&records, page(&filter, before, 50)).await;
             assert_eq!(plan.len(), 1, "{filter:?}: {plan:?}");
-            assert!(
-                plan[0].contains("USING INDEX calls_by_"),
-                "{filter:?}: {plan:?}"
-            );
+            assert!(plan[0].contains("USING INDEX calls_by_"), "{filter:?}: {plan:?}");
             assert!(plan[0].contains("account=?"), "{filter:?}: {plan:?}");
         }
     }
     let plan = plan(&records, results(account(1), BatchId(2), Some(7), 50)).await;
     assert_eq!(plan.len(), 1, "{plan:?}");
-    assert!(
-        plan[0].contains("results_by_batch (account=? AND batch=? AND seq>?)"),
-        "{plan:?}"
-    );
+    assert!(plan[0].contains("results_by_batch (account=? AND batch=? AND seq>?)"), "{plan:?}");
 }
 
 #[tokio::test]
@@ -128,10 +119,7 @@ async fn pages_join_without_gap_or_repeat_and_hold_only_what_was_asked() {
         .rev()
         .map(record)
         .filter(|r| r.account == account(2) && r.ending.outcome == Outcome::Failed)
-        .filter(|r| {
-            r.dialled_at
-                .is_some_and(|at| (20_000_000..90_000_000).contains(&at.0))
-        })
+        .filter(|r| r.dialled_at.is_some_and(|at| (20_000_000..90_000_000).contains(&at.0)))
         .map(|r| r.call.0)
         .collect();
     assert!(expected.len() > 2_000, "{}", expected.len());
@@ -149,26 +137,14 @@ async fn pages_join_without_gap_or_repeat_and_hold_only_what_was_asked() {
     let all = records.outcomes(account(2), None).await.unwrap();
     assert_eq!(all.iter().sum::<u64>(), ROWS / ACCOUNTS);
     assert_eq!(records.total().await.unwrap(), ROWS);
-    let batch = records
-        .outcomes(account(2), Some(BatchId(2)))
-        .await
-        .unwrap();
+    let batch = records.outcomes(account(2), Some(BatchId(2))).await.unwrap();
     let expected = (1..=ROWS).filter(|n| *n % 8 == 2).count() as u64;
     assert_eq!(batch.iter().sum::<u64>(), expected);
-    let first = records
-        .batch_results(account(2), BatchId(2), None, 3)
-        .await
-        .unwrap();
+    let first = records.batch_results(account(2), BatchId(2), None, 3).await.unwrap();
     assert_eq!(first.iter().map(|r| r.seq).collect::<Vec<_>>(), [2, 10, 18]);
-    let next = records
-        .batch_results(account(2), BatchId(2), Some(18), 1)
-        .await
-        .unwrap();
+    let next = records.batch_results(account(2), BatchId(2), Some(18), 1).await.unwrap();
     assert_eq!(next[0].seq, 26);
-    let page = records
-        .calls(&CallFilter::of(account(2)), None, u32::MAX)
-        .await
-        .unwrap();
+    let page = records.calls(&CallFilter::of(account(2)), None, u32::MAX).await.unwrap();
     assert_eq!(page.len(), PAGE_MAX as usize);
 }
 
@@ -185,33 +161,17 @@ async fn a_row_is_stored_once_and_never_changes() {
     let mut other = record(2);
     other.ending.outcome = Outcome::Canceled;
     let refused = records.store(&[record(4), other]).await.unwrap_err();
-    assert!(
-        matches!(refused, RecordsError::Conflict { call: CallId(2) }),
-        "{refused}"
-    );
-    assert_eq!(
-        records.total().await.unwrap(),
-        3,
-        "nothing is stored in part"
-    );
+    assert!(matches!(refused, RecordsError::Conflict { call: CallId(2) }), "{refused}");
+    assert_eq!(records.total().await.unwrap(), 3, "nothing is stored in part");
 
     // Another account's call is as unknown as one that never was (RELIABILITY.md, invariant 8).
-    assert_eq!(
-        records.call(account(2), CallId(2)).await.unwrap(),
-        Some(record(2))
-    );
+    assert_eq!(records.call(account(2), CallId(2)).await.unwrap(), Some(record(2)));
     assert_eq!(records.call(account(3), CallId(2)).await.unwrap(), None);
-    assert_eq!(
-        records.call(account(2), CallId(u64::MAX)).await.unwrap(),
-        None
-    );
+    assert_eq!(records.call(account(2), CallId(u64::MAX)).await.unwrap(), None);
 
     records.close().await;
     let again = Records::open(&path).await.unwrap();
-    assert_eq!(
-        again.call(account(2), CallId(2)).await.unwrap(),
-        Some(record(2))
-    );
+    assert_eq!(again.call(account(2), CallId(2)).await.unwrap(), Some(record(2)));
 }
 
 #[tokio::test]
@@ -225,27 +185,11 @@ async fn a_file_of_a_later_version_or_of_another_kind_is_refused() {
     let connection = sqlx::ConnectOptions::connect(&db).await.unwrap();
     sqlx::Connection::close(connection).await.unwrap();
     let refused = Records::open(&path).await.err().expect("refused");
-    assert!(
-        matches!(
-            refused,
-            RecordsError::Newer {
-                found: 99,
-                known: 1,
-                ..
-            }
-        ),
-        "{refused}"
-    );
+    assert!(matches!(refused, RecordsError::Newer { found: 99, known: 1, .. }), "{refused}");
 
     let other = dir.path().join("other.db");
-    std::fs::write(
-        &other,
-        b"this is no database, but long enough to be read as one".repeat(100),
-    )
-    .unwrap();
+    std::fs::write(&other, b"this is no database, but long enough to be read as one".repeat(100))
+        .unwrap();
     let refused = Records::open(&other).await.err().expect("refused");
-    assert!(
-        refused.to_string().contains("other.db: cannot open"),
-        "{refused}"
-    );
+    assert!(refused.to_string().contains("other.db: cannot open"), "{refused}");
 }

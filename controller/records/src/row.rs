@@ -16,27 +16,21 @@ use sqlx::{
 use crate::RecordsError;
 
 /// The columns in the order in which [`bind`] gives them and [`read`] takes them.
-pub(crate) const COLUMNS: &str = "call, seq, account, called, calling, spec, accepted_us, dialled_us, answered_us, ended_us, \
+pub(crate) const COLUMNS: &str = "call, seq, account, called, calling, spec, accepted_us, due_us, held_by, dialled_us, answered_us, ended_us, \
      attempts, carrier, agent, batch, custom_id, outcome, reason, sip_code, ring_us, talk_us, digits, confirmed";
 
 /// Stores a row, unless there is one of that number.
-const INSERT: &str = "INSERT INTO calls VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) \
+const INSERT: &str = "INSERT INTO calls VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) \
      ON CONFLICT (call) DO NOTHING";
 
 /// [`INSERT`] with every parameter bound.
 pub(crate) fn insert(record: &Record) -> Result<Query<'_, Sqlite, SqliteArguments>, RecordsError> {
     let fits = |column, value: u64| {
-        i64::try_from(value).map_err(|_| RecordsError::Range {
-            call: record.call,
-            column,
-            value,
-        })
+        i64::try_from(value).map_err(|_| RecordsError::Range { call: record.call, column, value })
     };
     let instant = |column, at: Option<Timestamp>| at.map(|at| fits(column, at.0)).transpose();
-    let spec = serde_json::to_string(&*record.spec).map_err(|source| RecordsError::Spec {
-        call: record.call,
-        source,
-    })?;
+    let spec = serde_json::to_string(&*record.spec)
+        .map_err(|source| RecordsError::Spec { call: record.call, source })?;
     let ending = &record.ending;
     Ok(sqlx::query(INSERT)
         .bind(fits("call", record.call.0)?)
@@ -46,18 +40,15 @@ pub(crate) fn insert(record: &Record) -> Result<Query<'_, Sqlite, SqliteArgument
         .bind(&*record.spec.from)
         .bind(spec)
         .bind(fits("accepted_us", record.accepted_at.0)?)
+        .bind(instant("due_us", record.due)?)
+        .bind(record.held_by.code())
         .bind(instant("dialled_us", record.dialled_at)?)
         .bind(instant("answered_us", record.answered_at)?)
         .bind(fits("ended_us", record.ended_at.0)?)
         .bind(i64::from(record.attempts))
         .bind(record.carrier.as_deref())
         .bind(record.agent.as_deref())
-        .bind(
-            record
-                .batch
-                .map(|batch| fits("batch", batch.0))
-                .transpose()?,
-        )
+        .bind(record.batch.map(|batch| fits("batch", batch.0)).transpose()?)
         .bind(record.custom_id.as_deref())
         .bind(ending.outcome.as_str())
         .bind(ending.reason.code())
@@ -80,10 +71,7 @@ pub(crate) fn outcome(word: &str) -> Option<Outcome> {
 
 /// The record that a row of [`COLUMNS`] holds.
 pub(crate) fn read(row: &SqliteRow) -> Result<Record, RecordsError> {
-    let cells = Cells {
-        row,
-        call: row.try_get("call").map_err(sql)?,
-    };
+    let cells = Cells { row, call: row.try_get("call").map_err(sql)? };
     let account: Vec<u8> = row.try_get("account").map_err(sql)?;
     let account = <[u8; 16]>::try_from(account)
         .map_err(|bytes| cells.damaged("account", format!("{bytes:?}"), "account of 16 bytes"))?;
@@ -93,15 +81,14 @@ pub(crate) fn read(row: &SqliteRow) -> Result<Record, RecordsError> {
     let word: &str = row.try_get("outcome").map_err(sql)?;
     let outcome =
         outcome(word).ok_or_else(|| cells.damaged("outcome", word.to_owned(), "final status"))?;
-    let code: &str = row.try_get("reason").map_err(sql)?;
-    let reason = Reason::from_code(code)
-        .ok_or_else(|| cells.damaged("reason", code.to_owned(), "reason's code"))?;
     Ok(Record {
         seq: cells.number("seq")?,
         call: CallId(cells.number("call")?),
         account: AccountSid(u128::from_be_bytes(account)),
         spec: Arc::new(spec),
         accepted_at: Timestamp(cells.number("accepted_us")?),
+        due: cells.optional("due_us")?.map(Timestamp),
+        held_by: cells.reason("held_by")?,
         dialled_at: cells.optional("dialled_us")?.map(Timestamp),
         answered_at: cells.optional("answered_us")?.map(Timestamp),
         ended_at: Timestamp(cells.number("ended_us")?),
@@ -112,7 +99,7 @@ pub(crate) fn read(row: &SqliteRow) -> Result<Record, RecordsError> {
         custom_id: cells.text("custom_id")?,
         ending: Ending {
             outcome,
-            reason,
+            reason: cells.reason("reason")?,
             sip_code: cells.small("sip_code")?,
             ring: Span(cells.number("ring_us")?),
             talk: Span(cells.number("talk_us")?),
@@ -159,6 +146,12 @@ impl Cells<'_> {
             .map_err(|_| self.damaged(column, value.to_string(), "number up to 65535"))
     }
 
+    fn reason(&self, column: &'static str) -> Result<Reason, RecordsError> {
+        let code: &str = self.row.try_get(column).map_err(sql)?;
+        Reason::from_code(code)
+            .ok_or_else(|| self.damaged(column, code.to_owned(), "reason's code"))
+    }
+
     fn text(&self, column: &'static str) -> Result<Option<Arc<str>>, RecordsError> {
         let text: Option<&str> = self.row.try_get(column).map_err(sql)?;
         Ok(text.map(Arc::from))
@@ -166,8 +159,5 @@ impl Cells<'_> {
 }
 
 fn sql(source: sqlx::Error) -> RecordsError {
-    RecordsError::Sql {
-        doing: "read a row",
-        source,
-    }
+    RecordsError::Sql { doing: "read a row", source }
 }

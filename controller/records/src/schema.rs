@@ -20,6 +20,8 @@ const STEP_1: &str = "
         calling     TEXT NOT NULL,
         spec        TEXT NOT NULL,
         accepted_us INTEGER NOT NULL,
+        due_us      INTEGER,
+        held_by     TEXT NOT NULL,
         dialled_us  INTEGER,
         answered_us INTEGER,
         ended_us    INTEGER NOT NULL,
@@ -50,9 +52,7 @@ const STEP_1: &str = "
 /// A file of a later version is left alone: the caller refuses it by the answer.
 pub(crate) async fn migrate(db: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
     let mut tx = db.begin().await?;
-    let found: i64 = sqlx::query_scalar("PRAGMA user_version")
-        .fetch_one(&mut *tx)
-        .await?;
+    let found: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *tx).await?;
     if found < VERSION {
         for step in &STEPS[usize::try_from(found).unwrap_or(0)..] {
             tx.execute(sqlx::raw_sql(*step)).await?;

@@ -31,22 +31,14 @@ pub struct Records {
 impl Records {
     /// Opens the database, creates it if there is none, and brings its schema up to date.
     pub async fn open(path: &Path) -> Result<Self, RecordsError> {
-        let fail = |source| RecordsError::Open {
-            path: path.to_owned(),
-            source,
-        };
+        let fail = |source| RecordsError::Open { path: path.to_owned(), source };
         let options = SqliteConnectOptions::new()
             .filename(path)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_WAIT)
             .disable_statement_logging();
-        let mut writer = options
-            .clone()
-            .create_if_missing(true)
-            .connect()
-            .await
-            .map_err(fail)?;
+        let mut writer = options.clone().create_if_missing(true).connect().await.map_err(fail)?;
         let found = schema::migrate(&mut writer).await.map_err(fail)?;
         if found > schema::VERSION {
             return Err(RecordsError::Newer {
@@ -59,10 +51,7 @@ impl Records {
             .max_connections(READERS)
             .acquire_timeout(READ_WAIT)
             .connect_lazy_with(options.pragma("query_only", "ON"));
-        Ok(Self {
-            readers,
-            writer: Arc::new(Mutex::new(writer)),
-        })
+        Ok(Self { readers, writer: Arc::new(Mutex::new(writer)) })
     }
 
     /// Stores rows in one synced transaction: all or none. Rows that are there already stay as they are.
@@ -70,10 +59,7 @@ impl Records {
         if records.is_empty() {
             return Ok(());
         }
-        let fail = |source| RecordsError::Sql {
-            doing: "store finished calls",
-            source,
-        };
+        let fail = |source| RecordsError::Sql { doing: "store finished calls", source };
         let mut writer = self.writer.lock().await;
         // Dropped before its commit, for an error or because the caller went away, it rolls back.
         let mut tx = writer.begin().await.map_err(fail)?;
@@ -103,10 +89,7 @@ async fn same_as_stored(db: &mut SqliteConnection, record: &Record) -> Result<()
         .bind(i64::try_from(record.call.0).unwrap_or(i64::MAX))
         .fetch_one(db)
         .await
-        .map_err(|source| RecordsError::Sql {
-            doing: "compare with a stored call",
-            source,
-        })?;
+        .map_err(|source| RecordsError::Sql { doing: "compare with a stored call", source })?;
     if row::read(&stored)? == *record {
         Ok(())
     } else {
