@@ -203,6 +203,8 @@ pub struct AgentView {
     pub agent: AgentIx,
     /// Its name.
     pub name: Arc<str>,
+    /// The process that connected last; a controller that starts names it when it takes the agent for away.
+    pub incarnation: u64,
     /// Connected now.
     pub connected: bool,
     /// Calls that it can hold.
