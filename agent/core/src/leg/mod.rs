@@ -151,15 +151,17 @@ impl Leg {
                     });
                 }
             }
-            Input::Fetched { token, result } => self.to_session(now, Event::Fetched(token, result)),
-            Input::Prepared { token, result } => {
-                self.to_session(now, Event::Prepared(token, result))
+            Input::Fetched { token, result } => {
+                self.tell_session(now, Event::Fetched(token, result))
             }
-            Input::Played { token } => self.to_session(now, Event::Played(token)),
+            Input::Prepared { token, result } => {
+                self.tell_session(now, Event::Prepared(token, result))
+            }
+            Input::Played { token } => self.tell_session(now, Event::Played(token)),
         }
     }
 
-    fn to_session(&mut self, now: Timestamp, event: Event) {
+    fn tell_session(&mut self, now: Timestamp, event: Event) {
         if self.phase == Phase::Up {
             self.in_session(now, |session, cx, _| session.handle(cx, event));
         }
@@ -194,7 +196,7 @@ impl Leg {
             };
             self.on(now, on, Some(fate));
         }
-        self.to_session(now, Event::Timer);
+        self.tell_session(now, Event::Timer);
     }
 
     fn on_digit(&mut self, now: Timestamp, key: char) {
@@ -204,7 +206,7 @@ impl Leg {
         if self.digits.len() < DIGITS_MAX {
             self.digits.push(key);
         }
-        self.to_session(now, Event::Digit(key));
+        self.tell_session(now, Event::Digit(key));
     }
 
     /// A final response: its status is kept if it means anything now.
