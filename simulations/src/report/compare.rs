@@ -183,7 +183,7 @@ mod tests {
             duplicates: 0,
         };
         let terms = [TenantTerms { name: "t".to_owned(), spacing: Some(Span::from_secs(1)) }];
-        Report::new(1, &terms, carrier, starts_ms.iter().map(row).collect())
+        Report::new(1, &terms, vec![carrier], starts_ms.iter().map(row).collect())
     }
 
     const MS_20: Span = Span::from_millis(20);
@@ -233,7 +233,7 @@ mod tests {
         assert!(run.table().contains("peak 1 of 2 channels"), "{}", run.table());
         run.calls[0].outcomes = 2;
         run.calls[1].speech_heard = false;
-        (run.carrier.breaches, run.carrier.duplicates) = (3, 1);
+        (run.carriers[0].breaches, run.carriers[0].duplicates) = (3, 1);
         assert_eq!(run.failures().len(), 4, "{:?}", run.failures());
     }
 }

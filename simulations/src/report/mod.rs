@@ -26,8 +26,8 @@ pub struct Report {
     pub lasted_us: u64,
     /// One row per tenant, in order of name.
     pub tenants: Vec<TenantReport>,
-    /// By its own account.
-    pub carrier: CarrierReport,
+    /// By their own accounts.
+    pub carriers: Vec<CarrierReport>,
     /// One row per accepted call, in order of dispatch; those that were never dialled come last.
     pub calls: Vec<CallRow>,
 }
@@ -150,7 +150,7 @@ impl Report {
     pub fn new(
         seed: u64,
         tenants: &[TenantTerms],
-        carrier: CarrierReport,
+        carriers: Vec<CarrierReport>,
         mut calls: Vec<CallRow>,
     ) -> Self {
         let first = calls.iter().filter_map(|call| call.start_us).min().unwrap_or_default();
@@ -168,7 +168,7 @@ impl Report {
             tenants.iter().map(|terms| TenantReport::new(terms, &calls)).collect();
         tenants.sort_by(|a, b| a.name.cmp(&b.name));
         let lasted_us = calls.iter().filter_map(|call| call.end_us).max().unwrap_or_default();
-        Self { seed, lasted_us, tenants, carrier, calls }
+        Self { seed, lasted_us, tenants, carriers, calls }
     }
 
     /// Everything in which the run broke a promise: each accepted call has exactly one outcome, the contract is
@@ -189,7 +189,19 @@ impl Report {
                 ));
             }
         }
-        let carrier = &self.carrier;
+        for carrier in &self.carriers {
+            failures.extend(carrier.failures());
+        }
+        if self.calls.is_empty() {
+            failures.push("no call was accepted".to_owned());
+        }
+        failures
+    }
+}
+
+impl CarrierReport {
+    fn failures(&self) -> Vec<String> {
+        let (carrier, mut failures) = (self, Vec::new());
         if carrier.breaches > 0 {
             failures.push(format!(
                 "{} call set-ups breached the contract with {}",
@@ -198,9 +210,6 @@ impl Report {
         }
         if carrier.duplicates > 0 {
             failures.push(format!("{} calls were dialled more than once", carrier.duplicates));
-        }
-        if self.calls.is_empty() {
-            failures.push("no call was accepted".to_owned());
         }
         failures
     }

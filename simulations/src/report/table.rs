@@ -49,21 +49,22 @@ impl Report {
     }
 
     fn carrier_lines(&self, text: &mut String) {
-        let carrier = &self.carrier;
         let answered: u64 = self.tenants.iter().map(|tenant| tenant.answered).sum();
         let heard: u64 = self.tenants.iter().map(|tenant| tenant.speech_heard).sum();
         // Writing to a string cannot fail.
-        let _ = writeln!(
-            text,
-            "carrier {}: peak {} of {} channels, peak {} of {} calls/s, {} breaches, {} dialled twice",
-            carrier.name,
-            carrier.channels_peak,
-            carrier.channels,
-            carrier.setups_peak,
-            carrier.calls_per_second,
-            carrier.breaches,
-            carrier.duplicates,
-        );
+        for carrier in &self.carriers {
+            let _ = writeln!(
+                text,
+                "carrier {}: peak {} of {} channels, peak {} of {} calls/s, {} breaches, {} dialled twice",
+                carrier.name,
+                carrier.channels_peak,
+                carrier.channels,
+                carrier.setups_peak,
+                carrier.calls_per_second,
+                carrier.breaches,
+                carrier.duplicates,
+            );
+        }
         let _ = writeln!(
             text,
             "speech heard in {heard} of {answered} answered calls; all over after {}",
