@@ -292,11 +292,7 @@ impl Ledger {
             duplicates: self.duplicates,
             ignored: self.ignored,
             records_dropped: self.dropped,
-            calls: if with_calls {
-                self.records.clone()
-            } else {
-                Vec::new()
-            },
+            calls: if with_calls { self.records.clone() } else { Vec::new() },
         }
     }
 }

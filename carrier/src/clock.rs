@@ -13,13 +13,8 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Self {
-            wall: Timestamp(Span::from(since_epoch).as_micros()),
-            origin: Instant::now(),
-        }
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { wall: Timestamp(Span::from(since_epoch).as_micros()), origin: Instant::now() }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -31,9 +31,7 @@ pub struct Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials")
-            .field("user", &self.user)
-            .finish_non_exhaustive()
+        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
     }
 }
 
@@ -75,10 +73,7 @@ impl Options {
             rtp: loopback,
             rtp_ports: None,
             account: SocketAddr::new(loopback, 0),
-            contract: Contract {
-                channels: 30,
-                calls_per_second: 5,
-            },
+            contract: Contract { channels: 30, calls_per_second: 5 },
             credentials: None,
             script,
             seed: 0,
@@ -103,10 +98,7 @@ impl Options {
         if let Some(range) = &self.rtp_ports {
             let even = range.clone().filter(|port| is_usable(*port)).count();
             if even < self.contract.channels as usize {
-                return Err(OptionsError::RtpPorts {
-                    even,
-                    channels: self.contract.channels,
-                });
+                return Err(OptionsError::RtpPorts { even, channels: self.contract.channels });
             }
         }
         Ok(())

@@ -110,19 +110,11 @@ async fn open_account(address: SocketAddr) -> Result<(TcpListener, SocketAddr), 
         let address = listener.local_addr()?;
         Ok((listener, address))
     };
-    open.await.map_err(|source| CarrierError::Open {
-        what: "account",
-        address,
-        source,
-    })
+    open.await.map_err(|source| CarrierError::Open { what: "account", address, source })
 }
 
 fn open_sip(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::DGRAM,
-        Some(Protocol::UDP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     // The kernel takes what its limit allows; that is enough to start with.
     socket.set_recv_buffer_size(SIP_BUFFER)?;
     socket.set_send_buffer_size(SIP_BUFFER)?;
@@ -150,26 +142,16 @@ impl Service {
         raise_file_limit(slots);
         let sockets =
             open_sockets(options.rtp, options.rtp_ports.clone(), slots).map_err(|source| {
-                CarrierError::Open {
-                    what: "RTP",
-                    address: SocketAddr::new(options.rtp, 0),
-                    source,
-                }
+                CarrierError::Open { what: "RTP", address: SocketAddr::new(options.rtp, 0), source }
             })?;
         if sockets.len() < channels {
-            return Err(CarrierError::RtpPorts {
-                open: sockets.len(),
-                wanted: channels,
-            });
+            return Err(CarrierError::RtpPorts { open: sockets.len(), wanted: channels });
         }
         let rtp = sockets
             .iter()
             .map(std::net::UdpSocket::local_addr)
             .collect::<io::Result<Vec<_>>>()
-            .map_err(|source| CarrierError::Socket {
-                what: "RTP",
-                source,
-            })?;
+            .map_err(|source| CarrierError::Socket { what: "RTP", source })?;
         let (told, events) = mpsc::channel(2 * sockets.len() + 16);
         let media = Desk::start(
             clock,
@@ -190,15 +172,7 @@ impl Service {
             ring_limit: options.ring_limit,
             max_records: options.max_records,
         });
-        Ok(Self {
-            clock,
-            sip,
-            socket,
-            uas,
-            media,
-            events,
-            buffer: vec![0; 1 << 16],
-        })
+        Ok(Self { clock, sip, socket, uas, media, events, buffer: vec![0; 1 << 16] })
     }
 
     async fn serve(
@@ -283,10 +257,7 @@ impl Service {
             tracing::warn!("some calls' media is missing from the account");
         }
         let media = self.media;
-        if tokio::task::spawn_blocking(move || media.stop())
-            .await
-            .is_err()
-        {
+        if tokio::task::spawn_blocking(move || media.stop()).await.is_err() {
             tracing::error!("the media threads could not be ended");
         }
         self.uas.account(self.clock.now(), true)
@@ -294,10 +265,7 @@ impl Service {
 }
 
 fn sip_failed(source: io::Error) -> CarrierError {
-    CarrierError::Socket {
-        what: "SIP",
-        source,
-    }
+    CarrierError::Socket { what: "SIP", source }
 }
 
 /// Every slot takes a file descriptor; the soft limit is often 1,024.
@@ -307,10 +275,7 @@ fn raise_file_limit(slots: usize) {
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|current| current < wanted) {
         let current = limit.maximum.map_or(wanted, |maximum| wanted.min(maximum));
-        let raised = Rlimit {
-            current: Some(current),
-            maximum: limit.maximum,
-        };
+        let raised = Rlimit { current: Some(current), maximum: limit.maximum };
         if let Err(error) = setrlimit(Resource::Nofile, raised) {
             tracing::warn!(%error, wanted, "cannot raise the limit of open files");
         }

@@ -27,9 +27,7 @@ const fn yes() -> bool {
 }
 
 pub(crate) async fn serve(listener: TcpListener, questions: mpsc::Sender<Question>) {
-    let app = Router::new()
-        .route("/account", get(account))
-        .with_state(questions);
+    let app = Router::new().route("/account", get(account)).with_state(questions);
     if let Err(error) = axum::serve(listener, app).await {
         tracing::error!(%error, "the account is not served any more");
     }

@@ -88,10 +88,7 @@ impl Keeper {
             return;
         };
         let find = |wanted: &str| {
-            parameters
-                .iter()
-                .find(|(name, _)| name == wanted)
-                .map(|(_, value)| value.clone())
+            parameters.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone())
         };
         if call.exchanges.is_empty() {
             call.account_sid = find("AccountSid").unwrap_or_default();
@@ -106,10 +103,7 @@ impl Keeper {
         {
             call.statuses.push(status);
         }
-        call.exchanges.push(Exchange {
-            path: path.to_owned(),
-            parameters,
-        });
+        call.exchanges.push(Exchange { path: path.to_owned(), parameters });
     }
 
     fn call(&mut self, parameters: &[(String, String)]) -> Option<&mut CallParameters> {
@@ -142,11 +136,7 @@ impl Keeper {
             verified: self.verified,
             failed: self.failed,
             forgotten: self.forgotten,
-            calls: self
-                .order
-                .iter()
-                .filter_map(|sid| self.calls.get(sid).cloned())
-                .collect(),
+            calls: self.order.iter().filter_map(|sid| self.calls.get(sid).cloned()).collect(),
         }
     }
 }
@@ -157,27 +147,16 @@ mod tests {
 
     fn told(keeper: &mut Keeper, sid: &str, extra: &[(&str, &str)]) {
         let mut parameters = vec![("CallSid".to_owned(), sid.to_owned())];
-        parameters.extend(
-            extra
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-        );
+        parameters
+            .extend(extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         keeper.note(true, "/answer.xml", parameters.iter());
     }
 
     #[test]
     fn digits_and_statuses_are_kept_in_order() {
         let mut keeper = Keeper::new(10);
-        told(
-            &mut keeper,
-            "CA1",
-            &[("CallStatus", "in-progress"), ("AccountSid", "AC1")],
-        );
-        told(
-            &mut keeper,
-            "CA1",
-            &[("CallStatus", "in-progress"), ("Digits", "42")],
-        );
+        told(&mut keeper, "CA1", &[("CallStatus", "in-progress"), ("AccountSid", "AC1")]);
+        told(&mut keeper, "CA1", &[("CallStatus", "in-progress"), ("Digits", "42")]);
         told(&mut keeper, "CA1", &[("CallStatus", "completed")]);
         let call = &keeper.account().calls[0];
         assert_eq!(call.account_sid, "AC1");
@@ -194,22 +173,10 @@ mod tests {
                 told(&mut keeper, sid, &[("Digits", "1")]);
             }
         }
-        keeper.note(
-            false,
-            "/x",
-            [("CallSid".to_owned(), "CA4".to_owned())].iter(),
-        );
+        keeper.note(false, "/x", [("CallSid".to_owned(), "CA4".to_owned())].iter());
         let account = keeper.account();
-        assert_eq!(
-            (account.verified, account.failed, account.forgotten),
-            (300, 1, 1)
-        );
+        assert_eq!((account.verified, account.failed, account.forgotten), (300, 1, 1));
         assert_eq!(account.calls.len(), 2);
-        assert!(
-            account
-                .calls
-                .iter()
-                .all(|call| call.exchanges.len() == MAX_EXCHANGES)
-        );
+        assert!(account.calls.iter().all(|call| call.exchanges.len() == MAX_EXCHANGES));
     }
 }

@@ -32,11 +32,7 @@ impl Folder {
     /// The file that a URL's path names, and its content type.
     pub(super) fn read(&self, path: &str) -> Option<(&'static str, Vec<u8>)> {
         let path = self.locate(path)?;
-        let length = path
-            .metadata()
-            .ok()
-            .filter(std::fs::Metadata::is_file)?
-            .len();
+        let length = path.metadata().ok().filter(std::fs::Metadata::is_file)?.len();
         if length > MAX_FILE {
             return None;
         }
@@ -47,9 +43,7 @@ impl Folder {
     fn locate(&self, path: &str) -> Option<PathBuf> {
         let decoded = percent_decode_str(path).decode_utf8().ok()?;
         let relative = Path::new(decoded.trim_start_matches('/'));
-        let is_plain = relative
-            .components()
-            .all(|part| matches!(part, Component::Normal(_)));
+        let is_plain = relative.components().all(|part| matches!(part, Component::Normal(_)));
         if !is_plain || decoded.contains(['\0', '\\']) {
             return None;
         }
@@ -85,14 +79,8 @@ mod tests {
         std::os::unix::fs::symlink(outer.path().join("secret.xml"), inner.join("link.xml"))
             .expect("a link");
         let folder = Folder::open(&inner).expect("a folder");
-        assert_eq!(
-            folder.read("/a%20b.xml"),
-            Some(("text/xml", b"<Response/>".to_vec()))
-        );
-        assert_eq!(
-            folder.read("/sub/c.wav").map(|found| found.0),
-            Some("audio/wav")
-        );
+        assert_eq!(folder.read("/a%20b.xml"), Some(("text/xml", b"<Response/>".to_vec())));
+        assert_eq!(folder.read("/sub/c.wav").map(|found| found.0), Some("audio/wav"));
         for path in [
             "/../secret.xml",
             "/%2e%2e/secret.xml",

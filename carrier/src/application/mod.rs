@@ -100,9 +100,7 @@ pub async fn serve_application(
     tracing::info!(%http, "application server is up");
     // Whoever started this may not care.
     let _ = ready.send(ApplicationReady { http });
-    axum::serve(listener, app)
-        .with_graceful_shutdown(shutdown)
-        .await?;
+    axum::serve(listener, app).with_graceful_shutdown(shutdown).await?;
     let account = server.keeper.lock().account();
     Ok(account)
 }
@@ -126,19 +124,13 @@ async fn document(
             Err(_) => return refuse(StatusCode::BAD_REQUEST, "the body is not a form"),
         },
         _ => {
-            return refuse(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "only GET and POST are served",
-            );
+            return refuse(StatusCode::METHOD_NOT_ALLOWED, "only GET and POST are served");
         }
     };
     let query: Vec<(String, String)> =
         serde_urlencoded::from_str(uri.query().unwrap_or_default()).unwrap_or_default();
     let is_signed = server.is_signed(&uri, &headers, &form, &query);
-    server
-        .keeper
-        .lock()
-        .note(is_signed, uri.path(), form.iter().chain(&query));
+    server.keeper.lock().note(is_signed, uri.path(), form.iter().chain(&query));
     if !is_signed {
         return refuse(StatusCode::FORBIDDEN, "the signature is not right");
     }
@@ -167,9 +159,7 @@ impl Server {
             (None, Some(host)) => format!("http://{host}"),
             (None, None) => return false,
         };
-        let path = uri
-            .path_and_query()
-            .map_or_else(|| uri.path(), |path| path.as_str());
+        let path = uri.path_and_query().map_or_else(|| uri.path(), |path| path.as_str());
         let token = form
             .iter()
             .chain(query)

@@ -17,9 +17,7 @@ pub(super) fn is_right(token: &str, url: &str, form: &[(String, String)], given:
         mac.update(value.as_bytes());
     }
     // In constant time, as the crate does it.
-    STANDARD
-        .decode(given)
-        .is_ok_and(|given| mac.verify_slice(&given).is_ok())
+    STANDARD.decode(given).is_ok_and(|given| mac.verify_slice(&given).is_ok())
 }
 
 #[cfg(test)]
@@ -43,12 +41,7 @@ mod tests {
         assert!(is_right("12345", url, &form, given));
         assert!(!is_right("12346", url, &form, given));
         assert!(!is_right("12345", url, &form[1..], given));
-        assert!(!is_right(
-            "12345",
-            &url.replace("https", "http"),
-            &form,
-            given
-        ));
+        assert!(!is_right("12345", &url.replace("https", "http"), &form, given));
         assert!(!is_right("12345", url, &form, "not base 64"));
     }
 }

@@ -88,10 +88,7 @@ mod tests {
         listen(&mut ear, 0, 50, LOUD);
         assert_eq!(ear.heard(), Span::from_secs(1));
         assert_eq!(ear.quiet_for(Timestamp(1_200_000)), None);
-        assert_eq!(
-            ear.quiet_for(Timestamp(1_480_000)),
-            Some(Span::from_millis(500))
-        );
+        assert_eq!(ear.quiet_for(Timestamp(1_480_000)), Some(Span::from_millis(500)));
         ear.forget();
         assert_eq!(ear.quiet_for(Timestamp(2_000_000)), None);
     }

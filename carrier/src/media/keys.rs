@@ -3,9 +3,8 @@
 use std::collections::VecDeque;
 
 /// Event codes 0 to 15 (RFC 4733 3.2, table 3).
-const KEYS: [char; 16] = [
-    '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '*', '#', 'A', 'B', 'C', 'D',
-];
+const KEYS: [char; 16] =
+    ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '*', '#', 'A', 'B', 'C', 'D'];
 
 /// Keys remembered of one call.
 const MAX_KEYS: usize = 64;
@@ -35,10 +34,7 @@ impl KeyListener {
             return;
         };
         // An older event that was overtaken is a repetition as well.
-        if self
-            .last
-            .is_some_and(|last| timestamp.wrapping_sub(last).cast_signed() <= 0)
-        {
+        if self.last.is_some_and(|last| timestamp.wrapping_sub(last).cast_signed() <= 0) {
             return;
         }
         let Some(key) = KEYS.get(usize::from(*code)) else {
@@ -86,9 +82,7 @@ impl KeyPresser {
     /// Adds keys; what is not a key is left out, as is what goes over the bound.
     pub(crate) fn press(&mut self, keys: &str) {
         for key in keys.chars() {
-            let code = KEYS
-                .iter()
-                .position(|known| *known == key.to_ascii_uppercase());
+            let code = KEYS.iter().position(|known| *known == key.to_ascii_uppercase());
             if let Some(code) = code.and_then(|code| u8::try_from(code).ok())
                 && self.waiting.len() < MAX_KEYS
             {
@@ -129,12 +123,7 @@ impl KeyPresser {
             return None;
         }
         let code = self.waiting.pop_front()?;
-        self.pressing = Some(Pressing {
-            code,
-            start: timestamp,
-            steps: 0,
-            ends_sent: 0,
-        });
+        self.pressing = Some(Pressing { code, start: timestamp, steps: 0, ends_sent: 0 });
         Some(())
     }
 
@@ -171,9 +160,7 @@ mod tests {
     fn an_event_has_a_marker_growing_duration_and_three_ends() {
         let mut presser = KeyPresser::default();
         presser.press("9");
-        let events: Vec<_> = (0..20)
-            .filter_map(|tick| presser.tick(tick * 160))
-            .collect();
+        let events: Vec<_> = (0..20).filter_map(|tick| presser.tick(tick * 160)).collect();
         let durations: Vec<_> = events
             .iter()
             .map(|event| u16::from_be_bytes([event.payload[2], event.payload[3]]))

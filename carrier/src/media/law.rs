@@ -47,10 +47,7 @@ impl Law {
     /// Mean square of a packet's samples.
     pub(crate) fn energy(self, payload: &[u8]) -> u64 {
         let squares = &self.tables().squares;
-        let sum: u64 = payload
-            .iter()
-            .map(|byte| u64::from(squares[usize::from(*byte)]))
-            .sum();
+        let sum: u64 = payload.iter().map(|byte| u64::from(squares[usize::from(*byte)])).sum();
         sum / payload.len().max(1) as u64
     }
 
@@ -102,11 +99,7 @@ impl Tables {
         }
         let mut silence = [0; FRAME];
         silence.copy_from_slice(&encode(&[0; FRAME]));
-        Self {
-            squares,
-            voice: encode(&voice()),
-            silence,
-        }
+        Self { squares, voice: encode(&voice()), silence }
     }
 }
 
@@ -142,9 +135,7 @@ mod tests {
         for law in [Law::Mu, Law::A] {
             assert!(law.energy(law.silence()) <= 64, "{law:?}");
             let frames = 0..100;
-            let loud = frames
-                .filter(|frame| law.energy(law.voice(*frame)) > 300 * 300)
-                .count();
+            let loud = frames.filter(|frame| law.energy(law.voice(*frame)) > 300 * 300).count();
             assert!(loud > 70, "{law:?}: {loud}");
         }
     }

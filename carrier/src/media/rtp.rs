@@ -75,16 +75,9 @@ mod tests {
         bytes.extend([0; 4]); // one contributing source
         bytes.extend([0xbe, 0xde, 0, 1, 0, 0, 0, 0]); // one word of extension
         bytes.extend([42, 43, 0, 2]); // two bytes of padding
-        assert_eq!(
-            read(&bytes).map(|packet| packet.payload),
-            Some(&[42, 43][..])
-        );
+        assert_eq!(read(&bytes).map(|packet| packet.payload), Some(&[42, 43][..]));
         for length in 0..bytes.len() - 4 {
-            assert_eq!(
-                read(&bytes[..length]).map(|packet| packet.payload.len()),
-                None,
-                "{length}"
-            );
+            assert_eq!(read(&bytes[..length]).map(|packet| packet.payload.len()), None, "{length}");
         }
     }
 }

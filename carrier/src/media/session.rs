@@ -176,9 +176,7 @@ impl Session {
 
     /// True once, when nothing was received for too long.
     pub fn has_died(&mut self, now: Timestamp) -> bool {
-        let is_late = self
-            .timeout
-            .is_some_and(|timeout| now.since(self.last_packet) >= timeout);
+        let is_late = self.timeout.is_some_and(|timeout| now.since(self.last_packet) >= timeout);
         is_late && !std::mem::replace(&mut self.told_inactive, is_late)
     }
 
@@ -202,23 +200,12 @@ mod tests {
     use crate::media::Law;
 
     fn stream(port: u16) -> Stream {
-        Stream {
-            remote: SocketAddr::from(([127, 0, 0, 1], port)),
-            law: Law::A,
-            keys: Some(101),
-        }
+        Stream { remote: SocketAddr::from(([127, 0, 0, 1], port)), law: Law::A, keys: Some(101) }
     }
 
     fn session(port: u16, talk: Talk) -> Session {
         let timeout = Some(Span::from_secs(2));
-        Session::new(
-            Timestamp(0),
-            1,
-            stream(port),
-            talk,
-            timeout,
-            0xffff_ff00_ffff_fff0,
-        )
+        Session::new(Timestamp(0), 1, stream(port), talk, timeout, 0xffff_ff00_ffff_fff0)
     }
 
     /// Two sessions talk to each other for a while; the packets of some ticks are lost on one way.
@@ -237,17 +224,8 @@ mod tests {
 
     #[test]
     fn keys_are_pressed_after_the_other_has_spoken() {
-        let mut speaker = session(
-            1,
-            Talk {
-                greeting: Span::from_secs(1),
-                ..Talk::default()
-            },
-        );
-        let keys = |keys: &str, when| KeyPress {
-            keys: keys.into(),
-            when,
-        };
+        let mut speaker = session(1, Talk { greeting: Span::from_secs(1), ..Talk::default() });
+        let keys = |keys: &str, when| KeyPress { keys: keys.into(), when };
         let mut listener = session(
             2,
             Talk {
@@ -261,17 +239,11 @@ mod tests {
         converse(250, &mut listener, &mut speaker, |tick| tick % 25 == 24);
         let (speaker, listener) = (speaker.close(), listener.close());
         assert!((500_000..=1_000_000).contains(&listener.speech_us));
-        assert_eq!(
-            listener.keys_pressed, "42#",
-            "nothing was said after the first keys"
-        );
+        assert_eq!(listener.keys_pressed, "42#", "nothing was said after the first keys");
         assert_eq!(speaker.keys_heard, "42#");
         assert_eq!(speaker.speech_us, 0);
         assert_eq!((speaker.packets_received, speaker.packets_sent), (240, 250));
-        assert_eq!(
-            speaker.packets_lost, 9,
-            "the last loss has no later packet to show it"
-        );
+        assert_eq!(speaker.packets_lost, 9, "the last loss has no later packet to show it");
         assert_eq!(speaker.packets_stray, 0);
     }
 

@@ -55,10 +55,7 @@ impl Desk {
         let mut shares: Vec<Vec<Slot>> = (0..threads).map(|_| Vec::new()).collect();
         let orders_max = 4 * sockets.len() + 16;
         for (slot, socket) in sockets.into_iter().enumerate() {
-            shares[slot % threads].push(Slot {
-                socket,
-                session: None,
-            });
+            shares[slot % threads].push(Slot { socket, session: None });
         }
         let mut workers = Vec::new();
         for (ix, slots) in shares.into_iter().enumerate() {
@@ -159,12 +156,7 @@ impl Share {
     fn obey(&mut self, order: Order) {
         let now = self.clock.now();
         match order {
-            Order::Open {
-                slot,
-                call,
-                stream,
-                talk,
-            } => {
+            Order::Open { slot, call, stream, talk } => {
                 let chance = self.rng.random();
                 let timeout = self.timeout;
                 let slot = &mut self.slots[slot / self.threads];

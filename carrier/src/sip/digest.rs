@@ -30,10 +30,7 @@ const NONCE_LIFE: Span = Span::from_secs(300);
 
 impl Guard {
     pub(crate) fn new(credentials: Credentials, secret: [u8; 16]) -> Self {
-        Self {
-            credentials,
-            secret,
-        }
+        Self { credentials, secret }
     }
 
     /// The `WWW-Authenticate` line.
@@ -110,10 +107,7 @@ impl<'a> Fields<'a> {
         }
         let pairs = pairs(rest);
         let find = |name: &str| {
-            pairs
-                .iter()
-                .find(|(key, _)| key.eq_ignore_ascii_case(name))
-                .map(|(_, value)| *value)
+            pairs.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
         };
         if find("algorithm").is_some_and(|name| !name.eq_ignore_ascii_case("MD5")) {
             return None;
@@ -153,10 +147,7 @@ mod tests {
     use super::*;
 
     fn guard() -> Guard {
-        let credentials = Credentials {
-            user: "trunk".into(),
-            password: "s3cret".into(),
-        };
+        let credentials = Credentials { user: "trunk".into(), password: "s3cret".into() };
         Guard::new(credentials, [7; 16])
     }
 
@@ -177,10 +168,7 @@ mod tests {
         let right = authorization(&guard, now, "s3cret");
         assert_eq!(guard.judge(now, "INVITE", Some(&right)), Verdict::Welcome);
         assert_eq!(guard.judge(now, "BYE", Some(&right)), Verdict::Unknown);
-        assert_eq!(
-            guard.judge(now + Span::from_secs(301), "INVITE", Some(&right)),
-            Verdict::Stale
-        );
+        assert_eq!(guard.judge(now + Span::from_secs(301), "INVITE", Some(&right)), Verdict::Stale);
         let wrong = authorization(&guard, now, "guess");
         assert_eq!(guard.judge(now, "INVITE", Some(&wrong)), Verdict::Unknown);
         assert_eq!(guard.judge(now, "INVITE", None), Verdict::Unknown);

@@ -55,10 +55,7 @@ pub(crate) enum Unreadable {
 
 /// Reads one datagram.
 pub(crate) fn read(datagram: &[u8]) -> Result<Incoming, Unreadable> {
-    if datagram
-        .iter()
-        .all(|byte| matches!(byte, b'\r' | b'\n' | 0))
-    {
+    if datagram.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
         return Err(Unreadable::KeepAlive);
     }
     match parse_message(datagram).map_err(|_| Unreadable::Malformed)? {
@@ -106,11 +103,7 @@ fn read_request(request: Request, datagram: &[u8]) -> Option<InRequest> {
     let (number, method) = read_cseq(&cseq?)?;
     (method == request.method.to_string()).then_some(())?;
     let branch = branch_of(vias.first()?)?;
-    let body = if has_length {
-        request.body
-    } else {
-        body_to_end(datagram)
-    };
+    let body = if has_length { request.body } else { body_to_end(datagram) };
     let (from, call_id) = (from?, call_id?);
     value::tag(&from)?;
     (!call_id.is_empty()).then_some(())?;
@@ -142,11 +135,7 @@ fn read_response(response: &Response) -> Option<InResponse> {
     };
     let via = find(|header| matches!(header, Header::Via(_)))?;
     let (_, method) = read_cseq(&find(|header| matches!(header, Header::CSeq(_)))?)?;
-    Some(InResponse {
-        status: response.status_code.code(),
-        branch: branch_of(&via)?,
-        method,
-    })
+    Some(InResponse { status: response.status_code.code(), branch: branch_of(&via)?, method })
 }
 
 fn once(slot: &mut Option<String>, text: String) -> Option<()> {
@@ -172,9 +161,7 @@ fn read_cseq(text: &str) -> Option<(u32, String)> {
 fn branch_of(via: &str) -> Option<String> {
     let (first, _) = value::first_of_list(via);
     let (_, params) = first.split_once(';')?;
-    value::parameter(params, "branch")
-        .filter(|branch| !branch.is_empty())
-        .map(str::to_owned)
+    value::parameter(params, "branch").filter(|branch| !branch.is_empty()).map(str::to_owned)
 }
 
 /// Over UDP a body without Content-Length reaches to the end of the datagram (RFC 3261 18.3).
@@ -208,21 +195,14 @@ pub(crate) fn return_path(via: &str, source: SocketAddr) -> (String, SocketAddr)
         written.push_str(&format!(";received={}", source.ip()));
     }
     written.push_str(rest);
-    let port = if has_rport {
-        source.port()
-    } else {
-        port.unwrap_or(5060)
-    };
+    let port = if has_rport { source.port() } else { port.unwrap_or(5060) };
     (written, SocketAddr::new(source.ip(), port))
 }
 
 fn host_and_port(sent_by: &str) -> (&str, Option<u16>) {
     if let Some(rest) = sent_by.strip_prefix('[') {
         let (host, rest) = rest.split_once(']').unwrap_or((rest, ""));
-        return (
-            host,
-            rest.strip_prefix(':').and_then(|port| port.parse().ok()),
-        );
+        return (host, rest.strip_prefix(':').and_then(|port| port.parse().ok()));
     }
     match sent_by.split_once(':') {
         Some((host, port)) => (host, port.parse().ok()),
@@ -232,9 +212,7 @@ fn host_and_port(sent_by: &str) -> (&str, Option<u16>) {
 
 /// The socket that a Contact or Record-Route URI names, when it names it by number.
 pub(crate) fn socket_of(uri: &str) -> Option<SocketAddr> {
-    let rest = uri
-        .strip_prefix("sip:")
-        .or_else(|| uri.strip_prefix("SIP:"))?;
+    let rest = uri.strip_prefix("sip:").or_else(|| uri.strip_prefix("SIP:"))?;
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
     let end = host.find([';', '?']).unwrap_or(host.len());
     let (host, port) = host_and_port(&host[..end]);
@@ -272,10 +250,7 @@ mod tests {
             "Content-Length: x\r\n",
             "Subject: a\rInjected: b\r\n",
         ] {
-            assert!(
-                request(&format!("{OPTIONS}{extra}\r\n")).is_none(),
-                "{extra:?}"
-            );
+            assert!(request(&format!("{OPTIONS}{extra}\r\n")).is_none(), "{extra:?}");
         }
         assert!(request(&OPTIONS.replace("7 OPTIONS", "7 INVITE")).is_none());
         assert!(request(&format!("{}\r\n", OPTIONS.replace("7 ", "2147483648 "))).is_none());
@@ -301,10 +276,7 @@ mod tests {
             socket_of("sip:a@127.0.0.1:5070;transport=udp"),
             Some(SocketAddr::from(([127, 0, 0, 1], 5070)))
         );
-        assert_eq!(
-            socket_of("sip:[::1]:9").map(|socket| socket.port()),
-            Some(9)
-        );
+        assert_eq!(socket_of("sip:[::1]:9").map(|socket| socket.port()), Some(9));
         assert_eq!(socket_of("sip:a@host.example"), None);
     }
 }

@@ -43,11 +43,7 @@ impl ReplyHead {
             "\r\nCall-ID: {}\r\nCSeq: {} {}\r\n",
             request.call_id, request.cseq, request.method
         );
-        Self {
-            head,
-            record_routes: request.record_routes.clone(),
-            to,
-        }
+        Self { head, record_routes: request.record_routes.clone(), to }
     }
 
     /// A response without a body; `headers` are complete lines.

@@ -23,11 +23,7 @@ pub(crate) struct Offer {
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Section {
     Taken,
-    Refused {
-        media: String,
-        proto: String,
-        fmt: String,
-    },
+    Refused { media: String, proto: String, fmt: String },
 }
 
 /// Sections over this are refused as a whole: no caller of ours sends so many.
@@ -42,10 +38,8 @@ pub(crate) fn read_offer(body: &[u8]) -> Option<Offer> {
     let mut taken = None;
     let mut sections = Vec::new();
     for media in &session.medias {
-        let stream = taken
-            .is_none()
-            .then(|| stream_of(media, session.connection.as_ref()))
-            .flatten();
+        let stream =
+            taken.is_none().then(|| stream_of(media, session.connection.as_ref())).flatten();
         sections.push(match stream {
             Some(stream) => {
                 taken = Some((stream, media));
@@ -62,11 +56,7 @@ pub(crate) fn read_offer(body: &[u8]) -> Option<Offer> {
     let hold = ["sendonly", "inactive"]
         .iter()
         .any(|name| media.has_attribute(name) || session.has_attribute(name));
-    Some(Offer {
-        stream,
-        sections,
-        hold,
-    })
+    Some(Offer { stream, sections, hold })
 }
 
 fn stream_of(media: &Media, session: Option<&Connection>) -> Option<Stream> {
@@ -74,22 +64,13 @@ fn stream_of(media: &Media, session: Option<&Connection>) -> Option<Stream> {
         return None;
     }
     let connection = media.connections.first().or(session)?;
-    let ip: IpAddr = connection
-        .connection_address
-        .split('/')
-        .next()?
-        .parse()
-        .ok()?;
+    let ip: IpAddr = connection.connection_address.split('/').next()?.parse().ok()?;
     let law = media.fmt.split_whitespace().find_map(|fmt| match fmt {
         "0" => Some(Law::Mu),
         "8" => Some(Law::A),
         _ => None,
     })?;
-    Some(Stream {
-        remote: SocketAddr::new(ip, media.port),
-        law,
-        keys: key_type(media),
-    })
+    Some(Stream { remote: SocketAddr::new(ip, media.port), law, keys: key_type(media) })
 }
 
 /// Payload type of `telephone-event/8000` (RFC 4733 3.1), when offered.
@@ -130,17 +111,9 @@ impl Offer {
         if let Some(keys) = self.stream.keys {
             let _ = write!(text, " {keys}");
         }
-        let _ = write!(
-            text,
-            "\r\na=rtpmap:{} {}/8000\r\n",
-            law.payload_type(),
-            law.name()
-        );
+        let _ = write!(text, "\r\na=rtpmap:{} {}/8000\r\n", law.payload_type(), law.name());
         if let Some(keys) = self.stream.keys {
-            let _ = write!(
-                text,
-                "a=rtpmap:{keys} telephone-event/8000\r\na=fmtp:{keys} 0-15\r\n"
-            );
+            let _ = write!(text, "a=rtpmap:{keys} telephone-event/8000\r\na=fmtp:{keys} 0-15\r\n");
         }
         let direction = if self.hold { "recvonly" } else { "sendrecv" };
         let _ = write!(text, "a=ptime:20\r\na={direction}\r\n");
@@ -162,10 +135,7 @@ mod tests {
         assert_eq!(offer.stream.remote.port(), 4000);
         let answer = offer.answer(SocketAddr::from(([127, 0, 0, 1], 6000)), 1, 1);
         assert!(answer.contains("m=video 0 RTP/AVP 97\r\nm=audio 6000 RTP/AVP 8 96\r\n"));
-        assert_eq!(
-            read_offer(answer.as_bytes()).map(|own| own.stream.remote.port()),
-            Some(6000)
-        );
+        assert_eq!(read_offer(answer.as_bytes()).map(|own| own.stream.remote.port()), Some(6000));
     }
 
     #[test]

@@ -37,9 +37,7 @@ fn after_display_name(value: &str) -> &str {
 pub(crate) fn parameter<'a>(params: &'a str, name: &str) -> Option<&'a str> {
     params.split(';').find_map(|param| {
         let (key, value) = param.split_once('=').unwrap_or((param, ""));
-        key.trim()
-            .eq_ignore_ascii_case(name)
-            .then(|| value.trim().trim_matches('"'))
+        key.trim().eq_ignore_ascii_case(name).then(|| value.trim().trim_matches('"'))
     })
 }
 
@@ -83,10 +81,7 @@ mod tests {
 
     #[test]
     fn addresses_are_taken_apart_with_and_without_brackets() {
-        assert_eq!(
-            address(r#""A <b> \"c\"" <sip:a@b;lr>;tag=x"#),
-            ("sip:a@b;lr", ";tag=x")
-        );
+        assert_eq!(address(r#""A <b> \"c\"" <sip:a@b;lr>;tag=x"#), ("sip:a@b;lr", ";tag=x"));
         assert_eq!(address("sip:a@b;tag=y"), ("sip:a@b", "tag=y"));
         assert_eq!(tag("<sip:a@b;tag=no>;TAG=yes"), Some("yes"));
         assert_eq!(tag("<sip:a@b>"), None);

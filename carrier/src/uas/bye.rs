@@ -38,11 +38,7 @@ impl Route {
         if value::tag(&invite.to).is_none() {
             let _ = write!(dialog, ";tag={local_tag}");
         }
-        let _ = write!(
-            dialog,
-            "\r\nTo: {}\r\nCall-ID: {}\r\n",
-            invite.from, invite.call_id
-        );
+        let _ = write!(dialog, "\r\nTo: {}\r\nCall-ID: {}\r\n", invite.from, invite.call_id);
         Self {
             target: contact.unwrap_or_else(|| format!("sip:{source}")),
             routes: invite.record_routes.clone(),
@@ -60,11 +56,7 @@ impl Route {
         for route in &self.routes {
             let _ = write!(text, "Route: {route}\r\n");
         }
-        let _ = write!(
-            text,
-            "{}CSeq: 1 BYE\r\n{reason}Content-Length: 0\r\n\r\n",
-            self.dialog
-        );
+        let _ = write!(text, "{}CSeq: 1 BYE\r\n{reason}Content-Length: 0\r\n\r\n", self.dialog);
         Arc::from(text.into_bytes())
     }
 }
@@ -80,12 +72,7 @@ pub(crate) struct ByeTransaction {
 
 impl ByeTransaction {
     pub(crate) fn new(now: Timestamp, branch: String, datagram: Datagram, to: SocketAddr) -> Self {
-        Self {
-            branch,
-            datagram,
-            to,
-            resend: Backoff::start(now),
-        }
+        Self { branch, datagram, to, resend: Backoff::start(now) }
     }
 
     pub(crate) fn wake(&self) -> Timestamp {

@@ -170,9 +170,7 @@ impl Call {
         ring_limit: Span,
     ) {
         let from = value::user(value::address(&request.from).0);
-        self.record = desk
-            .ledger
-            .open(now, &request.call_id, from, &request.called);
+        self.record = desk.ledger.open(now, &request.call_id, from, &request.called);
         if plan.conclusion == Conclusion::Silence {
             self.be_away(now, desk);
             return;
@@ -184,18 +182,13 @@ impl Call {
         let trying = self.invite.reply.plain(100, "");
         self.provisional(desk, trying);
         self.offer = sdp::read_offer(&request.body).filter(|_| request.is_sdp);
-        self.session_interval = request
-            .session_expires
-            .as_deref()
-            .and_then(session_interval);
+        self.session_interval = request.session_expires.as_deref().and_then(session_interval);
         self.phase = Phase::Offered(plan.conclusion.clone());
         if self.offer.is_none() {
             self.refuse(now, desk, 488, Outcome::Refused);
             return;
         }
-        self.ring_at = plan
-            .ring_after
-            .map_or(Timestamp::NEVER, |after| now + after);
+        self.ring_at = plan.ring_after.map_or(Timestamp::NEVER, |after| now + after);
         self.conclude_at = match plan.conclusion {
             Conclusion::Answer { after, .. } | Conclusion::Refuse { after, .. } => now + after,
             Conclusion::NoAnswer { .. } | Conclusion::Silence => now + ring_limit,
@@ -260,9 +253,7 @@ impl Call {
             return;
         };
         match conclusion {
-            Conclusion::NoAnswer {
-                crossing: Some(talk),
-            } => {
+            Conclusion::NoAnswer { crossing: Some(talk) } => {
                 let talk = talk.clone();
                 self.answer(now, desk, &talk);
             }
@@ -320,10 +311,7 @@ impl Call {
 
     /// A response to our BYE.
     pub(crate) fn responded(&mut self, response: &InResponse) {
-        let is_ours = self
-            .bye
-            .as_ref()
-            .is_some_and(|bye| bye.branch == response.branch);
+        let is_ours = self.bye.as_ref().is_some_and(|bye| bye.branch == response.branch);
         if is_ours && response.status >= 200 {
             self.bye = None;
         }
@@ -373,15 +361,12 @@ impl Call {
         let response = self.invite.reply.with_sdp(200, &headers, &sdp);
         let response = self.invite.conclude(now, true, response);
         desk.send(self.invite.reply.to, response);
-        desk.ledger
-            .conclude(now, self.record, Outcome::Answered, Some(200));
+        desk.ledger.conclude(now, self.record, Outcome::Answered, Some(200));
         self.stop_ringing();
         self.phase = Phase::Talking { slot };
         self.byes_to_lose = talk.lose_byes;
         self.hang_up = talk.hang_up;
-        self.hang_up_at = talk
-            .hang_up
-            .map_or(Timestamp::NEVER, |hang_up| now + hang_up.after);
+        self.hang_up_at = talk.hang_up.map_or(Timestamp::NEVER, |hang_up| now + hang_up.after);
         self.restart_session(now);
     }
 
@@ -395,16 +380,14 @@ impl Call {
         let response = self.invite.reply.plain(status, "");
         let response = self.invite.conclude(now, false, response);
         desk.send(self.invite.reply.to, response);
-        desk.ledger
-            .conclude(now, self.record, outcome, Some(status));
+        desk.ledger.conclude(now, self.record, outcome, Some(status));
         self.stop_ringing();
         self.phase = Phase::Refused;
     }
 
     /// Says nothing at all, and goes on saying nothing to what may still be sent.
     fn be_away(&mut self, now: Timestamp, desk: &mut Desk) {
-        desk.ledger
-            .conclude(now, self.record, Outcome::Ignored, None);
+        desk.ledger.conclude(now, self.record, Outcome::Ignored, None);
         self.invite.abandon();
         self.phase = Phase::Refused;
         self.forget_at = now + GIVE_UP;
@@ -485,9 +468,7 @@ impl Call {
                 desk.media(Order::Retarget { slot, stream });
                 self.offer = Some(offer);
                 self.restart_session(now);
-                let response = reinvite
-                    .reply
-                    .with_sdp(200, &self.success_headers(desk), &sdp);
+                let response = reinvite.reply.with_sdp(200, &self.success_headers(desk), &sdp);
                 reinvite.conclude(now, true, response)
             }
             None => {

@@ -44,13 +44,7 @@ pub(crate) enum Due {
 
 impl InviteTransaction {
     pub(crate) fn new(branch: String, cseq: u32, reply: ReplyHead) -> Self {
-        Self {
-            branch,
-            cseq,
-            reply,
-            last: None,
-            state: State::Proceeding,
-        }
+        Self { branch, cseq, reply, last: None, state: State::Proceeding }
     }
 
     pub(crate) fn is_done(&self) -> bool {

@@ -58,25 +58,13 @@ impl Meter {
 
     /// Channels and rate at `now`.
     pub(crate) fn usage(&self, now: Timestamp) -> (Usage, Usage) {
-        let recent = self
-            .set_ups
-            .iter()
-            .rev()
-            .take_while(|at| now.since(**at) < SECOND)
-            .count();
-        let rate = Usage {
-            current: recent as u64,
-            ..self.rate
-        };
+        let recent = self.set_ups.iter().rev().take_while(|at| now.since(**at) < SECOND).count();
+        let rate = Usage { current: recent as u64, ..self.rate };
         (self.channels, rate)
     }
 
     fn forget_before(&mut self, now: Timestamp) {
-        while self
-            .set_ups
-            .front()
-            .is_some_and(|at| now.since(*at) >= SECOND)
-        {
+        while self.set_ups.front().is_some_and(|at| now.since(*at) >= SECOND) {
             self.set_ups.pop_front();
         }
     }
@@ -87,10 +75,7 @@ mod tests {
     use super::*;
 
     fn meter(channels: u32, calls_per_second: u32) -> Meter {
-        Meter::new(Contract {
-            channels,
-            calls_per_second,
-        })
+        Meter::new(Contract { channels, calls_per_second })
     }
 
     /// MT-12: the window is any second, not the clock's, and is open at its far end.
@@ -115,9 +100,6 @@ mod tests {
         meter.release();
         assert!(meter.set_up(Timestamp(2)));
         let (channels, _) = meter.usage(Timestamp(2));
-        assert_eq!(
-            (channels.current, channels.peak, channels.breaches),
-            (1, 2, 1)
-        );
+        assert_eq!((channels.current, channels.peak, channels.breaches), (1, 2, 1));
     }
 }

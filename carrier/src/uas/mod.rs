@@ -97,9 +97,7 @@ impl Uas {
             Ledger::new(settings.max_records),
             settings.seed,
         );
-        let guard = settings
-            .credentials
-            .map(|credentials| Guard::new(credentials, desk.random()));
+        let guard = settings.credentials.map(|credentials| Guard::new(credentials, desk.random()));
         Self {
             desk,
             guard,
@@ -166,9 +164,7 @@ impl Uas {
     /// What was seen until now; without the single calls when only figures are wanted.
     pub fn account(&self, now: Timestamp, with_calls: bool) -> Account {
         let usage = self.desk.meter.usage(now);
-        self.desk
-            .ledger
-            .account(now, self.contract, usage, with_calls)
+        self.desk.ledger.account(now, self.contract, usage, with_calls)
     }
 
     /// Slots whose media has not been accounted for.
@@ -223,8 +219,7 @@ impl Uas {
                 call.invited(now, &mut self.desk, &request, plan, self.ring_limit);
             }
         }
-        self.agenda
-            .reschedule(number, Timestamp::NEVER, call.wake());
+        self.agenda.reschedule(number, Timestamp::NEVER, call.wake());
         self.dialogs.insert(key, number);
         self.calls.insert(number, call);
     }
@@ -311,8 +306,7 @@ impl Uas {
 
     fn forget(&mut self, number: u64) {
         if let Some(call) = self.calls.get(&number) {
-            self.agenda
-                .reschedule(number, call.wake(), Timestamp::NEVER);
+            self.agenda.reschedule(number, call.wake(), Timestamp::NEVER);
             self.remove(number);
         }
     }

@@ -23,11 +23,7 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     pub(crate) fn start(now: Timestamp) -> Self {
-        Self {
-            interval: T1,
-            next: now + T1,
-            until: now + GIVE_UP,
-        }
+        Self { interval: T1, next: now + T1, until: now + GIVE_UP }
     }
 
     pub(crate) fn wake(&self) -> Timestamp {
@@ -71,10 +67,7 @@ impl Agenda {
 
     /// The next call that is due at `now`.
     pub(crate) fn due(&self, now: Timestamp) -> Option<u64> {
-        self.due
-            .first()
-            .filter(|(at, _)| *at <= now)
-            .map(|(_, call)| *call)
+        self.due.first().filter(|(at, _)| *at <= now).map(|(_, call)| *call)
     }
 }
 
@@ -94,11 +87,6 @@ mod tests {
             }
             at.push(now.as_micros() / 1_000);
         }
-        assert_eq!(
-            at,
-            [
-                500, 1_500, 3_500, 7_500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500
-            ]
-        );
+        assert_eq!(at, [500, 1_500, 3_500, 7_500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500]);
     }
 }
