@@ -49,7 +49,8 @@ pub enum Effect {
         call: CallId,
         /// Which attempt.
         attempt: u16,
-        /// Why: [`Reason::CanceledByTenant`] or [`Reason::BatchCanceled`].
+        /// Why: [`Reason::CanceledByTenant`], [`Reason::BatchCanceled`], or [`Reason::InDoubtAgentLost`] for a
+        /// call that an agent brings back after it was given up.
         reason: Reason,
     },
     /// Go on with another document.
@@ -63,7 +64,7 @@ pub enum Effect {
         /// The new document.
         instructions: Instructions,
     },
-    /// A call ended without ever having reached an agent: its status callback is still owed.
+    /// A call ended and no agent runs it (it never reached one, or is in doubt): its status callback is still owed.
     Notify {
         /// Which.
         call: CallId,

@@ -5,5 +5,9 @@
 
 pub mod command;
 pub mod effect;
+pub mod engine;
 pub mod spec;
+mod state;
 pub mod view;
+
+pub use state::{Options, RestoreError, State};

@@ -1,0 +1,82 @@
+//! A vector with holes: dense ids that stay valid while their item lives, and are used again afterwards.
+
+use std::ops::{Index, IndexMut};
+
+use serde::{Deserialize, Serialize};
+
+/// Items by dense id. Which id comes next depends on the history of insertions and removals alone, so
+/// replicas give the same ids.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Slab<T> {
+    items: Vec<Option<T>>,
+    free: Vec<u32>,
+}
+
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<T> Slab<T> {
+    /// Puts an item in; its id is the one freed last, or a new one.
+    pub fn insert(&mut self, item: T) -> u32 {
+        match self.free.pop() {
+            Some(id) => {
+                self.items[id as usize] = Some(item);
+                id
+            }
+            None => {
+                let id = u32::try_from(self.items.len()).expect("fewer than 2^32 items");
+                self.items.push(Some(item));
+                id
+            }
+        }
+    }
+
+    /// Takes an item out.
+    pub fn remove(&mut self, id: u32) -> Option<T> {
+        let item = self.items.get_mut(id as usize)?.take()?;
+        self.free.push(id);
+        Some(item)
+    }
+
+    /// The item, if there is one.
+    pub fn get(&self, id: u32) -> Option<&T> {
+        self.items.get(id as usize)?.as_ref()
+    }
+
+    /// The item, if there is one.
+    pub fn get_mut(&mut self, id: u32) -> Option<&mut T> {
+        self.items.get_mut(id as usize)?.as_mut()
+    }
+
+    /// How many items there are.
+    pub fn len(&self) -> usize {
+        self.items.len() - self.free.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Every item with its id, in order of id.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (u32, &T)> {
+        self.items.iter().enumerate().filter_map(|(id, item)| Some((id as u32, item.as_ref()?)))
+    }
+}
+
+impl<T> Index<u32> for Slab<T> {
+    type Output = T;
+
+    fn index(&self, id: u32) -> &T {
+        self.items[id as usize].as_ref().expect("ids are held only while their item lives")
+    }
+}
+
+impl<T> IndexMut<u32> for Slab<T> {
+    fn index_mut(&mut self, id: u32) -> &mut T {
+        self.items[id as usize].as_mut().expect("ids are held only while their item lives")
+    }
+}

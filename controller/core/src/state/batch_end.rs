@@ -1,0 +1,148 @@
+//! How a batch ends: canceled, expired, or completed; and when it is forgotten.
+
+use busyhour_base::{Reason, Timestamp};
+
+use super::{State, calls::Stage};
+use crate::{
+    effect::{Effect, Reply},
+    engine::{ring::NIL, wheel::NO_TIMER},
+    spec::BatchId,
+    view::BatchStatus,
+};
+
+impl State {
+    /// What waits is canceled; what is in progress drains, or is hung up.
+    pub(super) fn cancel_batch(
+        &mut self,
+        batch: u32,
+        hang_up: bool,
+        fx: &mut Vec<Effect>,
+    ) -> Reply {
+        if self.batches[batch].has_ended() {
+            return Reply::Done;
+        }
+        self.shut_batch(batch);
+        self.batches[batch].status = BatchStatus::Cancelling;
+        self.end_waiting(batch, Reason::BatchCanceled, fx);
+        if hang_up {
+            let lane = self.batches[batch].lane;
+            let calls: Vec<_> = self
+                .live
+                .iter()
+                .filter(|(_, live)| self.requests[live.request].lane == lane)
+                .map(|(id, _)| id)
+                .collect();
+            for live in calls {
+                self.hang_up(live, Reason::BatchCanceled, fx);
+            }
+        }
+        self.settle_batch(batch);
+        Reply::Done
+    }
+
+    /// Its end has come: what has not started expires.
+    pub(super) fn batch_expires(&mut self, batch: u32, fx: &mut Vec<Effect>) {
+        self.batches[batch].end = NO_TIMER;
+        let status = self.batches[batch].status;
+        if matches!(status, BatchStatus::Cancelling) || self.batches[batch].has_ended() {
+            return;
+        }
+        self.shut_batch(batch);
+        let before = self.batches[batch].counts.queued;
+        self.batches[batch].expired = before > 0 || status == BatchStatus::Draft;
+        self.batches[batch].status = BatchStatus::Running;
+        self.end_waiting(batch, Reason::Expired, fx);
+        self.settle_batch(batch);
+    }
+
+    /// Ends every call of a batch that waits. The lane is set aside meanwhile, so that none of them starts.
+    fn end_waiting(&mut self, batch: u32, reason: Reason, fx: &mut Vec<Effect>) {
+        let lane = self.batches[batch].lane;
+        self.engine.park(lane, reason);
+        let waiting: Vec<_> = self
+            .waiting_of(self.batches[batch].tenant)
+            .filter(|id| self.requests[*id].lane == lane)
+            .collect();
+        for id in waiting {
+            self.end_unsent(id, reason, fx);
+        }
+    }
+
+    /// Why a call of this batch that was not sent does not go back to its queue, if it does not.
+    pub(super) fn batch_is_over(&self, batch: u32) -> Option<Reason> {
+        match self.batches[batch].status {
+            BatchStatus::Cancelling | BatchStatus::Cancelled => Some(Reason::BatchCanceled),
+            _ if self.batches[batch].expired => Some(Reason::Expired),
+            _ => None,
+        }
+    }
+
+    /// A batch none of whose calls waits or is in progress has ended, unless it still takes lines.
+    pub(super) fn settle_batch(&mut self, batch: u32) {
+        let state = &mut self.batches[batch];
+        let open = state.counts.queued + state.counts.in_progress > 0;
+        if open || state.has_ended() || (state.status == BatchStatus::Draft) {
+            return;
+        }
+        state.status = match state.status {
+            BatchStatus::Cancelling => BatchStatus::Cancelled,
+            _ if state.expired => BatchStatus::Expired,
+            _ => BatchStatus::Completed,
+        };
+        state.ended_at = Some(Timestamp(self.now));
+        state.custom_ids.clear();
+        let end = std::mem::replace(&mut state.end, NO_TIMER);
+        if end != NO_TIMER {
+            self.expiries.cancel(end);
+        }
+        let (tenant, id) = (state.tenant, state.id);
+        self.shut_batch(batch);
+        self.tenants[tenant].ended_batches.push_back(id);
+        self.close_lane(batch);
+        while self.tenants[tenant].ended_batches.len() > self.options.ended_batches_max {
+            let oldest = self.tenants[tenant].ended_batches[0];
+            if self.batches[self.batch_index[&oldest]].unrecorded > 0 {
+                break;
+            }
+            self.forget_batch(oldest);
+        }
+    }
+
+    /// An ended batch needs its lane until its last call is in the records.
+    pub(super) fn close_lane(&mut self, batch: u32) {
+        let state = &mut self.batches[batch];
+        if state.has_ended() && state.unrecorded == 0 && state.lane != NIL {
+            let lane = std::mem::replace(&mut state.lane, NIL);
+            self.remove_lane(lane);
+        }
+    }
+
+    /// Forgets a batch of which no call is left.
+    pub(super) fn forget_batch(&mut self, id: BatchId) {
+        let Some(batch) = self.batch_index.remove(&id) else { return };
+        let state = self.batches.remove(batch).expect("the batch exists");
+        for (timer, engine) in [(state.begin, true), (state.end, false)] {
+            if timer != NO_TIMER && engine {
+                self.engine.cancel_timer(timer);
+            } else if timer != NO_TIMER {
+                self.expiries.cancel(timer);
+            }
+        }
+        if state.lane != NIL {
+            self.remove_lane(state.lane);
+        }
+        let tenant = &mut self.tenants[state.tenant];
+        tenant.batches.remove(&id);
+        tenant.ended_batches.retain(|ended| *ended != id);
+    }
+
+    /// Ends a call in progress at its agent's hand: the outcome is what the agent then reports.
+    pub(super) fn hang_up(&mut self, live: u32, reason: Reason, fx: &mut Vec<Effect>) {
+        let call = &mut self.live[live];
+        call.hang_up = Some(reason);
+        let (agent, id) = (crate::spec::AgentIx(call.agent), call.request);
+        let request = &self.requests[id];
+        debug_assert!(matches!(request.stage, Stage::Live(_)));
+        fx.push(Effect::HangUp { agent, call: request.call, attempt: request.attempt, reason });
+    }
+}

@@ -1,0 +1,58 @@
+//! What must hold in every state, checked from scratch. For tests and the simulator.
+
+use super::{State, calls::Stage};
+use crate::view::Counts;
+
+impl State {
+    /// Checks the state's sums against each other (`RELIABILITY.md`, invariants). Costs as much as there is.
+    ///
+    /// # Errors
+    /// One sentence about the first contradiction.
+    pub fn check(&self) -> Result<(), String> {
+        self.engine.check()?;
+        let mut totals = Counts::default();
+        for (id, tenant) in self.tenants.iter() {
+            let mut counts = Counts::default();
+            for request in self.of_tenant.iter(&tenant.calls) {
+                match self.requests[request].stage {
+                    Stage::Scheduled | Stage::Queued => counts.queued += 1,
+                    Stage::Live(_) => counts.in_progress += 1,
+                    Stage::Ended(_) => {}
+                }
+            }
+            let told = (tenant.counts.queued, tenant.counts.in_progress);
+            if told != (counts.queued, counts.in_progress) {
+                return Err(format!("tenant {id} counts {told:?}, has {counts:?}"));
+            }
+            let ended: u64 = tenant.counts.ended.iter().sum();
+            if tenant.counts.accepted != ended + counts.queued + counts.in_progress {
+                return Err(format!("tenant {id} has lost or doubled a call: {:?}", tenant.counts));
+            }
+            totals.queued += counts.queued;
+            totals.in_progress += counts.in_progress;
+        }
+        if totals.in_progress != self.live.len() as u64 {
+            return Err(format!("{} calls in progress, {totals:?}", self.live.len()));
+        }
+        let known = totals.queued + totals.in_progress + self.outbox.len() as u64;
+        if known != self.requests.len() as u64 {
+            return Err(format!(
+                "{} calls in the state, {known} accounted for",
+                self.requests.len()
+            ));
+        }
+        for (id, batch) in self.batches.iter() {
+            let Counts { accepted, queued, in_progress, ended } = batch.counts;
+            if accepted != queued + in_progress + ended.iter().sum::<u64>() {
+                return Err(format!("batch {id} has lost or doubled a call: {:?}", batch.counts));
+            }
+            if batch.has_ended() != batch.ended_at.is_some() {
+                return Err(format!(
+                    "batch {id} is {:?} and ended {:?}",
+                    batch.status, batch.ended_at
+                ));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,123 @@
+//! The end of a call: exactly one outcome for each that was accepted (`RELIABILITY.md`, invariant 1).
+
+use std::sync::Arc;
+
+use busyhour_base::{Ending, Outcome, Reason, Span, Timestamp};
+
+use super::{State, calls::Stage};
+use crate::{
+    effect::{Effect, Phase},
+    engine::Channel,
+    view::Record,
+};
+
+/// Who tells the tenant of a call's end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Teller {
+    /// The agent that ran the call.
+    Agent,
+    /// Whoever carries out [`Effect::Notify`]: no agent runs the call.
+    Controller,
+}
+
+impl State {
+    /// Ends a call that no agent runs.
+    pub(super) fn end_unsent(&mut self, id: u32, reason: Reason, fx: &mut Vec<Effect>) {
+        let outcome = match reason {
+            Reason::CanceledByTenant | Reason::BatchCanceled => Outcome::Canceled,
+            _ => Outcome::Failed,
+        };
+        self.end(id, ending(outcome, reason, true), Teller::Controller, fx);
+    }
+
+    /// Ends a call of which it cannot be known whether it rang. It is not dialled again, and its channel
+    /// stays in quarantine.
+    pub(super) fn end_in_doubt(&mut self, id: u32, reason: Reason, fx: &mut Vec<Effect>) {
+        self.end(id, ending(Outcome::Failed, reason, false), Teller::Controller, fx);
+    }
+
+    /// Ends a call, wherever it is, and puts its record into the outbox.
+    pub(super) fn end(&mut self, id: u32, ending: Ending, teller: Teller, fx: &mut Vec<Effect>) {
+        let lane = self.requests[id].lane;
+        let mut record = self.record(id, ending);
+        match self.requests[id].stage {
+            Stage::Ended(_) => return,
+            Stage::Scheduled => {}
+            Stage::Queued => self.engine.unqueue(lane, id),
+            Stage::Live(live) => self.give_back(live, Some(&record.ending)),
+        }
+        let was_live = matches!(self.requests[id].stage, Stage::Live(_));
+        let outcome = record.ending.outcome;
+        self.count(lane, |counts| {
+            counts.queued -= u64::from(!was_live);
+            counts.in_progress -= u64::from(was_live);
+            counts.ended[outcome as usize] += 1;
+        });
+        self.untime(id);
+        self.records_given += 1;
+        record.seq = self.records_given;
+        self.requests[id].stage = Stage::Ended(record.seq);
+        if teller == Teller::Controller {
+            let (call, account) = (record.call, record.account);
+            fx.push(Effect::Notify { call, account, spec: Arc::clone(&record.spec), outcome });
+        }
+        self.outbox.push_back(record);
+        self.changed(id, Phase::Ended(outcome), fx);
+        if let Some(batch) = self.lanes[lane].batch {
+            self.settle_batch(batch);
+        }
+    }
+
+    /// A call in progress gives back its channel, its worker's slot and its place in its lane. Without an
+    /// ending it was not sent at all.
+    pub(super) fn give_back(&mut self, live: u32, ending: Option<&Ending>) {
+        let live = self.live.remove(live).expect("a live call has its part");
+        let lane = self.requests[live.request].lane;
+        let until = Timestamp(self.now) + self.carriers[live.carrier].quarantine;
+        let channel = match ending {
+            Some(ending) if !ending.confirmed => Channel::Quarantine(until.0),
+            _ => Channel::Free,
+        };
+        let held = ending.map(|_| self.now - live.dialled_at);
+        self.engine.finished(lane, live.carrier, live.agent, channel, held);
+    }
+
+    fn record(&self, id: u32, ending: Ending) -> Record {
+        let request = &self.requests[id];
+        let owner = self.lanes[request.lane];
+        let live = match request.stage {
+            Stage::Live(live) => Some(&self.live[live]),
+            _ => None,
+        };
+        Record {
+            seq: 0,
+            call: request.call,
+            account: self.tenants[owner.tenant].account,
+            spec: Arc::clone(&request.spec),
+            accepted_at: request.accepted_at,
+            due: live.map(|live| Timestamp(live.due)),
+            held_by: live.map_or(ending.reason, |live| live.held_by),
+            dialled_at: live.map(|live| Timestamp(live.dialled_at)),
+            answered_at: live.and_then(|live| live.answered_at).map(Timestamp),
+            ended_at: Timestamp(self.now),
+            attempts: request.attempt,
+            carrier: live.map(|live| Arc::clone(&self.carriers[live.carrier].name)),
+            agent: live.map(|live| Arc::clone(&self.agents[usize::from(live.agent)].name)),
+            batch: owner.batch.map(|batch| self.batches[batch].id),
+            custom_id: request.custom_id.clone(),
+            ending,
+        }
+    }
+}
+
+fn ending(outcome: Outcome, reason: Reason, confirmed: bool) -> Ending {
+    Ending {
+        outcome,
+        reason,
+        sip_code: 0,
+        ring: Span::ZERO,
+        talk: Span::ZERO,
+        digits: String::new(),
+        confirmed,
+    }
+}

@@ -1,0 +1,216 @@
+//! The replicated state machine as a whole. One file for each command; what is decided is in [`crate::engine`].
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use busyhour_base::{AccountSid, Reason, Span, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    command::{Command, Entry},
+    effect::{Effect, Reply},
+    engine::{Engine, ring::Links, slab::Slab, wheel::Wheel},
+    spec::{BatchId, CallId, Declaration},
+    view::Record,
+};
+
+mod agent;
+mod batch;
+mod batch_end;
+mod calls;
+mod check;
+mod declare;
+mod end;
+mod estimate;
+mod index;
+mod meter;
+mod recorded;
+mod remembered;
+mod reports;
+mod snapshot;
+mod submit;
+mod tenants;
+mod tick;
+mod update;
+mod views;
+
+pub use snapshot::RestoreError;
+
+use agent::Agent;
+use batch::Batch;
+use calls::{LaneOwner, Live, Request, Times};
+use declare::CarrierState;
+use index::Index;
+use tenants::TenantState;
+
+/// Bounds and times that are the same on every replica and change with the software only.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Options {
+    /// How long an agent may be away before its calls end as in doubt.
+    pub agent_grace: Span,
+    /// How long an agent that turned a call down for being full or draining is left alone.
+    pub agent_rest: Span,
+    /// Attempts of a call that was not sent; the last one's reason is the call's end.
+    pub attempts_max: u16,
+    /// Finished calls that may wait for the records before nothing new is started.
+    pub outbox_max: usize,
+    /// Calls in one [`crate::command::Submit`].
+    pub submit_max: usize,
+    /// Batches of a tenant that have not ended.
+    pub open_batches_max: usize,
+    /// Ended batches of a tenant that are kept for views; the oldest goes first.
+    pub ended_batches_max: usize,
+    /// Agents known at once. A new one takes the number of one that is away and has no calls.
+    pub agents_max: u16,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            agent_grace: Span::from_secs(30),
+            agent_rest: Span::from_secs(1),
+            attempts_max: 10,
+            outbox_max: 100_000,
+            submit_max: 100_000,
+            open_batches_max: 1_000,
+            ended_batches_max: 1_000,
+            agents_max: 4_096,
+        }
+    }
+}
+
+/// The whole replicated state.
+///
+/// Drive it so: [`State::apply`] each committed entry in order; when the entry is durable, carry out its effects
+/// and hand the reply to whoever proposed it; propose [`Command::Tick`] at [`State::next_wake`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct State {
+    options: Options,
+    applied: u64,
+    now: u64,
+    declaration: Declaration,
+    engine: Engine,
+    /// Expiries of requests and ends of batches. They are looked at before the engine is, so that what is over
+    /// does not start though it was due a little earlier and the tick came late.
+    expiries: Wheel,
+    accounts: BTreeMap<AccountSid, u32>,
+    tenants: Slab<TenantState>,
+    carriers: Slab<CarrierState>,
+    carrier_names: BTreeMap<Arc<str>, u32>,
+    agents: Vec<Agent>,
+    agent_names: BTreeMap<Arc<str>, u16>,
+    fence: u64,
+    requests: Slab<Request>,
+    /// Every request in the state, in order of acceptance, for each tenant.
+    of_tenant: Links,
+    times: Slab<Times>,
+    live: Slab<Live>,
+    lanes: Slab<LaneOwner>,
+    index: Index,
+    batches: Slab<Batch>,
+    batch_index: BTreeMap<BatchId, u32>,
+    outbox: VecDeque<Record>,
+    calls_given: u64,
+    batches_given: u64,
+    records_given: u64,
+    stray_reports: u64,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl State {
+    /// Nothing declared, nothing queued.
+    pub fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    /// Nothing declared, nothing queued, and other bounds than the usual ones.
+    pub fn with(options: Options) -> Self {
+        Self {
+            options,
+            applied: 0,
+            now: 0,
+            declaration: Declaration::default(),
+            engine: Engine::default(),
+            expiries: Wheel::default(),
+            accounts: BTreeMap::new(),
+            tenants: Slab::default(),
+            carriers: Slab::default(),
+            carrier_names: BTreeMap::new(),
+            agents: Vec::new(),
+            agent_names: BTreeMap::new(),
+            fence: 0,
+            requests: Slab::default(),
+            of_tenant: Links::default(),
+            times: Slab::default(),
+            live: Slab::default(),
+            lanes: Slab::default(),
+            index: Index::default(),
+            batches: Slab::default(),
+            batch_index: BTreeMap::new(),
+            outbox: VecDeque::new(),
+            calls_given: 0,
+            batches_given: 0,
+            records_given: 0,
+            stray_reports: 0,
+        }
+    }
+
+    /// Applies one entry: what its instant brings, then its command, then what that made possible.
+    ///
+    /// Any entry may start calls, not only a tick: a dial is always the effect of an entry, and is sent when
+    /// the entry is durable.
+    pub fn apply(&mut self, entry: &Entry, effects: &mut Vec<Effect>) -> Reply {
+        self.applied = entry.index;
+        self.now = self.now.max(entry.at.0);
+        self.advance(effects);
+        let reply = match &entry.command {
+            Command::Declare(declaration) => self.declare(declaration, effects),
+            Command::Submit(submit) => self.submit(submit, effects),
+            Command::Batch(command) => self.batch_command(command, effects),
+            Command::Update(update) => self.update(update, effects),
+            Command::Tick => Reply::Done,
+            Command::Agent(command) => self.agent(command, effects),
+            Command::Reports(reports) => self.reports(reports, effects),
+            Command::Recorded { through } => self.recorded(*through),
+        };
+        self.hold_if_behind();
+        self.drain(effects);
+        reply
+    }
+
+    /// The instant of the last entry.
+    pub const fn now(&self) -> Timestamp {
+        Timestamp(self.now)
+    }
+
+    /// Position of the last entry in the log.
+    pub const fn applied(&self) -> u64 {
+        self.applied
+    }
+
+    /// When the next [`Command::Tick`] is wanted, if time alone can bring anything about. Never after it does.
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        let wakes = [self.engine.next_wake(), self.expiries.next_at()];
+        wakes.into_iter().flatten().min().map(Timestamp)
+    }
+
+    /// Nothing new is started while finished calls pile up in front of the records.
+    fn hold_if_behind(&mut self) {
+        let behind = self.outbox.len() >= self.options.outbox_max;
+        if behind != self.engine.is_held() {
+            self.engine.hold(behind.then_some(Reason::RecordsBehind));
+        }
+    }
+
+    fn number_call(&mut self) -> CallId {
+        self.calls_given += 1;
+        CallId(self.calls_given)
+    }
+}

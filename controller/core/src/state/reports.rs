@@ -1,0 +1,103 @@
+//! `Reports`: what agents say of calls. Applying a report twice changes nothing, and one that fits no attempt in
+//! progress is counted and passed over.
+
+use busyhour_base::{CallEvent, Reason, Timestamp};
+
+use super::{State, calls::Stage, end::Teller};
+use crate::{
+    command::CallReport,
+    effect::{Effect, Phase, Reply},
+    engine::ledger::SETUP_LATENESS_MAX_US,
+};
+
+impl State {
+    pub(super) fn reports(&mut self, reports: &[CallReport], fx: &mut Vec<Effect>) -> Reply {
+        for report in reports {
+            match self.attempt(report) {
+                Some((id, live)) => self.report(id, live, &report.event, fx),
+                None => self.stray_reports += 1,
+            }
+        }
+        self.forget_carriers();
+        Reply::Done
+    }
+
+    /// The attempt that a report speaks of, if it is in progress at that agent.
+    fn attempt(&self, report: &CallReport) -> Option<(u32, u32)> {
+        let id = self.index.get(report.call)?;
+        let request = &self.requests[id];
+        let Stage::Live(live) = request.stage else { return None };
+        let fits = request.attempt == report.attempt && self.live[live].agent == report.agent.0;
+        fits.then_some((id, live))
+    }
+
+    fn report(&mut self, id: u32, live: u32, event: &CallEvent, fx: &mut Vec<Effect>) {
+        let phase = self.live[live].phase;
+        match event {
+            CallEvent::NotSent(reason) if phase == Phase::Dialling => {
+                self.not_sent(id, live, *reason, fx);
+            }
+            CallEvent::NotSent(_) => self.stray_reports += 1,
+            CallEvent::Sent => self.reaches(id, live, Phase::Sent, fx),
+            CallEvent::Ringing => self.reaches(id, live, Phase::Ringing, fx),
+            CallEvent::Answered => self.reaches(id, live, Phase::InProgress, fx),
+            CallEvent::Ended(ending) => self.end(id, ending.clone(), Teller::Agent, fx),
+        }
+    }
+
+    /// A call goes on to a later phase. Phases never go back, though reports may come twice.
+    fn reaches(&mut self, id: u32, live: u32, phase: Phase, fx: &mut Vec<Effect>) {
+        let now = self.now;
+        let call = &mut self.live[live];
+        if phase <= call.phase {
+            return;
+        }
+        if call.phase == Phase::Dialling {
+            let slot = call.due.max(call.dialled_at.saturating_sub(SETUP_LATENESS_MAX_US));
+            self.engine.left_late(call.carrier, slot, call.moved, now);
+        }
+        call.phase = phase;
+        if phase == Phase::InProgress {
+            call.answered_at = Some(now);
+        }
+        self.changed(id, phase, fx);
+    }
+
+    /// Proof that nothing was sent: the call goes back to the head of its queue for its next attempt. The channel is free,
+    /// the throttle's slot is spent.
+    pub(super) fn not_sent(&mut self, id: u32, live: u32, reason: Reason, fx: &mut Vec<Effect>) {
+        let call = self.live[live];
+        self.give_back(live, None);
+        if matches!(reason, Reason::AgentFull | Reason::AgentDraining) {
+            let until = Timestamp(self.now) + self.options.agent_rest;
+            self.engine.rest_worker(call.agent, until.0);
+        }
+        let lane = self.requests[id].lane;
+        self.count(lane, |counts| {
+            counts.in_progress -= 1;
+            counts.queued += 1;
+        });
+        self.requests[id].stage = Stage::Queued;
+        self.engine.push_front(lane, id, reason);
+        match call.hang_up.or_else(|| self.stays_out(id, reason)) {
+            Some(reason) => self.end_unsent(id, reason, fx),
+            None => self.changed(id, Phase::Queued, fx),
+        }
+    }
+
+    /// Why a call that was not sent does not go back to its queue, if it does not.
+    fn stays_out(&self, id: u32, not_sent: Reason) -> Option<Reason> {
+        let request = &self.requests[id];
+        let owner = self.lanes[request.lane];
+        let expires = self.times.get(request.times).and_then(|times| times.expires);
+        if expires.is_some_and(|expires| expires.0 <= self.now) {
+            return Some(Reason::Expired);
+        }
+        let tenant = &self.tenants[owner.tenant];
+        if tenant.suspended && !tenant.declared {
+            return Some(Reason::Suspended);
+        }
+        let batch = owner.batch.and_then(|batch| self.batch_is_over(batch));
+        batch.or_else(|| (request.attempt >= self.options.attempts_max).then_some(not_sent))
+    }
+}

@@ -1,0 +1,123 @@
+//! `Submit`: each call is accepted and queued, or refused with a reason and without effect.
+
+use busyhour_base::{Reason, Timestamp};
+
+use super::{State, batch::Batch};
+use crate::{
+    command::Submit,
+    effect::{Accepted, Effect, Reply},
+    engine::ring::NIL,
+    spec::{Excess, NewCall, Urgency},
+    view::BatchStatus,
+};
+
+impl State {
+    pub(super) fn submit(&mut self, submit: &Submit, fx: &mut Vec<Effect>) -> Reply {
+        let (tenant, batch) = match self.may_submit(submit) {
+            Ok(may) => may,
+            Err(reason) => return Reply::Refused(reason),
+        };
+        let now = self.now;
+        if let Some(first) = self.tenants[tenant].remembered.get(submit.idempotency, now) {
+            return first;
+        }
+        let verdicts: Vec<_> =
+            submit.calls.iter().map(|call| self.submit_one(tenant, batch, call, fx)).collect();
+        if let [Err(reason)] = verdicts[..] {
+            return Reply::Refused(reason);
+        }
+        let any = verdicts.iter().any(Result::is_ok);
+        let reply = Reply::Submitted(verdicts);
+        if any {
+            self.tenants[tenant].remembered.put(submit.idempotency, now, &reply);
+        }
+        reply
+    }
+
+    fn may_submit(&self, submit: &Submit) -> Result<(u32, Option<u32>), Reason> {
+        let tenant = self.tenant(submit.account)?;
+        if self.tenants[tenant].suspended {
+            return Err(Reason::Suspended);
+        }
+        if submit.calls.len() > self.options.submit_max {
+            return Err(Reason::TooLarge);
+        }
+        let Some(batch) = submit.batch else { return Ok((tenant, None)) };
+        let batch = self.batch_of(tenant, batch)?;
+        Ok((tenant, Some(batch)))
+    }
+
+    fn submit_one(
+        &mut self,
+        tenant: u32,
+        batch: Option<u32>,
+        call: &NewCall,
+        fx: &mut Vec<Effect>,
+    ) -> Result<Accepted, Reason> {
+        if let Some(batch) = batch {
+            takes_line(&self.batches[batch], call)?;
+        }
+        let now = Timestamp(self.now);
+        let begins = call.not_before.unwrap_or(now).max(now);
+        if call.expires.is_some_and(|expires| expires <= begins) {
+            return Err(Reason::Expired);
+        }
+        self.has_room(tenant)?;
+        let lane = match batch {
+            Some(batch) => self.batches[batch].lane,
+            None => self.lane_for(tenant, call.urgency),
+        };
+        let ahead = if lane == NIL { 0 } else { u64::from(self.engine.lane_len(lane)) };
+        let starts = self.expected_start(tenant, lane, call.urgency, ahead).max(begins);
+        if starts.since(begins) > self.tenants[tenant].limits.wait_max {
+            return Err(Reason::WaitTooLong);
+        }
+        let lane = if lane == NIL { self.direct_lane(tenant, call.urgency) } else { lane };
+        let wait = starts.since(now);
+        Ok(Accepted { call: self.take_in(lane, call, wait, fx), wait })
+    }
+
+    /// The lane of direct calls, if there is one yet: a refusal adds none.
+    fn lane_for(&self, tenant: u32, urgency: Urgency) -> u32 {
+        self.tenants[tenant].direct[urgency as usize]
+    }
+
+    /// Bounds on what a tenant may have waiting.
+    fn has_room(&self, tenant: u32) -> Result<(), Reason> {
+        let state = &self.tenants[tenant];
+        let waiting = state.counts.queued;
+        if waiting >= u64::from(state.limits.queue_max) {
+            return Err(Reason::QueueFull);
+        }
+        if state.limits.excess == Excess::Refuse
+            && let Some(caps) = self.engine.tenant_caps(tenant)
+        {
+            let over = |window| {
+                waiting.saturating_add(caps.used(window, self.now)) >= u64::from(window.count)
+            };
+            if caps.windows().iter().any(over) {
+                return Err(Reason::CapRefused);
+            }
+        }
+        Ok(())
+    }
+
+    /// The expected start of a request with so many before it in its lane, over every limit for which one can be told.
+    fn expected_start(&self, tenant: u32, lane: u32, urgency: Urgency, ahead: u64) -> Timestamp {
+        let position = self.position(tenant, lane, urgency, ahead);
+        let mut start = self.now;
+        self.engine.limits(position, |_, at| start = start.max(at.unwrap_or(0)));
+        Timestamp(start)
+    }
+}
+
+/// Whether a batch takes this line.
+fn takes_line(batch: &Batch, call: &NewCall) -> Result<(), Reason> {
+    if batch.status != BatchStatus::Draft {
+        return Err(Reason::WrongState);
+    }
+    match &call.custom_id {
+        Some(id) if batch.custom_ids.contains(id) => Err(Reason::Duplicate),
+        _ => Ok(()),
+    }
+}

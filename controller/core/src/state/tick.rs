@@ -1,0 +1,168 @@
+//! What time brings: expiries, scheduled calls, batches that open or end, agents that stay away, and calls that start.
+
+use std::sync::Arc;
+
+use busyhour_base::{Reason, Timestamp};
+
+use super::{
+    State,
+    calls::{Live, Stage, Times},
+};
+use crate::{
+    effect::{Dial, Effect, Phase},
+    engine::{Event, Start, ring::NIL, wheel::NO_TIMER},
+    spec::{AgentIx, NewCall},
+};
+
+/// What a timer is for; with the id below it is the timer's key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Due {
+    /// A scheduled call's time, or a call's expiry.
+    Call,
+    /// A batch's time, or its end.
+    Batch,
+    /// The end of an agent's grace.
+    Grace,
+}
+
+impl Due {
+    const SHIFT: u32 = 27;
+
+    pub const fn of(self, id: u32) -> u32 {
+        assert!(id < 1 << Self::SHIFT, "fewer than 2^27 of a kind");
+        (self as u32) << Self::SHIFT | id
+    }
+
+    const fn split(key: u32) -> (Self, u32) {
+        let due = match key >> Self::SHIFT {
+            0 => Self::Call,
+            1 => Self::Batch,
+            _ => Self::Grace,
+        };
+        (due, key & ((1 << Self::SHIFT) - 1))
+    }
+}
+
+impl State {
+    /// Everything that is due by now: first what ends, then what begins.
+    pub(super) fn advance(&mut self, fx: &mut Vec<Effect>) {
+        while let Some((_, key)) = self.expiries.pop(self.now) {
+            match Due::split(key) {
+                (Due::Call, times) => self.call_expires(times, fx),
+                (Due::Batch, batch) => self.batch_expires(batch, fx),
+                (Due::Grace, _) => {}
+            }
+        }
+        self.drain(fx);
+    }
+
+    /// The engine's events up to now.
+    pub(super) fn drain(&mut self, fx: &mut Vec<Effect>) {
+        while let Some(event) = self.engine.next(self.now) {
+            match event {
+                Event::Start(start) => self.started(start, fx),
+                Event::Timer(key) => match Due::split(key) {
+                    (Due::Call, times) => self.call_begins(times),
+                    (Due::Batch, batch) => self.batch_opens(batch),
+                    (Due::Grace, agent) => self.agent_lost(agent as u16, fx),
+                },
+            }
+        }
+    }
+
+    /// Notes a new call's own times and sets its timers.
+    pub(super) fn time(&mut self, id: u32, new: &NewCall) {
+        let (now, not_before, expires) = (Timestamp(self.now), new.not_before, new.expires);
+        if not_before.is_none() && expires.is_none() {
+            return;
+        }
+        let times = self.times.insert(Times {
+            request: id,
+            not_before,
+            expires,
+            begin: NO_TIMER,
+            end: NO_TIMER,
+        });
+        self.requests[id].times = times;
+        if let Some(begin) = not_before.filter(|begin| *begin > now) {
+            self.requests[id].stage = Stage::Scheduled;
+            self.times[times].begin = self.engine.set_timer(begin.0, Due::Call.of(times));
+        }
+        if let Some(end) = expires {
+            self.times[times].end = self.expiries.set(end.0, Due::Call.of(times));
+        }
+    }
+
+    /// A call's times and their timers go.
+    pub(super) fn untime(&mut self, id: u32) {
+        let times = std::mem::replace(&mut self.requests[id].times, NIL);
+        if let Some(times) = self.times.remove(times) {
+            if times.begin != NO_TIMER {
+                self.engine.cancel_timer(times.begin);
+            }
+            if times.end != NO_TIMER {
+                self.expiries.cancel(times.end);
+            }
+        }
+    }
+
+    fn call_begins(&mut self, times: u32) {
+        self.times[times].begin = NO_TIMER;
+        let id = self.times[times].request;
+        self.requests[id].stage = Stage::Queued;
+        self.engine.push_back(self.requests[id].lane, id, Reason::NotBefore);
+    }
+
+    fn call_expires(&mut self, times: u32, fx: &mut Vec<Effect>) {
+        self.times[times].end = NO_TIMER;
+        let id = self.times[times].request;
+        if !matches!(self.requests[id].stage, Stage::Live(_)) {
+            self.end_unsent(id, Reason::Expired, fx);
+        }
+    }
+
+    fn started(&mut self, start: Start, fx: &mut Vec<Effect>) {
+        let Start { request: id, lane, carrier, worker, due, held_by } = start;
+        let live = self.live.insert(Live {
+            request: id,
+            carrier,
+            agent: worker,
+            phase: Phase::Dialling,
+            due,
+            held_by,
+            dialled_at: self.now,
+            answered_at: None,
+            moved: self.engine.ledger().get(carrier).moved(),
+            hang_up: None,
+        });
+        let request = &mut self.requests[id];
+        request.stage = Stage::Live(live);
+        request.attempt += 1;
+        self.count(lane, |counts| {
+            counts.queued -= 1;
+            counts.in_progress += 1;
+        });
+        if let Some(batch) = self.lanes[lane].batch {
+            self.batches[batch].started_at.get_or_insert(Timestamp(self.now));
+        }
+        let tenant = &mut self.tenants[self.lanes[lane].tenant];
+        tenant.dialled.count(self.now);
+        let account = tenant.account;
+        let carrier = &mut self.carriers[carrier];
+        carrier.setups.count(self.now);
+        let carrier = Arc::clone(&carrier.name);
+        let request = &self.requests[id];
+        fx.push(Effect::Dial(Dial {
+            call: request.call,
+            attempt: request.attempt,
+            account,
+            carrier,
+            agent: AgentIx(worker),
+            fence: self.agents[usize::from(worker)].fence,
+            at: Timestamp(due),
+            held_by,
+            spec: Arc::clone(&request.spec),
+        }));
+        self.changed(id, Phase::Dialling, fx);
+    }
+}

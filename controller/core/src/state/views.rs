@@ -1,0 +1,236 @@
+//! Read models: what API, metrics and live views see. Nothing here decides.
+
+use std::sync::Arc;
+
+use busyhour_base::{AccountSid, Span, Timestamp};
+
+use super::{
+    State,
+    calls::{LaneOwner, Stage},
+};
+use crate::{
+    effect::Phase,
+    engine::ring::NIL,
+    spec::{AgentIx, BatchId, CallId, Declaration},
+    view::{AgentView, BatchView, CallView, CarrierView, Record, TenantView},
+};
+
+impl State {
+    /// One live call, or one that has ended and is not yet in the records.
+    pub fn call(&self, call: CallId) -> Option<CallView> {
+        self.index.get(call).map(|id| self.call_view(id))
+    }
+
+    /// The calls of an account, newest first, beginning below `before`.
+    pub fn calls_of(
+        &self,
+        account: AccountSid,
+        before: Option<CallId>,
+    ) -> impl Iterator<Item = CallView> {
+        let tenant = self.accounts.get(&account).map(|id| &self.tenants[*id]);
+        // A call that is still here is a place to go on from; otherwise the newer ones are passed over.
+        let from = before.and_then(|call| self.index.get(call));
+        let from = from.filter(|id| {
+            let owner = self.lanes[self.requests[*id].lane].tenant;
+            self.tenants[owner].account == account
+        });
+        tenant
+            .into_iter()
+            .flat_map(move |tenant| self.of_tenant.iter_back(&tenant.calls, from))
+            .filter(move |id| before.is_none_or(|before| self.requests[*id].call < before))
+            .map(|id| self.call_view(id))
+    }
+
+    /// The calls of a batch that are in the state, oldest first.
+    pub fn batch_calls(&self, batch: BatchId) -> impl Iterator<Item = CallView> {
+        let batch = self.batch_index.get(&batch).map(|id| &self.batches[*id]);
+        batch.into_iter().flat_map(|batch| {
+            self.of_tenant
+                .iter(&self.tenants[batch.tenant].calls)
+                .filter(|id| self.requests[*id].lane == batch.lane)
+                .map(|id| self.call_view(id))
+        })
+    }
+
+    /// The calls in progress at an agent: number, attempt and phase, in order of number.
+    pub fn calls_at(&self, agent: AgentIx) -> impl Iterator<Item = (CallId, u16, Phase)> {
+        let mut calls: Vec<_> = self
+            .live
+            .iter()
+            .filter(|(_, live)| live.agent == agent.0)
+            .map(|(_, live)| {
+                let request = &self.requests[live.request];
+                (request.call, request.attempt, live.phase)
+            })
+            .collect();
+        calls.sort_unstable();
+        calls.into_iter()
+    }
+
+    fn call_view(&self, id: u32) -> CallView {
+        let request = &self.requests[id];
+        let LaneOwner { tenant, batch } = self.lanes[request.lane];
+        let mut view = CallView {
+            call: request.call,
+            account: self.tenants[tenant].account,
+            spec: Arc::clone(&request.spec),
+            phase: Phase::Queued,
+            attempt: request.attempt,
+            agent: None,
+            carrier: None,
+            accepted_at: request.accepted_at,
+            queue_time: Span::from_millis(u64::from(request.wait_ms)),
+            held_by: None,
+            dialled_at: None,
+            answered_at: None,
+            ended_at: None,
+            ending: None,
+            not_before: self.times.get(request.times).and_then(|times| times.not_before),
+            batch: batch.map(|batch| self.batches[batch].id),
+            custom_id: request.custom_id.clone(),
+        };
+        match request.stage {
+            Stage::Scheduled | Stage::Queued => {}
+            Stage::Live(live) => {
+                let live = &self.live[live];
+                view.phase = live.phase;
+                view.agent = Some(AgentIx(live.agent));
+                view.carrier = Some(Arc::clone(&self.carriers[live.carrier].name));
+                view.held_by = Some(live.held_by);
+                view.dialled_at = Some(Timestamp(live.dialled_at));
+                view.answered_at = live.answered_at.map(Timestamp);
+            }
+            Stage::Ended(_) => {
+                if let Some(record) = self.record_of(id) {
+                    view.phase = Phase::Ended(record.ending.outcome);
+                    view.agent = record.agent.as_ref().and_then(|name| self.agent_ix(name));
+                    view.carrier = record.carrier.clone();
+                    view.held_by = record.dialled_at.map(|_| record.held_by);
+                    view.dialled_at = record.dialled_at;
+                    view.answered_at = record.answered_at;
+                    view.ended_at = Some(record.ended_at);
+                    view.ending = Some(record.ending.clone());
+                }
+            }
+        }
+        if let Some(end) = view.dialled_at.or(view.ended_at) {
+            view.queue_time = end.since(view.accepted_at);
+        }
+        view
+    }
+
+    /// The record of an ended call.
+    pub(super) fn record_of(&self, id: u32) -> Option<&Record> {
+        let Stage::Ended(seq) = self.requests[id].stage else { return None };
+        let first = self.outbox.front()?.seq;
+        self.outbox.get(usize::try_from(seq.checked_sub(first)?).ok()?)
+    }
+
+    /// Finished calls that are not in the records, oldest first, at most `max`.
+    pub fn outbox(&self, max: usize) -> impl Iterator<Item = &Record> {
+        self.outbox.iter().take(max)
+    }
+
+    /// One batch.
+    pub fn batch(&self, batch: BatchId) -> Option<BatchView> {
+        self.batch_index.get(&batch).map(|id| self.batch_view(*id))
+    }
+
+    /// The batches of an account, newest first.
+    pub fn batches_of(&self, account: AccountSid) -> impl Iterator<Item = BatchView> {
+        let tenant = self.accounts.get(&account).map(|id| &self.tenants[*id]);
+        tenant
+            .into_iter()
+            .flat_map(|tenant| tenant.batches.iter().rev())
+            .map(|id| self.batch_view(self.batch_index[id]))
+    }
+
+    /// Whether every call of a batch that has ended is in the records; `None` for a batch that is not in the state.
+    pub fn batch_recorded(&self, batch: BatchId) -> Option<bool> {
+        let batch = &self.batches[*self.batch_index.get(&batch)?];
+        Some(batch.has_ended() && batch.unrecorded == 0)
+    }
+
+    fn batch_view(&self, id: u32) -> BatchView {
+        let batch = &self.batches[id];
+        BatchView {
+            batch: batch.id,
+            account: self.tenants[batch.tenant].account,
+            plan: Arc::clone(&batch.plan),
+            status: batch.status,
+            counts: batch.counts,
+            created_at: batch.created_at,
+            started_at: batch.started_at,
+            ended_at: batch.ended_at,
+            eta: (batch.lane != NIL).then(|| self.eta_of_lane(batch.lane)).flatten(),
+        }
+    }
+
+    /// Every tenant, in order of account.
+    pub fn tenants(&self) -> impl Iterator<Item = TenantView> {
+        self.accounts.values().map(|id| {
+            let tenant = &self.tenants[*id];
+            TenantView {
+                account: tenant.account,
+                name: Arc::clone(&tenant.name),
+                counts: tenant.counts,
+                dialled_10s: tenant.dialled.read(self.now),
+                spacing: tenant.limits.throttle.map(|throttle| throttle.spacing),
+                eta: self.eta_of_tenant(*id),
+            }
+        })
+    }
+
+    /// Every carrier, in order of name.
+    pub fn carriers(&self) -> impl Iterator<Item = CarrierView> {
+        self.carrier_names.values().map(|id| {
+            let (carrier, ledger) = (&self.carriers[*id], self.engine.ledger().get(*id));
+            CarrierView {
+                name: Arc::clone(&carrier.name),
+                channels: ledger.contract().channels,
+                free: ledger.free(),
+                in_use: ledger.in_use(),
+                quarantined: ledger.quarantined(),
+                service_ports: ledger.contract().ports,
+                setup_spacing: Span(ledger.contract().spacing),
+                setups_1s: carrier.setups.read(self.now),
+            }
+        })
+    }
+
+    /// Every agent, in order of number.
+    pub fn agents(&self) -> impl Iterator<Item = AgentView> {
+        self.agents.iter().zip(self.engine.workers().iter()).enumerate().map(
+            |(id, (agent, worker))| AgentView {
+                agent: AgentIx(id as u16),
+                name: Arc::clone(&agent.name),
+                connected: agent.connected,
+                slots: worker.slots,
+                in_use: worker.in_use,
+                cpu_permille: worker.cpu_permille,
+                draining: agent.draining,
+                fence: agent.fence,
+            },
+        )
+    }
+
+    /// An agent's name.
+    pub fn agent_name(&self, agent: AgentIx) -> Option<&Arc<str>> {
+        Some(&self.agents.get(usize::from(agent.0))?.name)
+    }
+
+    /// The number of the agent of a name.
+    pub fn agent_ix(&self, name: &str) -> Option<AgentIx> {
+        self.agent_names.get(name).map(|id| AgentIx(*id))
+    }
+
+    /// What is declared.
+    pub const fn declaration(&self) -> &Declaration {
+        &self.declaration
+    }
+
+    /// Reports that fitted no attempt in progress: repeats, mostly.
+    pub const fn stray_reports(&self) -> u64 {
+        self.stray_reports
+    }
+}
