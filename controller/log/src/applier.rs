@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 use tokio::sync::oneshot;
 
 use crate::{
-    batch::Commands,
+    batch::{self, Commands},
     error::{OpenError, ProposeError},
     machine::{Machine, Mode},
     queue::Answer,
@@ -78,14 +78,13 @@ impl<M: Machine> Applier<M> {
     /// Applies an entry from its bytes.
     pub(crate) fn replay(&mut self, data: Bytes) -> Result<(), OpenError> {
         let refuse = |index, what| OpenError::Command { index, what };
-        let batch = Commands::read(data).map_err(|what| refuse(self.commands + 1, what))?;
-        self.at = batch.at;
+        let commands = Commands::read(data).map_err(|what| refuse(self.commands + 1, what))?;
+        self.at = commands.at;
         let mut machine = self.machine.write();
-        for bytes in batch {
+        for bytes in commands {
             let index = self.commands + 1;
             let bytes = bytes.map_err(|what| refuse(index, what))?;
-            let command =
-                postcard::from_bytes(&bytes).map_err(|error| refuse(index, error.to_string()))?;
+            let command = batch::command(&bytes).map_err(|what| refuse(index, what))?;
             self.commands = index;
             machine.apply(index, self.at, Mode::Replay, command);
         }

@@ -8,6 +8,7 @@
 
 use busyhour_base::Timestamp;
 use bytes::{Buf, BufMut, Bytes};
+use serde::de::DeserializeOwned;
 
 /// A batch that is being put together.
 #[derive(Debug)]
@@ -59,6 +60,15 @@ impl Iterator for Commands {
             }
         };
         Some(Ok(self.rest.split_to(length)))
+    }
+}
+
+/// Reads one command, which must fill its bytes.
+pub(crate) fn command<C: DeserializeOwned>(bytes: &[u8]) -> Result<C, String> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((command, [])) => Ok(command),
+        Ok((_, rest)) => Err(format!("{} bytes are left over after it", rest.len())),
+        Err(error) => Err(error.to_string()),
     }
 }
 

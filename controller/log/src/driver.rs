@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::{
     applier::{Applier, InFlight},
-    batch::Batch,
+    batch::{self, Batch},
     config::Config,
     error::{Fatal, ProposeError, panic_message},
     growth::Growth,
@@ -205,7 +205,6 @@ fn panicked(payload: &(dyn Any + Send)) -> Fatal {
 
 /// Whether a replay will see the command that is applied now.
 fn reads_back<M: Machine>(bytes: &[u8]) -> bool {
-    postcard::from_bytes::<M::Command>(bytes)
-        .and_then(|command| postcard::to_stdvec(&command))
-        .is_ok_and(|again| again == bytes)
+    batch::command::<M::Command>(bytes)
+        .is_ok_and(|command| postcard::to_stdvec(&command).is_ok_and(|again| again == bytes))
 }

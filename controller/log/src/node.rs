@@ -113,8 +113,7 @@ impl Node {
         if self.files.marked() {
             return Ok(());
         }
-        let hard = self.durable_state();
-        self.files.mark(&hard)
+        self.files.mark()
     }
 
     /// Whether the last group is proven durable.

@@ -37,6 +37,8 @@ pub(crate) struct Position {
     /// The first blank sector.
     pub(crate) at: u64,
     pub(crate) next_group: u64,
+    /// Raft's state in the last group.
+    pub(crate) hard: HardState,
 }
 
 /// The files of the log, open for appending.
@@ -97,20 +99,22 @@ impl LogFiles {
     /// Writes one group and returns when it is durable.
     pub(crate) fn append(&mut self, hard: &HardState, entries: &[Entry]) -> Result<(), Fatal> {
         if !self.fits(sectors_of(entries)) {
-            self.roll(hard)?;
+            self.roll()?;
         }
         if let (Some(entry), Some(extent)) = (entries.last(), self.position.extents.back_mut()) {
             extent.last_index = extent.last_index.max(entry.index);
         }
-        self.write(Kind::Entries, hard, entries)?;
+        self.position.hard = hard.clone();
+        self.write(Kind::Entries, entries)?;
         self.marked = entries.is_empty();
         Ok(())
     }
 
     /// Proves the last group durable by a group without entries. On a full disk it is left to the next group.
-    pub(crate) fn mark(&mut self, hard: &HardState) -> Result<(), Fatal> {
+    pub(crate) fn mark(&mut self) -> Result<(), Fatal> {
         if self.room(sectors_of(&[]))?.is_ok() {
-            self.append(hard, &[])?;
+            let hard = self.position.hard.clone();
+            self.append(&hard, &[])?;
         }
         self.marked = true;
         Ok(())
@@ -138,9 +142,9 @@ impl LogFiles {
         self.position.at + sectors + sectors_of(&[]) <= self.position.sectors
     }
 
-    fn write(&mut self, kind: Kind, hard: &HardState, entries: &[Entry]) -> Result<(), Fatal> {
+    fn write(&mut self, kind: Kind, entries: &[Entry]) -> Result<(), Fatal> {
         let position = &mut self.position;
-        group::encode(kind, hard, entries, &mut self.payload);
+        group::encode(kind, &position.hard, entries, &mut self.payload);
         let seed = sector::seed(position.first_group);
         sector::frame(&self.payload, position.next_group, seed, &mut self.framed);
         let path = || segment::path(&self.folder, position.first_group);
@@ -156,8 +160,9 @@ impl LogFiles {
         Ok(())
     }
 
-    /// Goes on in the spare file: it gets its name for good, then the old file says that it follows.
-    fn roll(&mut self, hard: &HardState) -> Result<(), Fatal> {
+    /// Goes on in the spare file: it gets its name for good, then the old file says that it follows, with raft's
+    /// state as it was: that of the group to come must not be there before its entries.
+    fn roll(&mut self) -> Result<(), Fatal> {
         let (file, from) = self.spare.take()?;
         let first_group = self.position.next_group + 1;
         let sectors = file.length().map_err(Fatal::io("measuring", &from))? / SECTOR as u64;
@@ -165,7 +170,7 @@ impl LogFiles {
             publish(&*self.disk, &self.folder, &*file, &from, (first_group, self.node, sectors))
                 .map_err(Fatal::io("going on in", &from))?;
         self.spare.renew();
-        self.write(Kind::Close, hard, &[])?;
+        self.write(Kind::Close, &[])?;
         let last_index = self.position.extents.back().map_or(0, |e| e.last_index);
         self.position.extents.push_back(Extent { path, last_index });
         self.position.file = file;

@@ -48,7 +48,7 @@ pub(crate) fn recover(disk: Arc<dyn Disk>, config: &Config) -> Result<Recovered,
         None => None,
     };
     let before = snapshot.as_ref().map_or((0, 0), |(at, _)| (at.index, at.term));
-    let mut scan = Scan::new(config, before);
+    let mut scan = Scan::new(config, before, names.unfinished.clone());
     for &first_group in &names.segments {
         scan.file(&*disk, first_group)?;
     }
@@ -81,12 +81,19 @@ struct Names {
     segments: Vec<u64>,
     /// By index, ascending.
     snapshots: Vec<u64>,
+    /// What never got its name.
+    unfinished: Vec<PathBuf>,
 }
 
 impl Names {
-    /// Looks through the folder, and deletes what was never finished.
+    /// Looks through the folder.
     fn list(disk: &dyn Disk, folder: &Path) -> Result<Self, OpenError> {
-        let mut names = Self { identity: false, segments: Vec::new(), snapshots: Vec::new() };
+        let mut names = Self {
+            identity: false,
+            segments: Vec::new(),
+            snapshots: Vec::new(),
+            unfinished: Vec::new(),
+        };
         let listed = disk.list(folder).map_err(OpenError::io("reading", folder))?;
         for name in listed {
             if name == identity::NAME {
@@ -96,8 +103,7 @@ impl Names {
             } else if let Some(index) = snapshot::index(&name) {
                 names.snapshots.push(index);
             } else if name.ends_with(".tmp") {
-                let path = folder.join(name);
-                disk.remove(&path).map_err(OpenError::io("deleting", path))?;
+                names.unfinished.push(folder.join(name));
             }
         }
         names.segments.sort_unstable();
@@ -123,18 +129,21 @@ struct Scan<'a> {
     snapshot_index: u64,
     extents: VecDeque<Extent>,
     last: Option<Last>,
+    /// Files that hold nothing, to be deleted once everything else was found whole.
+    leftovers: Vec<PathBuf>,
     log_bytes: u64,
     buffer: Vec<u8>,
 }
 
 impl<'a> Scan<'a> {
-    fn new(config: &'a Config, before: (u64, u64)) -> Self {
+    fn new(config: &'a Config, before: (u64, u64), leftovers: Vec<PathBuf>) -> Self {
         Self {
             config,
             memory: Memory::new(before, vec![config.node]),
             snapshot_index: before.0,
             extents: VecDeque::new(),
             last: None,
+            leftovers,
             log_bytes: 0,
             buffer: Vec::new(),
         }
@@ -170,7 +179,7 @@ impl<'a> Scan<'a> {
             end,
             next_group,
         };
-        self.add(disk, found, last_index)
+        self.add(found, last_index)
     }
 
     fn read(&mut self, file: &dyn DiskFile) -> io::Result<()> {
@@ -181,12 +190,13 @@ impl<'a> Scan<'a> {
     }
 
     /// Puts a file behind those before it, if it is the one that follows.
-    fn add(&mut self, disk: &dyn Disk, found: Last, last_index: u64) -> Result<(), OpenError> {
+    fn add(&mut self, found: Last, last_index: u64) -> Result<(), OpenError> {
         if let Some(last) = &self.last {
             let unused = found.end == End::Open { at: 1, torn: None };
             if last.end != End::Closed && unused && found.first_group == last.next_group + 1 {
                 // It was prepared, and then the group that was to close the file before it was not written.
-                return self.remove(disk, &found.path);
+                self.leftovers.push(found.path);
+                return Ok(());
             }
             if last.end != End::Closed || found.first_group != last.next_group {
                 let what = format!(
@@ -212,9 +222,10 @@ impl<'a> Scan<'a> {
         }
         // A set-up that was interrupted before its last step.
         if let Some(Extent { path, .. }) = self.extents.pop_front() {
-            self.remove(disk, &path)?;
+            self.leftovers.push(path);
         }
         self.last = None;
+        self.delete_leftovers(disk)?;
         let sectors = self.config.segment_bytes / SECTOR as u64;
         let from = folder.join(spare::NAME);
         let file = spare::make(disk, &from, sectors).map_err(OpenError::io("writing", &from))?;
@@ -247,6 +258,7 @@ impl<'a> Scan<'a> {
             return Err(Damage::of_log(path, 0, what).into());
         };
         self.check_against_snapshot(&last)?;
+        self.delete_leftovers(disk)?;
         let torn = match torn {
             Some(torn) => Some(blank(&last, at, torn)?),
             None => None,
@@ -259,6 +271,7 @@ impl<'a> Scan<'a> {
             sectors: last.sectors,
             at,
             next_group: last.next_group,
+            hard: self.memory.hard().clone(),
         };
         Ok((position, torn))
     }
@@ -283,10 +296,12 @@ impl<'a> Scan<'a> {
         self.extents.back().map_or(0, |extent| extent.last_index)
     }
 
-    fn remove(&self, disk: &dyn Disk, path: &Path) -> Result<(), OpenError> {
-        disk.remove(path)
-            .and_then(|()| disk.sync_folder(&self.config.folder))
-            .map_err(OpenError::io("deleting", path))
+    fn delete_leftovers(&mut self, disk: &dyn Disk) -> Result<(), OpenError> {
+        for path in self.leftovers.drain(..) {
+            disk.remove(&path).map_err(OpenError::io("deleting", path))?;
+        }
+        let folder = self.config.folder.as_path();
+        disk.sync_folder(folder).map_err(OpenError::io("syncing", folder))
     }
 }
 

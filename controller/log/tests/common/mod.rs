@@ -1,6 +1,8 @@
 //! A small machine for the tests, and ways to open its log.
 #![allow(dead_code, reason = "each test program uses its part of this")]
 
+pub mod sim_disk;
+
 use std::{
     path::Path,
     sync::{
@@ -84,4 +86,32 @@ pub fn close(log: Log<Journal>) {
 /// A runtime for the few calls that need one.
 pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Where a simulated disk has its log.
+pub const FOLDER: &str = "/log";
+
+/// What a log said when it could not go on.
+pub type Fatals = Arc<parking_lot::Mutex<Vec<String>>>;
+
+/// A configuration that collects what would end the process.
+pub fn collecting(mut config: Config) -> (Config, Fatals) {
+    let fatals = Fatals::default();
+    let collect = fatals.clone();
+    config.on_fatal = Arc::new(move |fatal| collect.lock().push(fatal.to_string()));
+    (config, fatals)
+}
+
+/// Opens a small log on a simulated disk.
+pub fn open(disk: &sim_disk::SimDisk) -> Result<Log<Journal>, busyhour_log::OpenError> {
+    Log::open_on(Arc::new(disk.clone()), small(Path::new(FOLDER)), Journal::default())
+}
+
+/// Waits until something holds, for at most ten seconds.
+pub fn eventually(mut holds: impl FnMut() -> bool) {
+    let end = std::time::Instant::now() + Duration::from_secs(10);
+    while !holds() {
+        assert!(std::time::Instant::now() < end, "it never came to hold");
+        std::thread::yield_now();
+    }
 }
