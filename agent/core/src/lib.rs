@@ -6,5 +6,6 @@
 pub mod interpreter;
 pub mod leg;
 pub mod media;
+pub mod sdp;
 pub mod twiml;
 pub mod webhook;
