@@ -165,7 +165,8 @@ pub struct Known {
     pub call: CallId,
     /// Which attempt.
     pub attempt: u16,
-    /// Whether this very process still runs it. If not, it is in doubt, and ends as failed.
+    /// Whether this very process still runs it, or has its end still to report. If not, it is in doubt, and
+    /// ends as failed.
     pub live: bool,
 }
 

@@ -204,6 +204,7 @@ impl State {
             |(id, (agent, worker))| AgentView {
                 agent: AgentIx(id as u16),
                 name: Arc::clone(&agent.name),
+                incarnation: agent.incarnation,
                 connected: agent.connected,
                 slots: worker.slots,
                 in_use: worker.in_use,
