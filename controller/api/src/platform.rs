@@ -87,15 +87,18 @@ pub struct Applied {
     pub reply: Reply,
 }
 
-/// Why a command was not put into the log. Neither case had any effect.
+/// Why no answer came of a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ProposeError {
-    /// The queue in front of the log is full.
+    /// The queue in front of the log is full. There was no effect.
     #[error("the queue in front of the log is full")]
     Overloaded,
-    /// The controller is stopping or has lost its log.
+    /// The controller is stopping or has lost its log. There was no effect.
     #[error("the controller is stopping")]
     Stopped,
+    /// The log failed after the command was handed to it: whether it is durable shows after the next start.
+    #[error("the log failed and whether the command is durable is unknown")]
+    InDoubt,
 }
 
 /// Whether requests can be served (`/readyz`).

@@ -27,6 +27,8 @@ pub struct CallFilter {
     pub status: Option<Outcome>,
     /// Dialled from `start` up to but not at `end`. A call that was never dialled has no start time and is in no range.
     pub start_time: Option<Range<Timestamp>>,
+    /// Ended from `start` up to but not at `end`.
+    pub end_time: Option<Range<Timestamp>>,
     /// Of which batch.
     pub batch: Option<BatchId>,
 }
@@ -34,7 +36,15 @@ pub struct CallFilter {
 impl CallFilter {
     /// Every finished call of an account.
     pub fn of(account: AccountSid) -> Self {
-        Self { account, to: None, from: None, status: None, start_time: None, batch: None }
+        Self {
+            account,
+            to: None,
+            from: None,
+            status: None,
+            start_time: None,
+            end_time: None,
+            batch: None,
+        }
     }
 }
 
@@ -149,6 +159,10 @@ fn page(filter: &CallFilter, before: Option<CallId>, limit: u32) -> QueryBuilder
     if let Some(range) = &filter.start_time {
         sql.push(" AND dialled_us >= ").push_bind(integer(range.start.0));
         sql.push(" AND dialled_us < ").push_bind(integer(range.end.0));
+    }
+    if let Some(range) = &filter.end_time {
+        sql.push(" AND ended_us >= ").push_bind(integer(range.start.0));
+        sql.push(" AND ended_us < ").push_bind(integer(range.end.0));
     }
     if let Some(before) = before {
         sql.push(" AND call < ").push_bind(integer(before.0));

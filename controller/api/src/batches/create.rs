@@ -1,0 +1,68 @@
+//! Creating and fetching a batch.
+
+use axum::{extract::State, response::Response};
+use busyhour_controller_core::{
+    command::{BatchCommand, Command},
+    effect::Reply,
+};
+use http::{HeaderMap, StatusCode};
+
+use super::{find, plan::CreateBatch, resource::BatchResource};
+use crate::{
+    App,
+    edge::{Caller, Ids, JsonBody, idempotency, json},
+    error::{ApiError, Code},
+};
+
+/// Creates a batch as a draft.
+#[utoipa::path(
+    post, path = "/v1/Batches", tag = "Batches",
+    params(("Idempotency-Key" = Option<String>, Header, description = "A repeat with the same key is the same request")),
+    request_body = CreateBatch,
+    responses((status = 201, body = BatchResource), (status = "4XX", body = crate::error::ErrorBody)),
+    security(("account" = []))
+)]
+pub(crate) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody<CreateBatch>,
+) -> Result<Response, ApiError> {
+    caller.may_submit()?;
+    let plan = body.plan(&caller, (app.platform.clock)())?;
+    let idempotency = idempotency(&headers, "batch", &caller)?;
+    let command = Command::Batch(BatchCommand::Create {
+        account: caller.account,
+        idempotency,
+        plan: Box::new(plan.clone()),
+    });
+    let batch = match app.platform.proposer.propose(command).await?.reply {
+        Reply::Batch(batch) => batch,
+        Reply::Refused(reason) => return Err(ApiError::refused(reason)),
+        _ => return Err(ApiError::internal("a new batch got no number")),
+    };
+    let view = app.platform.views.batch(batch);
+    let view = view.ok_or_else(|| ApiError::internal("a new batch is not in the state"))?;
+    if *view.plan != plan {
+        let sid = app.platform.sid_key.batch(batch.0);
+        let message = format!("Idempotency-Key was used before for another request, which became {sid}");
+        return Err(ApiError::new(Code::Conflict, message));
+    }
+    Ok(json(StatusCode::CREATED, &BatchResource::new(&app, &view)))
+}
+
+/// A batch with its progress.
+#[utoipa::path(
+    get, path = "/v1/Batches/{Sid}", tag = "Batches",
+    params(("Sid" = String, Path)),
+    responses((status = 200, body = BatchResource), (status = "4XX", body = crate::error::ErrorBody)),
+    security(("account" = []))
+)]
+pub(crate) async fn fetch(
+    State(app): State<App>,
+    caller: Caller,
+    Ids(sid): Ids<String>,
+) -> Result<Response, ApiError> {
+    let view = find(&app, &caller, &sid)?;
+    Ok(json(StatusCode::OK, &BatchResource::new(&app, &view)))
+}

@@ -1,0 +1,239 @@
+//! From a stream of lines to accepted calls: one thread reads and checks, chunks of checked lines go to the log.
+//!
+//! Whatever the size of the file, at most [`WAITING`] + [`IN_FLIGHT`] + 1 chunks are in memory; a log that is
+//! slower than the client makes the client wait.
+
+use std::{io::Read, sync::Arc, time::Duration};
+
+use busyhour_base::{AccountSid, Reason, Timestamp};
+use busyhour_controller_core::{
+    command::{Command, Submit},
+    effect::Reply,
+    spec::{BatchId, NewCall},
+};
+use futures::StreamExt as _;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::{
+    line::{Context, LineError, request},
+    read::{Format, Lines, Next},
+};
+use crate::{
+    App,
+    directory::Directory,
+    error::{ApiError, Code},
+    platform::ProposeError,
+};
+
+/// Lines of one log entry. More would hold up others' entries, fewer would spend more on each.
+const CHUNK_LINES: usize = 500;
+/// Bytes of parameters of one log entry, roughly.
+const CHUNK_BYTES: usize = 512 * 1_024;
+/// Chunks read and not yet taken.
+const WAITING: usize = 2;
+/// Chunks on their way through the log.
+const IN_FLIGHT: usize = 4;
+/// How long a full queue in front of the log is waited for, and in what steps.
+const OVERLOAD_WAIT: Duration = Duration::from_secs(30);
+const OVERLOAD_STEP: Duration = Duration::from_millis(20);
+
+/// An upload.
+pub(super) struct Upload {
+    pub(super) account: AccountSid,
+    pub(super) batch: BatchId,
+    pub(super) directory: Arc<Directory>,
+    pub(super) defaults: Vec<(String, String)>,
+    pub(super) now: Timestamp,
+    pub(super) format: Format,
+    /// Lines before this one were sent before and are passed over.
+    pub(super) from_line: u64,
+}
+
+/// Checked lines, in order.
+#[derive(Default)]
+struct Chunk {
+    calls: Vec<NewCall>,
+    /// Where each call stood.
+    lines: Vec<u64>,
+    /// Lines that cannot become calls.
+    errors: Vec<LineError>,
+    bytes: usize,
+    /// Why nothing more follows.
+    broken: Option<ApiError>,
+}
+
+/// What became of a chunk.
+#[derive(Default)]
+pub(super) struct Taken {
+    /// Calls that were queued.
+    pub(super) accepted: u64,
+    /// Lines whose `custom_id` was accepted before.
+    pub(super) duplicates: u64,
+    /// Lines that were not accepted, in order.
+    pub(super) errors: Vec<LineError>,
+    /// The last line of the chunk.
+    pub(super) last_line: u64,
+    /// Why nothing more follows.
+    pub(super) broken: Option<ApiError>,
+}
+
+impl Upload {
+    /// Reads `stream` to its end on a thread for blocking work, and gives what becomes of it chunk by chunk. A stream whose
+    /// first line cannot be used gives one chunk that says so.
+    pub(super) fn run(
+        self,
+        app: App,
+        stream: impl Read + Send + 'static,
+    ) -> impl futures::Stream<Item = Taken> + Send {
+        let (account, batch) = (self.account, self.batch);
+        let (chunks, waiting) = mpsc::channel(WAITING);
+        tokio::task::spawn_blocking(move || self.read(stream, &chunks));
+        ReceiverStream::new(waiting)
+            .map(move |chunk| submit(Arc::clone(&app), account, batch, chunk))
+            .buffered(IN_FLIGHT)
+            .scan(false, |over, taken| {
+                let go_on = !*over;
+                *over = taken.broken.is_some();
+                std::future::ready(go_on.then_some(taken))
+            })
+    }
+
+    fn read(self, stream: impl Read, chunks: &mpsc::Sender<Chunk>) {
+        let mut lines = match Lines::open(self.format, stream) {
+            Ok(lines) => lines,
+            Err(error) => {
+                let broken = Some(error);
+                // The receiver is gone if the client is.
+                let _ = chunks.blocking_send(Chunk { broken, ..Chunk::default() });
+                return;
+            }
+        };
+        loop {
+            let (chunk, more) = self.chunk(&mut lines);
+            if chunks.blocking_send(chunk).is_err() || !more {
+                return;
+            }
+        }
+    }
+
+    /// The next chunk, and whether more may follow.
+    fn chunk<R: Read>(&self, lines: &mut Lines<R>) -> (Chunk, bool) {
+        let context = Context {
+            account: self.account,
+            directory: &self.directory,
+            defaults: &self.defaults,
+            now: self.now,
+        };
+        let mut chunk = Chunk::default();
+        while chunk.calls.len() + chunk.errors.len() < CHUNK_LINES && chunk.bytes < CHUNK_BYTES {
+            match lines.next() {
+                Next::End => return (chunk, false),
+                Next::Broken(error) => {
+                    chunk.broken = Some(error);
+                    return (chunk, false);
+                }
+                Next::Bad(error) if error.line < self.from_line => {}
+                Next::Bad(error) => chunk.errors.push(error),
+                Next::Row(row) if row.line < self.from_line => {}
+                Next::Row(row) => match request(&row, &context) {
+                    Ok(call) => {
+                        chunk.bytes += size(&call);
+                        chunk.lines.push(row.line);
+                        chunk.calls.push(call);
+                    }
+                    Err(error) => chunk.errors.push(error),
+                },
+            }
+        }
+        (chunk, true)
+    }
+}
+
+/// What a call weighs in the log, roughly.
+fn size(call: &NewCall) -> usize {
+    use busyhour_base::Instructions;
+    let document = match &call.spec.instructions {
+        Instructions::Url(hook) => hook.url.len(),
+        Instructions::Document(text) => text.len(),
+    };
+    let hooks = [&call.spec.fallback, &call.spec.status_callback];
+    let hooks: usize = hooks.into_iter().flatten().map(|hook| hook.url.len()).sum();
+    128 + document + hooks
+}
+
+async fn submit(app: App, account: AccountSid, batch: BatchId, chunk: Chunk) -> Taken {
+    let last_line = chunk.lines.last().copied().into_iter();
+    let last_line = last_line.chain(chunk.errors.last().map(|error| error.line)).max();
+    let mut taken = Taken {
+        errors: chunk.errors,
+        last_line: last_line.unwrap_or(0),
+        broken: chunk.broken,
+        ..Taken::default()
+    };
+    if chunk.calls.is_empty() {
+        return taken;
+    }
+    match propose(&app, account, batch, &chunk.calls).await {
+        Ok(verdicts) => taken.count(&chunk.calls, &chunk.lines, &verdicts),
+        Err(error) => {
+            taken.last_line = 0;
+            taken.broken = Some(error);
+        }
+    }
+    taken
+}
+
+type Verdict = Result<(), Reason>;
+
+/// Proposes a chunk. While the queue in front of the log is full it waits, and with it the client.
+async fn propose(
+    app: &App,
+    account: AccountSid,
+    batch: BatchId,
+    calls: &[NewCall],
+) -> Result<Vec<Verdict>, ApiError> {
+    let tries = OVERLOAD_WAIT.as_millis() / OVERLOAD_STEP.as_millis();
+    for _ in 0..tries {
+        let command = Command::Submit(Submit {
+            account,
+            idempotency: None,
+            batch: Some(batch),
+            calls: calls.to_vec(),
+        });
+        match app.platform.proposer.propose(command).await {
+            Err(ProposeError::Overloaded) => tokio::time::sleep(OVERLOAD_STEP).await,
+            Err(error) => return Err(error.into()),
+            Ok(applied) => {
+                return match applied.reply {
+                    Reply::Submitted(verdicts) if verdicts.len() == calls.len() => {
+                        Ok(verdicts.into_iter().map(|verdict| verdict.map(drop)).collect())
+                    }
+                    Reply::Refused(Reason::WrongState) => Err(ApiError::new(
+                        Code::Conflict,
+                        "The batch is no draft any more and takes no more lines",
+                    )),
+                    Reply::Refused(reason) => Err(ApiError::refused(reason)),
+                    _ => Err(ApiError::internal("submitted lines got no verdicts")),
+                };
+            }
+        }
+    }
+    Err(ProposeError::Overloaded.into())
+}
+
+impl Taken {
+    fn count(&mut self, calls: &[NewCall], lines: &[u64], verdicts: &[Verdict]) {
+        for ((call, line), verdict) in calls.iter().zip(lines).zip(verdicts) {
+            match verdict {
+                Ok(()) => self.accepted += 1,
+                Err(Reason::Duplicate) => self.duplicates += 1,
+                Err(reason) => {
+                    let error = ApiError::refused(*reason);
+                    self.errors.push(LineError::new(*line, call.custom_id.clone(), &error));
+                }
+            }
+        }
+        self.errors.sort_by_key(|error| error.line);
+    }
+}

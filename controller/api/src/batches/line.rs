@@ -1,0 +1,186 @@
+//! One line of a batch, from whichever format, and the request that it becomes.
+
+use std::{borrow::Cow, sync::Arc};
+
+use busyhour_base::{AccountSid, Timestamp};
+use busyhour_controller_core::spec::NewCall;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::variables;
+use crate::{
+    calls::{self, is_known, new_call},
+    directory::Directory,
+    error::{ApiError, Code},
+    form::Params,
+};
+
+/// Longest `custom_id`, in characters.
+const CUSTOM_ID_MAX: usize = 128;
+/// Most variables of one line, and the longest name of one.
+const VARIABLES_MAX: usize = 64;
+const VARIABLE_NAME_MAX: usize = 64;
+
+/// What a column holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Column {
+    /// `custom_id`.
+    CustomId,
+    /// A parameter of `calls.create`.
+    Parameter(&'static str),
+    /// `var.` and a name.
+    Variable(String),
+}
+
+impl Column {
+    /// Reads a column's name.
+    pub(super) fn named(name: &str) -> Result<Self, ApiError> {
+        if name == "custom_id" {
+            return Ok(Self::CustomId);
+        }
+        if let Some(variable) = name.strip_prefix("var.") {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+            let fits = (1..=VARIABLE_NAME_MAX).contains(&variable.len());
+            if fits && variable.bytes().all(plain) {
+                return Ok(Self::Variable(variable.to_owned()));
+            }
+        } else if let Some(known) = is_known(name) {
+            return Ok(Self::Parameter(known));
+        }
+        let allowed = format!(
+            "custom_id, var. and a name of letters, digits and _, or one of {}",
+            calls::NAMES.join(", ")
+        );
+        Err(ApiError::parameter(Code::InvalidParameter, "column", name, &allowed))
+    }
+}
+
+/// One line as it was read.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Row {
+    /// Its place in the file, from 1.
+    pub(super) line: u64,
+    /// The tenant's name for it.
+    pub(super) custom_id: Option<String>,
+    /// Parameters, those that are not empty.
+    pub(super) parameters: Vec<(&'static str, String)>,
+    /// Variables.
+    pub(super) variables: Vec<(String, String)>,
+}
+
+impl Row {
+    /// Takes a value. Empty ones count as left out.
+    pub(super) fn put(&mut self, column: &Column, value: String) {
+        if value.is_empty() {
+            return;
+        }
+        match column {
+            Column::CustomId => self.custom_id = Some(value),
+            Column::Parameter(name) => self.parameters.push((name, value)),
+            Column::Variable(name) => self.variables.push((name.clone(), value)),
+        }
+    }
+}
+
+/// A line that was not accepted.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+pub(crate) struct LineError {
+    /// Its place in the file, from 1.
+    pub(crate) line: u64,
+    /// The tenant's name for it, if it could be read.
+    #[schema(value_type = Option<String>)]
+    pub(crate) custom_id: Option<Arc<str>>,
+    /// Error code.
+    pub(crate) code: u32,
+    /// For a person: names the parameter, the value and what is allowed.
+    pub(crate) message: String,
+}
+
+impl LineError {
+    pub(super) fn new(line: u64, custom_id: Option<Arc<str>>, error: &ApiError) -> Self {
+        Self {
+            line,
+            custom_id,
+            code: error.code.number(),
+            message: error.message.to_string(),
+        }
+    }
+}
+
+/// What lines are checked against.
+#[derive(Clone, Copy)]
+pub(super) struct Context<'a> {
+    pub(super) account: AccountSid,
+    pub(super) directory: &'a Directory,
+    pub(super) defaults: &'a [(String, String)],
+    pub(super) now: Timestamp,
+}
+
+/// Makes a request of a line, under its `custom_id` or, without one, under `line-` and its number, so that the same
+/// file sent again dials nobody twice.
+pub(super) fn request(row: &Row, context: &Context<'_>) -> Result<NewCall, LineError> {
+    let custom_id: Arc<str> = match &row.custom_id {
+        Some(id) => id.as_str().into(),
+        None => format!("line-{}", row.line).into(),
+    };
+    build(row, context, &custom_id).map_err(|error| {
+        let shown = custom_id.chars().count() <= CUSTOM_ID_MAX;
+        LineError::new(row.line, shown.then_some(custom_id), &error)
+    })
+}
+
+fn build(row: &Row, context: &Context<'_>, custom_id: &Arc<str>) -> Result<NewCall, ApiError> {
+    if custom_id.chars().count() > CUSTOM_ID_MAX || custom_id.chars().any(char::is_control) {
+        let allowed = "at most 128 characters, none of them a control character";
+        return Err(ApiError::parameter(Code::InvalidParameter, "custom_id", custom_id, allowed));
+    }
+    if row.variables.len() > VARIABLES_MAX {
+        let count = row.variables.len();
+        let message = format!("{count} variables: at most {VARIABLES_MAX} are allowed");
+        return Err(ApiError::new(Code::InvalidParameter, message));
+    }
+    let params = merged(row, context.defaults);
+    let mut call = new_call(&params, context.account, context.directory, context.now)?;
+    // The request was made just now and nobody else holds it, so that nothing is copied.
+    variables::fill(Arc::make_mut(&mut call.spec), &row.variables)?;
+    call.custom_id = Some(Arc::clone(custom_id));
+    Ok(call)
+}
+
+/// Parameters that say which document comes first: a line that has one of the first three leaves all defaults among
+/// them aside, so that its `Twiml` is not overruled by a default `Url`.
+const DOCUMENT: [&str; 4] = ["Url", "Twiml", "ApplicationSid", "Method"];
+
+/// The line's own parameters, and the defaults that it leaves out.
+fn merged<'a>(row: &'a Row, defaults: &'a [(String, String)]) -> Params<'a> {
+    let own = |name: &str| row.parameters.iter().any(|(found, _)| *found == name);
+    let own_document = DOCUMENT[..3].iter().any(|name| own(name));
+    let overruled = |name: &str| own(name) || (own_document && DOCUMENT.contains(&name));
+    let mine = row.parameters.iter();
+    let mine = mine.map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(value.as_str())));
+    let rest = defaults.iter().filter(|(name, _)| !overruled(name));
+    let rest = rest.map(|(name, value)| (Cow::Borrowed(name.as_str()), Cow::Borrowed(value.as_str())));
+    Params::of(mine.chain(rest).collect())
+}
+
+/// A JSON value as form values. The error says what it is instead.
+pub(super) fn texts(value: &Value) -> Result<Vec<String>, &'static str> {
+    match value {
+        Value::Null => Ok(Vec::new()),
+        Value::String(text) => Ok(vec![text.clone()]),
+        Value::Number(number) => Ok(vec![number.to_string()]),
+        Value::Bool(flag) => Ok(vec![flag.to_string()]),
+        Value::Object(_) => Err("an object"),
+        Value::Array(items) => {
+            let mut all = Vec::with_capacity(items.len());
+            for item in items {
+                match item {
+                    Value::Array(_) => return Err("a list within a list"),
+                    other => all.extend(texts(other)?),
+                }
+            }
+            Ok(all)
+        }
+    }
+}

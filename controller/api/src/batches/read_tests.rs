@@ -1,0 +1,99 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn read(format: Format, text: &[u8]) -> Vec<Next> {
+    let mut lines = match Lines::open(format, text) {
+        Ok(lines) => lines,
+        Err(error) => return vec![Next::Broken(error)],
+    };
+    let mut all = Vec::new();
+    loop {
+        match lines.next() {
+            Next::End => return all,
+            broken @ Next::Broken(_) => {
+                all.push(broken);
+                return all;
+            }
+            other => all.push(other),
+        }
+    }
+}
+
+fn message(next: &Next) -> (u64, &str) {
+    match next {
+        Next::Bad(error) => (error.line, &error.message),
+        Next::Broken(error) => (0, &error.message),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn both_formats_say_the_same() {
+    let csv = b"custom_id,To,var.name,Timeout\na,+4930123456,\"Z, oe\",30\nb,+4930123457,,\n";
+    let ndjson = br#"{"custom_id":"a","To":"+4930123456","var.name":"Z, oe","Timeout":30}
+{"custom_id":"b","To":"+4930123457","var.name":null,"Timeout":""}
+"#;
+    let rows = |format, text| -> Vec<Row> {
+        let all = read(format, text).into_iter();
+        let rows = all.map(|next| match next {
+            Next::Row(row) => Row { line: 0, ..row },
+            other => panic!("{other:?}"),
+        });
+        rows.collect()
+    };
+    let from_csv = rows(Format::Csv, csv);
+    assert_eq!(from_csv, rows(Format::Ndjson, ndjson));
+    assert_eq!(from_csv[0].parameters[1], ("Timeout", "30".to_owned()));
+    assert_eq!(from_csv[1].parameters.len(), 1);
+}
+
+#[test]
+fn line_numbers_are_those_of_the_file() {
+    let all = read(Format::Csv, b"To,var.a\n1,\"two\nlines\"\n2,x,y\n\n3,z\n");
+    assert!(matches!(&all[0], Next::Row(row) if row.line == 2));
+    assert_eq!(message(&all[1]), (4, "3 fields: the first line names 2"));
+    assert!(matches!(&all[2], Next::Row(row) if row.line == 6));
+    let all = read(Format::Ndjson, b"\n{\"To\":\"1\"}\n\n[]\n{\"To\":{}}\n{\"Tos\":1}\n{");
+    assert!(matches!(&all[0], Next::Row(row) if row.line == 2));
+    let numbers: Vec<u64> = all[1..].iter().map(|next| message(next).0).collect();
+    assert_eq!(numbers, [4, 5, 6, 7]);
+    assert!(message(&all[3]).1.contains("\"Tos\""));
+}
+
+#[test]
+fn a_line_that_is_too_long_costs_itself_alone_in_ndjson_and_the_upload_in_csv() {
+    let mut text = b"{\"To\":\"".to_vec();
+    text.extend(std::iter::repeat_n(b'1', 10 * LINE_MAX));
+    text.extend(b"\"}\n{\"To\":\"2\"}");
+    let all = read(Format::Ndjson, &text);
+    assert_eq!(message(&all[0]).0, 1);
+    assert!(matches!(&all[1], Next::Row(row) if row.line == 2));
+
+    let mut text = b"To\n1\n\"".to_vec();
+    text.extend(std::iter::repeat_n(b'1', 10 * LINE_MAX));
+    let all = read(Format::Csv, &text);
+    assert!(matches!(&all[0], Next::Row(_)));
+    assert!(message(&all[1]).1.contains("longer than"), "{all:?}");
+}
+
+#[test]
+fn names_are_checked_before_any_line_is_taken() {
+    for (header, word) in [("To,Tos", "\"Tos\""), ("To,To", "twice"), ("var.a b", "var."), ("To,", "\"\"")] {
+        let all = read(Format::Csv, format!("{header}\n1,2\n").as_bytes());
+        assert_eq!(all.len(), 1);
+        assert!(message(&all[0]).1.contains(word), "{all:?}");
+    }
+    assert!(read(Format::Csv, b"").is_empty());
+    assert!(matches!(&read(Format::Csv, b"\xef\xbb\xbfTo\n1\n")[0], Next::Row(_)));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_to_an_end(bytes in prop::collection::vec(any::<u8>(), 0..2_000), csv: bool) {
+        let (format, head) = if csv { (Format::Csv, &b"To\n"[..]) } else { (Format::Ndjson, &b""[..]) };
+        let text = [head, &bytes].concat();
+        let lines = text.split(|byte| matches!(byte, b'\n' | b'\r')).count();
+        prop_assert!(read(format, &text).len() <= lines);
+    }
+}

@@ -1,0 +1,138 @@
+//! A batch as JSON.
+
+use busyhour_base::{AccountSid, BatchSid, Outcome, Timestamp};
+use busyhour_controller_core::view::{BatchStatus, BatchView};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    App,
+    dates::Rfc3339,
+    overview::{CountsBody, Eta},
+};
+
+/// The Batch resource.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct BatchResource {
+    /// `BT` and 32 hex digits.
+    #[schema(value_type = String)]
+    sid: BatchSid,
+    /// Whose.
+    #[schema(value_type = String)]
+    account_sid: AccountSid,
+    /// The tenant's name for it.
+    name: String,
+    /// draft, scheduled, running, paused, completed, expired, cancelling or cancelled.
+    #[schema(value_type = String)]
+    status: BatchStatus,
+    /// When it was created.
+    #[schema(value_type = String)]
+    date_created: Rfc3339,
+    /// When its first call was dialled.
+    #[schema(value_type = Option<String>)]
+    date_started: Option<Rfc3339>,
+    /// When its last call ended.
+    #[schema(value_type = Option<String>)]
+    date_ended: Option<Rfc3339>,
+    /// When it runs.
+    schedule: ScheduleBody,
+    /// How fast.
+    pacing: PacingBody,
+    /// Where its calls are.
+    counts: CountsBody,
+    /// How fast it has been.
+    rates: Rates,
+    /// When its last call is expected to be dialled, and the limit that binds now.
+    eta: Option<Eta>,
+    /// Path of this resource.
+    url: String,
+    /// Paths of what belongs to it.
+    links: Links,
+}
+
+/// When a batch runs.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ScheduleBody {
+    /// Not before.
+    #[schema(value_type = Option<String>)]
+    not_before: Option<Rfc3339>,
+    /// What has not started by then expires.
+    #[schema(value_type = Option<String>)]
+    not_after: Option<Rfc3339>,
+}
+
+/// How fast a batch may run.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PacingBody {
+    /// Calls per second.
+    cps: Option<f64>,
+    /// Most calls in progress at once.
+    max_concurrent: Option<u32>,
+}
+
+/// Means since the first call was dialled.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Rates {
+    /// Calls that left the queue, per second.
+    started_per_s: Option<f64>,
+    /// Completed calls among those that ended.
+    completed_share: Option<f64>,
+}
+
+/// What belongs to a batch.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Links {
+    /// Takes lines.
+    lines: String,
+    /// Gives results.
+    results: String,
+}
+
+impl BatchResource {
+    pub(super) fn new(app: &App, view: &BatchView) -> Self {
+        let sid = app.platform.sid_key.batch(view.batch.0);
+        let url = format!("/v1/Batches/{sid}");
+        let now = (app.platform.clock)();
+        let plan = &view.plan;
+        Self {
+            sid,
+            account_sid: view.account,
+            name: plan.name.clone(),
+            status: view.status,
+            date_created: Rfc3339(view.created_at),
+            date_started: view.started_at.map(Rfc3339),
+            date_ended: view.ended_at.map(Rfc3339),
+            schedule: ScheduleBody {
+                not_before: plan.not_before.map(Rfc3339),
+                not_after: plan.not_after.map(Rfc3339),
+            },
+            pacing: PacingBody {
+                cps: plan.throttle.map(|throttle| 1.0 / throttle.spacing.as_secs_f64()),
+                max_concurrent: plan.max_concurrent,
+            },
+            rates: Rates::new(view, now),
+            counts: view.counts.into(),
+            eta: view.eta.map(|eta| Eta::new(now, eta)),
+            links: Links {
+                lines: format!("{url}/lines"),
+                results: format!("{url}/results"),
+            },
+            url,
+        }
+    }
+}
+
+impl Rates {
+    fn new(view: &BatchView, now: Timestamp) -> Self {
+        let rounded = |value: f64| (value * 1e4).round() / 1e4;
+        let share = |part: u64, whole: f64| (whole > 0.0).then(|| rounded(part as f64 / whole));
+        let ended: u64 = view.counts.ended.iter().sum();
+        let completed = view.counts.ended[Outcome::Completed as usize];
+        let started = view.counts.accepted.saturating_sub(view.counts.queued);
+        let lasted = view.started_at.map(|start| view.ended_at.unwrap_or(now).since(start));
+        Self {
+            started_per_s: lasted.and_then(|lasted| share(started, lasted.as_secs_f64())),
+            completed_share: share(completed, ended as f64),
+        }
+    }
+}

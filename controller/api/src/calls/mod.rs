@@ -1,0 +1,19 @@
+//! Calls: `/2010-04-01/Accounts/{AC}/Calls` (`WIRE.md`).
+
+mod address;
+mod create;
+mod fetch;
+mod filter;
+mod find;
+mod list;
+mod params;
+mod resource;
+mod update;
+
+pub(crate) use create::{__path_create, create};
+pub(crate) use fetch::{__path_fetch, fetch};
+pub(crate) use find::{Found, find};
+pub(crate) use list::{__path_list, list};
+pub(crate) use params::{NAMES, check, is_known, new_call};
+pub(crate) use resource::{CallList, CallResource, Facts};
+pub(crate) use update::{__path_update, update};

@@ -1,0 +1,298 @@
+//! The parameters of `calls.create`: checked, and made a request of. Lines of batches have the same ones.
+//!
+//! What this version cannot do is refused and not ignored, where ignoring it would change what the call does:
+//! recording, answering-machine detection, SIP credentials, bring-your-own-carrier, passports, call tokens, client
+//! notification. Their settings (`RecordingChannels`, `MachineDetectionTimeout` and so on) have no effect
+//! without them and are not looked at; nor is `CallReason`, which is only shown. Names that
+//! the field does not know are passed over, as the field does.
+
+use std::sync::Arc;
+
+use busyhour_base::{
+    AccountSid, ApplicationSid, CallSpec, Instructions, Method, Span, StatusEvents, Timestamp, Webhook,
+};
+use busyhour_controller_core::spec::{NewCall, Urgency};
+use url::Url;
+
+use super::address::{AddressError, canonical};
+use crate::{
+    dates::instant,
+    directory::{Account, Directory},
+    error::{ApiError, Code},
+    form::Params,
+};
+
+/// Longest document given in place, in characters (`WIRE.md`).
+const TWIML_MAX: usize = 4_000;
+/// Longest URL, as in the declaration.
+const URL_MAX: usize = 2_048;
+/// Longest `SendDigits`.
+const DIGITS_MAX: usize = 32;
+/// How long a call rings if nothing is said, and at most (`WIRE.md`).
+const RING_S: u64 = 60;
+const RING_MAX_S: u64 = 600;
+/// How long a call lasts if nothing is said, and at most: four hours, the field's default, and a day.
+const TALK_S: u64 = 4 * 3_600;
+const TALK_MAX_S: u64 = 86_400;
+/// Longest `ValidityPeriod`, as of messages (`WIRE.md`).
+const VALIDITY_MAX_S: u64 = 36_000;
+/// How far ahead a call may be scheduled: 35 days, as the field does.
+const AHEAD_MAX: Span = Span::from_secs(35 * 86_400);
+
+/// Parameters that have an effect or are refused. A line of a batch may hold these.
+pub(crate) const NAMES: &[&str] = &[
+    "To", "From", "CallerId", "Url", "Method", "Twiml", "ApplicationSid", "FallbackUrl", "FallbackMethod",
+    "StatusCallback", "StatusCallbackEvent", "StatusCallbackMethod", "SendDigits", "Timeout", "TimeLimit",
+    "SendAt", "ValidityPeriod",
+];
+
+/// What this version cannot do, and the values that ask for nothing.
+const UNSUPPORTED: &[(&str, &[&str])] = &[
+    ("Record", &["false"]),
+    ("MachineDetection", &["None", "none"]),
+    ("AsyncAmd", &["false"]),
+    ("SipAuthUsername", &[]),
+    ("SipAuthPassword", &[]),
+    ("Byoc", &[]),
+    ("Passports", &[]),
+    ("CallToken", &[]),
+    ("ClientNotificationUrl", &[]),
+    ("RecordingConfigurationId", &[]),
+];
+
+/// The name of a parameter that has an effect or is refused.
+pub(crate) fn is_known(name: &str) -> Option<&'static str> {
+    let refused = UNSUPPORTED.iter().map(|(name, _)| name);
+    NAMES.iter().chain(refused).copied().find(|known| *known == name)
+}
+
+/// A checked request.
+pub(crate) fn new_call(
+    params: &Params<'_>,
+    account: AccountSid,
+    directory: &Directory,
+    now: Timestamp,
+) -> Result<NewCall, ApiError> {
+    let entry = directory.accounts.get(&account).ok_or_else(ApiError::not_found)?;
+    refuse_unsupported(params)?;
+    let to = called(params, entry)?
+        .ok_or_else(|| ApiError::new(Code::ToMissing, "To is missing: a number or SIP address is required"))?;
+    let from = calling(params, account, directory)?
+        .ok_or_else(|| ApiError::new(Code::FromMissing, "From is missing: a number of this account is required"))?;
+    let mut spec = settings(params)?;
+    (spec.to, spec.from) = (to, from);
+    if !instruct(&mut spec, params, account, directory)? {
+        let message = "Url, Twiml or ApplicationSid is required, and none is given";
+        return Err(ApiError::new(Code::InvalidUrl, message));
+    }
+    let (not_before, expires) = times(params, now)?;
+    Ok(NewCall { spec: Arc::new(spec), not_before, expires, urgency: Urgency::Ordinary, custom_id: None })
+}
+
+/// Checks parameters that others will be added to: what is there has to be right, what is missing may come.
+pub(crate) fn check(
+    params: &Params<'_>,
+    account: AccountSid,
+    directory: &Directory,
+    now: Timestamp,
+) -> Result<(), ApiError> {
+    let entry = directory.accounts.get(&account).ok_or_else(ApiError::not_found)?;
+    refuse_unsupported(params)?;
+    called(params, entry)?;
+    calling(params, account, directory)?;
+    instruct(&mut settings(params)?, params, account, directory)?;
+    times(params, now).map(drop)
+}
+
+/// What needs no look into the directory. Who calls whom and the document are still empty.
+fn settings(params: &Params<'_>) -> Result<CallSpec, ApiError> {
+    let ring = params.whole(Code::InvalidTimeout, "Timeout", 1..=RING_MAX_S)?;
+    let talk = params.whole(Code::InvalidParameter, "TimeLimit", 1..=TALK_MAX_S)?;
+    Ok(CallSpec {
+        to: String::new(),
+        from: String::new(),
+        instructions: Instructions::Document(String::new()),
+        fallback: webhook(params, "FallbackUrl", "FallbackMethod")?,
+        status_callback: webhook(params, "StatusCallback", "StatusCallbackMethod")?,
+        status_events: events(params)?,
+        send_digits: digits(params)?,
+        ring_timeout: Span::from_secs(ring.unwrap_or(RING_S)),
+        time_limit: Span::from_secs(talk.unwrap_or(TALK_S)),
+    })
+}
+
+/// `Url` or `Twiml`, as `calls.create` and `calls.update` have them; `Url` wins if both are given.
+pub(super) fn document(params: &Params<'_>) -> Result<Option<Instructions>, ApiError> {
+    if let Some(hook) = webhook(params, "Url", "Method")? {
+        return Ok(Some(Instructions::Url(hook)));
+    }
+    let Some(twiml) = params.one("Twiml")? else {
+        return Ok(None);
+    };
+    if twiml.chars().count() > TWIML_MAX {
+        let allowed = format!("at most {TWIML_MAX} characters");
+        return Err(ApiError::parameter(Code::InvalidParameter, "Twiml", twiml, &allowed));
+    }
+    Ok(Some(Instructions::Document(twiml.to_owned())))
+}
+
+fn refuse_unsupported(params: &Params<'_>) -> Result<(), ApiError> {
+    for (name, harmless) in UNSUPPORTED {
+        let asked = params.all(name).find(|value| !harmless.contains(value));
+        if let Some(value) = asked {
+            // The value may be a password.
+            let value = if name.starts_with("SipAuth") || *name == "CallToken" { "***" } else { value };
+            let allowed = match harmless.first() {
+                Some(harmless) => format!("this version does not do this; leave it out or send {harmless}"),
+                None => "this version does not do this; leave it out".to_owned(),
+            };
+            return Err(ApiError::parameter(Code::InvalidParameter, name, value, &allowed));
+        }
+    }
+    Ok(())
+}
+
+const ADDRESS: &str = "an E.164 number such as +14155550123, or a SIP address such as sip:desk@example.com";
+
+fn called(params: &Params<'_>, account: &Account) -> Result<Option<String>, ApiError> {
+    let Some(text) = params.one("To")? else {
+        return Ok(None);
+    };
+    let to = canonical(text).map_err(|error| {
+        let code = match error {
+            AddressError::NotANumber => Code::NotANumber,
+            AddressError::Malformed => Code::InvalidTo,
+        };
+        ApiError::parameter(code, "To", text, ADDRESS)
+    })?;
+    if !account.may_call(&to) {
+        let allowed = "the account's plan does not allow this destination";
+        return Err(ApiError::parameter(Code::Forbidden, "To", text, allowed));
+    }
+    Ok(Some(to.into_owned()))
+}
+
+/// `CallerId` is shown to the called party in place of `From`; both have to be numbers of the account.
+fn calling(
+    params: &Params<'_>,
+    account: AccountSid,
+    directory: &Directory,
+) -> Result<Option<String>, ApiError> {
+    let Some(from) = params.one("From")? else {
+        return Ok(None);
+    };
+    let from = own_number("From", from, account, directory)?;
+    match params.one("CallerId")? {
+        Some(shown) => own_number("CallerId", shown, account, directory).map(Some),
+        None => Ok(Some(from)),
+    }
+}
+
+fn own_number(name: &str, text: &str, account: AccountSid, directory: &Directory) -> Result<String, ApiError> {
+    let number = canonical(text).map_err(|_| ApiError::parameter(Code::InvalidFrom, name, text, ADDRESS))?;
+    match directory.numbers.get(number.as_ref()) {
+        Some(known) if known.account == account => Ok(number.into_owned()),
+        _ => Err(ApiError::parameter(Code::FromNotOwned, name, text, "a number of this account")),
+    }
+}
+
+/// Puts the first document in, if there is one. An application brings its own documents and callbacks; a status
+/// callback of the request goes before its.
+fn instruct(
+    spec: &mut CallSpec,
+    params: &Params<'_>,
+    account: AccountSid,
+    directory: &Directory,
+) -> Result<bool, ApiError> {
+    let Some(sid) = params.one("ApplicationSid")? else {
+        let document = document(params)?;
+        let any = document.is_some();
+        spec.instructions = document.unwrap_or_else(|| Instructions::Document(String::new()));
+        return Ok(any);
+    };
+    let known = sid.parse::<ApplicationSid>().ok().and_then(|sid| directory.applications.get(&sid));
+    let application = known.filter(|found| found.account == account).ok_or_else(|| {
+        let allowed = "the sid of an application of this account";
+        ApiError::parameter(Code::InvalidApplication, "ApplicationSid", sid, allowed)
+    })?;
+    spec.instructions = Instructions::Url(application.voice.clone());
+    spec.fallback = application.fallback.clone();
+    if let (None, Some((hook, events))) = (&spec.status_callback, &application.status_callback) {
+        spec.status_callback = Some(hook.clone());
+        spec.status_events = *events;
+    }
+    Ok(true)
+}
+
+fn webhook(params: &Params<'_>, url: &str, method: &str) -> Result<Option<Webhook>, ApiError> {
+    let verb = match params.one(method)? {
+        None => Method::Post,
+        Some(verb) if verb.eq_ignore_ascii_case("POST") => Method::Post,
+        Some(verb) if verb.eq_ignore_ascii_case("GET") => Method::Get,
+        Some(verb) => return Err(ApiError::parameter(Code::InvalidMethod, method, verb, "GET or POST")),
+    };
+    let Some(text) = params.one(url)? else {
+        return Ok(None);
+    };
+    if !is_url(text) {
+        let allowed = "an absolute http or https URL of at most 2048 characters";
+        return Err(ApiError::parameter(Code::InvalidUrl, url, text, allowed));
+    }
+    Ok(Some(Webhook { url: text.to_owned(), method: verb }))
+}
+
+/// Absolute http or https with a host. The parser passes over line breaks, which must not reach a request
+/// line, so that they are looked for first. Templates such as `{To}` may stand in path and query.
+fn is_url(text: &str) -> bool {
+    text.len() <= URL_MAX
+        && !text.chars().any(|c| c.is_control() || c == ' ')
+        && Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
+
+/// Repeated, or separated by spaces in one value, as older SDKs send them.
+fn events(params: &Params<'_>) -> Result<StatusEvents, ApiError> {
+    let mut events = StatusEvents { initiated: false, ringing: false, answered: false, completed: false };
+    let mut any = false;
+    for name in params.all("StatusCallbackEvent").flat_map(str::split_whitespace) {
+        any = true;
+        match name {
+            "initiated" => events.initiated = true,
+            "ringing" => events.ringing = true,
+            "answered" => events.answered = true,
+            "completed" => events.completed = true,
+            other => {
+                let allowed = "initiated, ringing, answered or completed";
+                return Err(ApiError::parameter(Code::InvalidParameter, "StatusCallbackEvent", other, allowed));
+            }
+        }
+    }
+    Ok(if any { events } else { StatusEvents::default() })
+}
+
+fn digits(params: &Params<'_>) -> Result<Option<String>, ApiError> {
+    let Some(text) = params.one("SendDigits")? else {
+        return Ok(None);
+    };
+    let legal = text.bytes().all(|b| b.is_ascii_digit() || b"ABCD*#wW".contains(&b));
+    if !legal || text.len() > DIGITS_MAX {
+        let allowed = "at most 32 of 0-9, A-D, *, #, w and W";
+        return Err(ApiError::parameter(Code::InvalidSendDigits, "SendDigits", text, allowed));
+    }
+    Ok(Some(text.to_owned()))
+}
+
+/// `SendAt` and `ValidityPeriod`, named as those of messages (MT-5): when the call is to start at the earliest, and for
+/// how many seconds from then, or from now, it may be tried.
+fn times(params: &Params<'_>, now: Timestamp) -> Result<(Option<Timestamp>, Option<Timestamp>), ApiError> {
+    let not_before = match params.one("SendAt")? {
+        None => None,
+        Some(text) => {
+            let allowed = "an instant such as 2026-03-10T12:00:00Z, at most 35 days ahead";
+            let at = instant(text).filter(|at| *at <= now + AHEAD_MAX);
+            Some(at.ok_or_else(|| ApiError::parameter(Code::InvalidParameter, "SendAt", text, allowed))?)
+        }
+    };
+    let validity = params.whole(Code::InvalidParameter, "ValidityPeriod", 1..=VALIDITY_MAX_S)?;
+    let expires = validity.map(|s| not_before.unwrap_or(now).max(now) + Span::from_secs(s));
+    Ok((not_before, expires))
+}

@@ -1,0 +1,118 @@
+//! Bodies: bounded, timed, and of the announced type.
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    extract::{FromRequest, Request},
+};
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
+use http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    App,
+    error::{ApiError, Code},
+};
+
+/// How long a whole body may take. A legal one fits into a few packets.
+const BODY_WAIT: Duration = Duration::from_secs(10);
+
+/// A form's bytes, undecoded, so that parameters can borrow from them.
+pub(crate) struct FormBody(pub(crate) Bytes);
+
+/// A JSON document, or the default for an empty body.
+pub(crate) struct JsonBody<T>(pub(crate) T);
+
+impl FromRequest<App> for FormBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let bytes = read(&parts.headers, body, app.platform.limits.body_bytes).await?;
+        let expected = "application/x-www-form-urlencoded";
+        if !bytes.is_empty() && !is_type(&parts.headers, expected) {
+            return Err(wrong_type(expected));
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl<T: DeserializeOwned + Default> FromRequest<App> for JsonBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let bytes = read(&parts.headers, body, app.platform.limits.body_bytes).await?;
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        let expected = "application/json";
+        if !is_type(&parts.headers, expected) {
+            return Err(wrong_type(expected));
+        }
+        // serde's message names the field, the line and what is allowed.
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|error| ApiError::new(Code::InvalidParameter, format!("Body: {error}")))
+    }
+}
+
+/// Whether the body is announced as of this media type, whatever its parameters.
+pub(crate) fn is_type(headers: &HeaderMap, expected: &str) -> bool {
+    let value = headers.get(header::CONTENT_TYPE);
+    let value = value.and_then(|value| value.to_str().ok()).unwrap_or("");
+    let kind = value.split(';').next().unwrap_or("").trim();
+    kind.eq_ignore_ascii_case(expected)
+}
+
+fn wrong_type(expected: &str) -> ApiError {
+    let message = format!("Content-Type must be {expected}");
+    ApiError::new(Code::MediaType, message)
+}
+
+/// Reads a whole body. One that comes in one piece, as nearly all do, is not copied.
+async fn read(headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes, ApiError> {
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > most as u64) {
+        return Err(too_large(most));
+    }
+    tokio::time::timeout(BODY_WAIT, collect(body, most))
+        .await
+        .map_err(|_| {
+            let message = format!("The body did not come within {} s", BODY_WAIT.as_secs());
+            ApiError::new(Code::InvalidParameter, message)
+        })?
+}
+
+async fn collect(body: Body, most: usize) -> Result<Bytes, ApiError> {
+    let mut stream = body.into_data_stream();
+    let mut whole = Bytes::new();
+    while let Some(piece) = stream.next().await {
+        let piece = piece.map_err(|error| {
+            ApiError::new(
+                Code::InvalidParameter,
+                format!("The body ended early: {error}"),
+            )
+        })?;
+        if whole.len() + piece.len() > most {
+            return Err(too_large(most));
+        }
+        whole = if whole.is_empty() {
+            piece
+        } else {
+            let mut joined = BytesMut::from(whole);
+            joined.extend_from_slice(&piece);
+            joined.freeze()
+        };
+    }
+    Ok(whole)
+}
+
+fn too_large(most: usize) -> ApiError {
+    let message = format!("The body is larger than {most} bytes");
+    ApiError::new(Code::TooLarge, message)
+}

@@ -1,0 +1,73 @@
+//! What is noted of each request: a span and metrics by route template. Never a token, a query or a body.
+
+use std::{any::Any, time::Instant};
+
+use axum::{
+    extract::{MatchedPath, Request},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use tracing::{Instrument, field::Empty};
+
+use crate::{error::ApiError, metric_definitions as metric};
+
+/// The route label of what matches no route: paths that clients make up must not become labels.
+const UNKNOWN_ROUTE: &str = "unknown";
+
+/// The outermost layer.
+pub(crate) async fn observe(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = known_method(request.method());
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or(UNKNOWN_ROUTE, MatchedPath::as_str);
+    let span = tracing::info_span!(
+        "request",
+        method,
+        route,
+        account = Empty,
+        call = Empty,
+        batch = Empty,
+        status = Empty
+    );
+    let in_flight = metrics::gauge!(metric::IN_FLIGHT);
+    in_flight.increment(1);
+    let response = next.run(request).instrument(span.clone()).await;
+    in_flight.decrement(1);
+    let status = response.status();
+    span.record("status", status.as_u16());
+    let _entered = span.enter();
+    tracing::debug!("answered");
+    let labels = [
+        ("method", method.to_owned()),
+        ("route", route.to_owned()),
+        ("status", status.as_str().to_owned()),
+    ];
+    metrics::counter!(metric::REQUESTS, &labels).increment(1);
+    metrics::histogram!(metric::REQUEST_SECONDS, "route" => route.to_owned())
+        .record(started.elapsed().as_secs_f64());
+    response
+}
+
+/// A label of a bounded set: a client may make up methods.
+fn known_method(method: &http::Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "DELETE" => "DELETE",
+        "HEAD" => "HEAD",
+        "OPTIONS" => "OPTIONS",
+        "PATCH" => "PATCH",
+        _ => "other",
+    }
+}
+
+/// The answer when a handler panics: the client gets the documented shape, the log the message.
+pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Response {
+    let message = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("panic");
+    ApiError::internal(message).into_response()
+}

@@ -1,0 +1,199 @@
+//! `GET /v1/overview.json`: what the operator's live view shows, read from one state.
+
+use axum::{extract::State, response::Response};
+use busyhour_base::{AccountSid, Outcome, Reason, Span, Timestamp};
+use busyhour_controller_core::view::{AgentView, CarrierView, Counts, TenantView};
+use http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    App,
+    dates::Rfc3339,
+    edge::{Operator, json},
+};
+
+/// Everything at a glance.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Overview {
+    /// When it was read.
+    #[schema(value_type = String)]
+    at: Rfc3339,
+    /// By account.
+    tenants: Vec<TenantRow>,
+    /// By name.
+    carriers: Vec<CarrierRow>,
+    /// By number.
+    agents: Vec<AgentRow>,
+}
+
+/// A tenant.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TenantRow {
+    /// Its account.
+    #[schema(value_type = String)]
+    account_sid: AccountSid,
+    /// Its name.
+    name: String,
+    /// Where its calls are.
+    counts: CountsBody,
+    /// Calls dialled in the last ten seconds.
+    dialled_10s: u32,
+    /// Its throttle's spacing in microseconds.
+    spacing_us: Option<u64>,
+    /// When its queue will be empty.
+    eta: Option<Eta>,
+}
+
+/// Calls by where they are.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CountsBody {
+    /// Accepted ever.
+    accepted: u64,
+    /// Waiting.
+    queued: u64,
+    /// Dialled and not over.
+    in_progress: u64,
+    /// Answered and ended.
+    completed: u64,
+    /// Busy or rejected.
+    busy: u64,
+    /// Rang out.
+    no_answer: u64,
+    /// Could not be completed, or in doubt.
+    failed: u64,
+    /// Ended before the answer by the tenant.
+    canceled: u64,
+}
+
+impl From<Counts> for CountsBody {
+    fn from(counts: Counts) -> Self {
+        let ended = |wanted| {
+            let ended = Outcome::ALL.into_iter().zip(counts.ended);
+            ended.filter(|(outcome, _)| *outcome == wanted).map(|(_, count)| count).sum()
+        };
+        Self {
+            accepted: counts.accepted,
+            queued: counts.queued,
+            in_progress: counts.in_progress,
+            completed: ended(Outcome::Completed),
+            busy: ended(Outcome::Busy),
+            no_answer: ended(Outcome::NoAnswer),
+            failed: ended(Outcome::Failed),
+            canceled: ended(Outcome::Canceled),
+        }
+    }
+}
+
+/// When the last waiting call is expected to be dialled.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Eta {
+    /// As likely before as after.
+    #[schema(value_type = String)]
+    p50: Rfc3339,
+    /// Always null: the engine gives one figure and no distribution yet.
+    p90: Option<String>,
+    /// From now to `p50`.
+    in_ms: u64,
+    /// The limit that binds, for machines.
+    limiting_factor: &'static str,
+    /// The limit that binds, for people.
+    message: &'static str,
+}
+
+impl Eta {
+    pub(crate) fn new(now: Timestamp, (span, reason): (Span, Reason)) -> Self {
+        Self {
+            p50: Rfc3339(now + span),
+            p90: None,
+            in_ms: span.as_millis(),
+            limiting_factor: reason.code(),
+            message: reason.message(),
+        }
+    }
+}
+
+/// A carrier. Free, in use and quarantined add up to its channels.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CarrierRow {
+    /// Its name.
+    name: String,
+    /// By contract.
+    channels: u32,
+    /// Nobody has them.
+    free: u32,
+    /// With a call.
+    in_use: u32,
+    /// Kept back until an unconfirmed end is certain.
+    quarantined: u32,
+    /// The bound on outbound requests in service.
+    service_ports: u32,
+    /// Set-up spacing in microseconds.
+    setup_spacing_us: u64,
+    /// Call set-ups in the last second.
+    setups_1s: u32,
+}
+
+/// An agent.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AgentRow {
+    /// Its number.
+    agent: u16,
+    /// Its name.
+    name: String,
+    /// Connected now.
+    connected: bool,
+    /// Calls that it can hold.
+    slots: u32,
+    /// Calls that it holds.
+    in_use: u32,
+    /// Processor use in thousandths.
+    cpu_permille: u16,
+    /// Takes no new calls.
+    draining: bool,
+}
+
+/// Tenants, carriers and agents, for the operator.
+#[utoipa::path(
+    get, path = "/v1/overview.json", tag = "Operation",
+    responses((status = 200, body = Overview), (status = 401, body = crate::error::ErrorBody)),
+    security(("operator" = []))
+)]
+pub(crate) async fn overview(State(app): State<App>, _operator: Operator) -> Response {
+    let now = (app.platform.clock)();
+    let views = &app.platform.views;
+    let tenant = |view: TenantView| TenantRow {
+        account_sid: view.account,
+        name: view.name.to_string(),
+        counts: view.counts.into(),
+        dialled_10s: view.dialled_10s,
+        spacing_us: view.spacing.map(Span::as_micros),
+        eta: view.eta.map(|eta| Eta::new(now, eta)),
+    };
+    let carrier = |view: CarrierView| CarrierRow {
+        name: view.name.to_string(),
+        channels: view.channels,
+        free: view.free,
+        in_use: view.in_use,
+        quarantined: view.quarantined,
+        service_ports: view.service_ports,
+        setup_spacing_us: view.setup_spacing.as_micros(),
+        setups_1s: view.setups_1s,
+    };
+    let agent = |view: AgentView| AgentRow {
+        agent: view.agent.0,
+        name: view.name.to_string(),
+        connected: view.connected,
+        slots: view.slots,
+        in_use: view.in_use,
+        cpu_permille: view.cpu_permille,
+        draining: view.draining,
+    };
+    let overview = Overview {
+        at: Rfc3339(now),
+        tenants: views.tenants().into_iter().map(tenant).collect(),
+        carriers: views.carriers().into_iter().map(carrier).collect(),
+        agents: views.agents().into_iter().map(agent).collect(),
+    };
+    json(StatusCode::OK, &overview)
+}

@@ -1,0 +1,52 @@
+//! Every route, in one table: the router is made of it, and the OpenAPI document is tested against it.
+
+use axum::routing::{MethodRouter, get, post, put};
+
+use crate::{App, accounts, batches, calls, catalogue, explain, health, openapi, overview};
+
+/// One operation: its method, its path as the documentation has it, and what serves it.
+pub(crate) struct Route {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) serve: MethodRouter<App>,
+}
+
+macro_rules! table {
+    ($($verb:ident $path:literal $handler:path;)*) => {
+        vec![$(Route { method: stringify!($verb), path: $path, serve: $verb($handler) },)*]
+    };
+}
+
+pub(crate) fn table() -> Vec<Route> {
+    table! {
+        get "/2010-04-01/Accounts.json" accounts::list;
+        get "/2010-04-01/Accounts/{Sid}.json" accounts::fetch;
+        post "/2010-04-01/Accounts/{AccountSid}/Calls.json" calls::create;
+        get "/2010-04-01/Accounts/{AccountSid}/Calls.json" calls::list;
+        get "/2010-04-01/Accounts/{AccountSid}/Calls/{Sid}.json" calls::fetch;
+        post "/2010-04-01/Accounts/{AccountSid}/Calls/{Sid}.json" calls::update;
+        get "/v1/Calls/{Sid}/explain" explain::explain;
+        post "/v1/Batches" batches::create;
+        get "/v1/Batches" batches::list;
+        get "/v1/Batches/{Sid}" batches::fetch;
+        post "/v1/Batches/{Sid}/lines" batches::post_lines;
+        put "/v1/Batches/{Sid}/lines" batches::put_lines;
+        get "/v1/Batches/{Sid}/results" batches::results;
+        post "/v1/Batches/{Sid}/start" batches::start;
+        post "/v1/Batches/{Sid}/pause" batches::pause;
+        post "/v1/Batches/{Sid}/resume" batches::resume;
+        post "/v1/Batches/{Sid}/cancel" batches::cancel;
+        get "/v1/overview.json" overview::overview;
+        get "/v1/errors/{Code}" catalogue::error;
+        get "/openapi.json" openapi::document;
+        get "/metrics" health::metrics;
+        get "/healthz" health::live;
+        get "/readyz" health::ready;
+    }
+}
+
+/// A path as the router takes it: a variable part has to be a whole segment, so that `{Sid}.json` becomes
+/// `{Sid}` and the handler looks at the extension.
+pub(crate) fn served(path: &str) -> String {
+    path.replace("}.json", "}")
+}
