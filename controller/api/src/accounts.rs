@@ -1,13 +1,12 @@
 //! Accounts: `/2010-04-01/Accounts` (`WIRE.md`).
 
-use axum::{extract::State, response::Response};
+use axum::response::Response;
 use busyhour_base::AccountSid;
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    App,
     dates::Rfc2822,
     edge::{Caller, Ids, json, json_sid},
     error::ApiError,
@@ -83,9 +82,7 @@ fn resource(caller: &Caller) -> Result<AccountResource<'_>, ApiError> {
         owner_account_sid: sid,
         sid,
         status: if entry.suspended { "suspended" } else { "active" },
-        subresource_uris: AccountUris {
-            calls: format!("/2010-04-01/Accounts/{sid}/Calls.json"),
-        },
+        subresource_uris: AccountUris { calls: format!("/2010-04-01/Accounts/{sid}/Calls.json") },
         r#type: "Full",
         uri: format!("/2010-04-01/Accounts/{sid}.json"),
     })
@@ -112,7 +109,7 @@ pub(crate) async fn fetch(caller: Caller, Ids(account): Ids<String>) -> Result<R
     responses((status = 200, body = AccountList), (status = "4XX", body = crate::error::ErrorBody)),
     security(("account" = []))
 )]
-pub(crate) async fn list(State(_): State<App>, caller: Caller) -> Result<Response, ApiError> {
+pub(crate) async fn list(caller: Caller) -> Result<Response, ApiError> {
     let uri = "/2010-04-01/Accounts.json";
     let body = AccountList {
         accounts: vec![resource(&caller)?],

@@ -33,11 +33,7 @@ pub(crate) async fn error(Ids(number): Ids<String>) -> Result<Response, ApiError
     let number = number.parse::<u32>().map_err(|_| ApiError::not_found())?;
     let code = Code::ALL.iter().find(|code| code.number() == number);
     let code = code.ok_or_else(ApiError::not_found)?;
-    let info = ErrorInfo {
-        code: number,
-        status: code.status(),
-        title: code.title(),
-        help: code.help(),
-    };
+    let info =
+        ErrorInfo { code: number, status: code.status(), title: code.title(), help: code.help() };
     Ok(json(StatusCode::OK, &info))
 }

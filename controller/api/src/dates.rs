@@ -7,9 +7,8 @@ use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Timelike, Utc};
 use serde::{Serialize, Serializer};
 
 const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
-const MONTHS: [&str; 12] = [
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// `Tue, 10 Mar 2026 12:00:00 +0000`, always `+0000` (`WIRE.md`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,9 +96,7 @@ fn midnight(day: NaiveDate) -> Option<Timestamp> {
 }
 
 fn micros(t: NaiveDateTime) -> Option<Timestamp> {
-    u64::try_from(t.and_utc().timestamp_micros())
-        .ok()
-        .map(Timestamp)
+    u64::try_from(t.and_utc().timestamp_micros()).ok().map(Timestamp)
 }
 
 #[cfg(test)]

@@ -89,10 +89,7 @@ pub(crate) struct ApiError {
 impl ApiError {
     /// An error with its message.
     pub(crate) fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-        }
+        Self { code, message: message.into() }
     }
 
     /// A parameter whose value is not allowed. The value is cut, so that an answer is never larger than what was sent.
@@ -103,10 +100,7 @@ impl ApiError {
 
     /// There is no such resource: one answer for what does not exist and for what is another account's.
     pub(crate) fn not_found() -> Self {
-        Self::new(
-            Code::NotFound,
-            "The requested resource was not found in this account",
-        )
+        Self::new(Code::NotFound, "The requested resource was not found in this account")
     }
 
     /// A defect. What happened goes to the log, not to the client.

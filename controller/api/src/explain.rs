@@ -61,10 +61,7 @@ pub(crate) struct Limit {
 
 impl From<Reason> for Because {
     fn from(reason: Reason) -> Self {
-        Self {
-            reason: reason.code(),
-            message: reason.message(),
-        }
+        Self { reason: reason.code(), message: reason.message() }
     }
 }
 
@@ -90,10 +87,9 @@ fn resource(app: &App, sid: CallSid, found: &Found, now: Timestamp) -> Explanati
     let facts = found.facts();
     let (held_by, ending) = match found {
         Found::Live(view) => (view.held_by, view.ending.as_ref()),
-        Found::Recorded(record) => (
-            record.dialled_at.map(|_| record.held_by),
-            Some(&record.ending),
-        ),
+        Found::Recorded(record) => {
+            (record.dialled_at.map(|_| record.held_by), Some(&record.ending))
+        }
     };
     let mut resource = ExplanationResource {
         call_sid: sid,
@@ -114,10 +110,14 @@ fn resource(app: &App, sid: CallSid, found: &Found, now: Timestamp) -> Explanati
     resource.start = why.starts_in.map(|span| Rfc3339(now + span));
     resource.starts_in_ms = why.starts_in.map(Span::as_millis);
     resource.limit = Some(why.binding.into());
-    resource.limits = why.limits.into_iter().map(|(reason, starts_in)| Limit {
-        reason: reason.code(),
-        message: reason.message(),
-        starts_in_ms: starts_in.map(Span::as_millis),
-    }).collect();
+    resource.limits = why
+        .limits
+        .into_iter()
+        .map(|(reason, starts_in)| Limit {
+            reason: reason.code(),
+            message: reason.message(),
+            starts_in_ms: starts_in.map(Span::as_millis),
+        })
+        .collect();
     resource
 }

@@ -68,7 +68,7 @@ impl<'a> Params<'a> {
     }
 
     /// Every value of a parameter that is not empty.
-    pub(crate) fn all<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s str> + 's {
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0
             .iter()
             .filter(move |(found, value)| found == name && !value.is_empty())
@@ -100,22 +100,16 @@ impl<'a> Params<'a> {
             None => Ok(None),
             Some(text) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
             Some(text) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
-            Some(text) => Err(ApiError::parameter(
-                Code::InvalidParameter,
-                name,
-                text,
-                "true or false",
-            )),
+            Some(text) => {
+                Err(ApiError::parameter(Code::InvalidParameter, name, text, "true or false"))
+            }
         }
     }
 }
 
 fn bad_encoding(name: &[u8], part: &str) -> ApiError {
     let name: String = String::from_utf8_lossy(name).chars().take(64).collect();
-    ApiError::new(
-        Code::InvalidParameter,
-        format!("{name:?}: {part} is not percent-encoded UTF-8"),
-    )
+    ApiError::new(Code::InvalidParameter, format!("{name:?}: {part} is not percent-encoded UTF-8"))
 }
 
 /// `+` is a space, `%` and two hex digits are a byte. Nothing is copied if there is neither.
@@ -137,9 +131,7 @@ fn decode(text: &[u8]) -> Option<Cow<'_, str>> {
 }
 
 fn hex(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 #[cfg(test)]

@@ -15,25 +15,13 @@ pub(crate) const REFUSED: &str = "busyhour_api_refused_total";
 
 /// Tells the recorder what the metrics mean.
 pub(crate) fn describe() {
-    describe_counter!(
-        REQUESTS,
-        Unit::Count,
-        "Requests by method, route template and status"
-    );
+    describe_counter!(REQUESTS, Unit::Count, "Requests by method, route template and status");
     describe_histogram!(
         REQUEST_SECONDS,
         Unit::Seconds,
         "Time from the head of a request to the head of its answer"
     );
     describe_gauge!(IN_FLIGHT, Unit::Count, "Requests in progress");
-    describe_counter!(
-        ACCEPTED,
-        Unit::Count,
-        "Calls accepted, one by one or as lines of batches"
-    );
-    describe_counter!(
-        REFUSED,
-        Unit::Count,
-        "Requests and lines of batches refused, by error code"
-    );
+    describe_counter!(ACCEPTED, Unit::Count, "Calls accepted, one by one or as lines of batches");
+    describe_counter!(REFUSED, Unit::Count, "Requests and lines of batches refused, by error code");
 }

@@ -6,6 +6,7 @@ use crate::{App, accounts, batches, calls, catalogue, explain, health, openapi, 
 
 /// One operation: its method, its path as the documentation has it, and what serves it.
 pub(crate) struct Route {
+    #[cfg_attr(not(test), expect(dead_code, reason = "the test against the document reads it"))]
     pub(crate) method: &'static str,
     pub(crate) path: &'static str,
     pub(crate) serve: MethodRouter<App>,

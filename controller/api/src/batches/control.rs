@@ -90,15 +90,17 @@ pub(crate) async fn cancel(
     JsonBody(body): JsonBody<CancelBatch>,
 ) -> Result<Response, ApiError> {
     let view = find(&app, &caller, &sid)?;
-    let command = BatchCommand::Cancel {
-        account: caller.account,
-        batch: view.batch,
-        hang_up: body.hang_up,
-    };
+    let command =
+        BatchCommand::Cancel { account: caller.account, batch: view.batch, hang_up: body.hang_up };
     apply(&app, &view, "canceled", command).await
 }
 
-async fn apply(app: &App, view: &BatchView, done: &str, command: BatchCommand) -> Result<Response, ApiError> {
+async fn apply(
+    app: &App,
+    view: &BatchView,
+    done: &str,
+    command: BatchCommand,
+) -> Result<Response, ApiError> {
     let reply = app.platform.proposer.propose(Command::Batch(command)).await?.reply;
     let now = app.platform.views.batch(view.batch);
     let now = now.ok_or_else(ApiError::not_found)?;

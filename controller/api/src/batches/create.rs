@@ -45,7 +45,8 @@ pub(crate) async fn create(
     let view = view.ok_or_else(|| ApiError::internal("a new batch is not in the state"))?;
     if *view.plan != plan {
         let sid = app.platform.sid_key.batch(batch.0);
-        let message = format!("Idempotency-Key was used before for another request, which became {sid}");
+        let message =
+            format!("Idempotency-Key was used before for another request, which became {sid}");
         return Err(ApiError::new(Code::Conflict, message));
     }
     Ok(json(StatusCode::CREATED, &BatchResource::new(&app, &view)))

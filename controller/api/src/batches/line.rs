@@ -99,12 +99,7 @@ pub(crate) struct LineError {
 
 impl LineError {
     pub(super) fn new(line: u64, custom_id: Option<Arc<str>>, error: &ApiError) -> Self {
-        Self {
-            line,
-            custom_id,
-            code: error.code.number(),
-            message: error.message.to_string(),
-        }
+        Self { line, custom_id, code: error.code.number(), message: error.message.to_string() }
     }
 }
 
@@ -160,7 +155,8 @@ fn merged<'a>(row: &'a Row, defaults: &'a [(String, String)]) -> Params<'a> {
     let mine = row.parameters.iter();
     let mine = mine.map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(value.as_str())));
     let rest = defaults.iter().filter(|(name, _)| !overruled(name));
-    let rest = rest.map(|(name, value)| (Cow::Borrowed(name.as_str()), Cow::Borrowed(value.as_str())));
+    let rest =
+        rest.map(|(name, value)| (Cow::Borrowed(name.as_str()), Cow::Borrowed(value.as_str())));
     Params::of(mine.chain(rest).collect())
 }
 

@@ -7,12 +7,11 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use bytes::Bytes;
 use busyhour_controller_core::view::BatchStatus;
+use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
 use http::{HeaderMap, StatusCode, Uri, header};
 use serde::Serialize;
-use tokio_stream::StreamExt as _;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use utoipa::ToSchema;
 
@@ -150,12 +149,12 @@ fn wants_lines(headers: &HeaderMap) -> bool {
 
 /// The body as a blocking reader. One that stands still too long fails.
 fn reader(body: Body, idle: std::time::Duration) -> impl std::io::Read + Send + 'static {
-    let pieces = body.into_data_stream().timeout(idle).map(|piece| match piece {
+    let timed = tokio_stream::StreamExt::timeout(body.into_data_stream(), idle);
+    let pieces = timed.map(|piece| match piece {
         Ok(piece) => piece.map_err(std::io::Error::other),
-        Err(_) => Err(std::io::Error::new(
-            std::io::ErrorKind::TimedOut,
-            "nothing came for too long",
-        )),
+        Err(_) => {
+            Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "nothing came for too long"))
+        }
     });
     SyncIoBridge::new(StreamReader::new(Box::pin(pieces)))
 }
@@ -163,7 +162,7 @@ fn reader(body: Body, idle: std::time::Duration) -> impl std::io::Read + Send + 
 /// One JSON document at the end.
 async fn as_document(mut taken: BoxStream<'static, Taken>) -> Result<Response, ApiError> {
     let mut report = UploadReport::default();
-    while let Some(taken) = futures::StreamExt::next(&mut taken).await {
+    while let Some(taken) = taken.next().await {
         let broken = report.add(&taken);
         let room = ERRORS_MAX.saturating_sub(report.errors.len());
         report.errors_truncated |= taken.errors.len() > room;
@@ -181,7 +180,7 @@ fn as_lines(taken: BoxStream<'static, Taken>, permit: Permit) -> Response {
     let lines = futures::stream::unfold(state, |(mut taken, mut report, permit)| async move {
         let permit = permit?;
         let mut text = Vec::new();
-        let Some(next) = futures::StreamExt::next(&mut taken).await else {
+        let Some(next) = taken.next().await else {
             line(&mut text, &Last { report: Some(&report), error: None });
             return Some((Ok::<_, Infallible>(Bytes::from(text)), (taken, report, None)));
         };

@@ -54,7 +54,11 @@ pub(crate) struct Meta {
     responses((status = 200, body = BatchList), (status = "4XX", body = crate::error::ErrorBody)),
     security(("account" = []))
 )]
-pub(crate) async fn list(State(app): State<App>, caller: Caller, uri: Uri) -> Result<Response, ApiError> {
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    uri: Uri,
+) -> Result<Response, ApiError> {
     let params = Params::parse(uri.query().unwrap_or("").as_bytes())?;
     let whole = |name| params.whole(Code::InvalidParameter, name, 0..=u64::from(u32::MAX));
     let size = whole("PageSize")?.map_or(PAGE, |size| size as usize).clamp(1, PAGE_MAX);
@@ -65,7 +69,8 @@ pub(crate) async fn list(State(app): State<App>, caller: Caller, uri: Uri) -> Re
     views.truncate(size);
     let last = views.last().filter(|_| more).map(|view| view.batch);
     let link = |page: u64, before: Option<BatchId>| {
-        let token = before.map(|before| format!("&PageToken=PA{}", app.platform.sid_key.batch(before.0)));
+        let token =
+            before.map(|before| format!("&PageToken=PA{}", app.platform.sid_key.batch(before.0)));
         format!("/v1/Batches?PageSize={size}&Page={page}{}", token.unwrap_or_default())
     };
     let body = BatchList {

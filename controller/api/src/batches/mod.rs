@@ -34,6 +34,5 @@ fn find(app: &App, caller: &Caller, sid: &str) -> Result<BatchView, ApiError> {
     tracing::Span::current().record("batch", tracing::field::display(sid));
     let batch = app.platform.sid_key.batch_number(sid).map(BatchId);
     let view = batch.and_then(|batch| app.platform.views.batch(batch));
-    view.filter(|view| view.account == caller.account)
-        .ok_or_else(ApiError::not_found)
+    view.filter(|view| view.account == caller.account).ok_or_else(ApiError::not_found)
 }

@@ -34,8 +34,10 @@ pub(crate) struct CreateBatch {
     #[schema(value_type = Object)]
     defaults: Map<String, Value>,
     /// When.
+    #[schema(default = json!({}))]
     schedule: Schedule,
     /// How fast.
+    #[schema(default = json!({}))]
     pacing: Pacing,
 }
 
@@ -99,7 +101,8 @@ impl CreateBatch {
         }
         let bytes: usize = pairs.iter().map(|(name, value)| name.len() + value.len()).sum();
         if bytes > DEFAULTS_MAX {
-            let message = format!("defaults hold {bytes} bytes: at most {DEFAULTS_MAX} are allowed");
+            let message =
+                format!("defaults hold {bytes} bytes: at most {DEFAULTS_MAX} are allowed");
             return Err(ApiError::new(Code::InvalidParameter, message));
         }
         let borrowed = pairs.iter();

@@ -97,14 +97,9 @@ impl<R: Read> Read for Guard<R> {
 impl<R: Read> CsvLines<R> {
     fn open(stream: R) -> Result<Self, ApiError> {
         let used = Rc::new(Cell::new(0));
-        let guard = Guard {
-            stream,
-            used: Rc::clone(&used),
-        };
-        let mut reader = csv::ReaderBuilder::new()
-            .flexible(true)
-            .buffer_capacity(READ_AHEAD)
-            .from_reader(guard);
+        let guard = Guard { stream, used: Rc::clone(&used) };
+        let mut reader =
+            csv::ReaderBuilder::new().flexible(true).buffer_capacity(READ_AHEAD).from_reader(guard);
         let names = reader.byte_headers().map_err(|error| broken(&error, 1))?;
         if names.len() > COLUMNS_MAX {
             let message = format!("{} columns: at most {COLUMNS_MAX} are allowed", names.len());
@@ -120,12 +115,7 @@ impl<R: Read> CsvLines<R> {
             }
             columns.push(column);
         }
-        Ok(Self {
-            reader,
-            used,
-            columns,
-            record: csv::ByteRecord::new(),
-        })
+        Ok(Self { reader, used, columns, record: csv::ByteRecord::new() })
     }
 
     fn next(&mut self) -> Next {
@@ -151,10 +141,7 @@ impl<R: Read> CsvLines<R> {
         if found != expected {
             return bad(format!("{found} fields: the first line names {expected}"));
         }
-        let mut row = Row {
-            line,
-            ..Row::default()
-        };
+        let mut row = Row { line, ..Row::default() };
         for (column, field) in self.columns.iter().zip(&self.record) {
             match std::str::from_utf8(field) {
                 Ok(text) => row.put(column, text.to_owned()),
@@ -167,9 +154,9 @@ impl<R: Read> CsvLines<R> {
 
 fn broken(error: &csv::Error, line: u64) -> ApiError {
     let message = match error.kind() {
-        csv::ErrorKind::Io(error) if error.kind() == io::ErrorKind::InvalidData => format!(
-            "Line {line} is longer than {LINE_MAX} bytes; is a quotation mark left open?"
-        ),
+        csv::ErrorKind::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+            format!("Line {line} is longer than {LINE_MAX} bytes; is a quotation mark left open?")
+        }
         csv::ErrorKind::Io(error) => format!("The upload broke off after line {line}: {error}"),
         _ => format!("Line {line}: {error}"),
     };
@@ -206,10 +193,7 @@ impl<R: Read> NdjsonLines<R> {
                 continue;
             }
             return match serde_json::from_slice::<Object>(text) {
-                Ok(Object(row)) => Next::Row(Row {
-                    line: self.line,
-                    ..row
-                }),
+                Ok(Object(row)) => Next::Row(Row { line: self.line, ..row }),
                 Err(error) => self.bad(&error.to_string()),
             };
         }
@@ -256,7 +240,8 @@ impl<'de> de::Visitor<'de> for ObjectVisitor {
         while let Some(name) = map.next_key::<String>()? {
             let column = Column::named(&name).map_err(|error| de::Error::custom(error.message))?;
             let value: Value = map.next_value()?;
-            let values = texts(&value).map_err(|what| de::Error::custom(format!("{name} is {what}")))?;
+            let values =
+                texts(&value).map_err(|what| de::Error::custom(format!("{name} is {what}")))?;
             if column == Column::CustomId && (row.custom_id.is_some() || values.len() > 1) {
                 return Err(de::Error::custom("custom_id is given twice"));
             }

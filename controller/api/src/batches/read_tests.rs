@@ -79,7 +79,9 @@ fn a_line_that_is_too_long_costs_itself_alone_in_ndjson_and_the_upload_in_csv() 
 
 #[test]
 fn names_are_checked_before_any_line_is_taken() {
-    for (header, word) in [("To,Tos", "\"Tos\""), ("To,To", "twice"), ("var.a b", "var."), ("To,", "\"\"")] {
+    for (header, word) in
+        [("To,Tos", "\"Tos\""), ("To,To", "twice"), ("var.a b", "var."), ("To,", "\"\"")]
+    {
         let all = read(Format::Csv, format!("{header}\n1,2\n").as_bytes());
         assert_eq!(all.len(), 1);
         assert!(message(&all[0]).1.contains(word), "{all:?}");

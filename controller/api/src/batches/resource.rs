@@ -113,10 +113,7 @@ impl BatchResource {
             rates: Rates::new(view, now),
             counts: view.counts.into(),
             eta: view.eta.map(|eta| Eta::new(now, eta)),
-            links: Links {
-                lines: format!("{url}/lines"),
-                results: format!("{url}/results"),
-            },
+            links: Links { lines: format!("{url}/lines"), results: format!("{url}/results") },
             url,
         }
     }

@@ -32,10 +32,8 @@ pub(super) fn fill(spec: &mut CallSpec, variables: &Variables) -> Result<(), Api
             *text = fits("Twiml", filled, DOCUMENT_MAX)?;
         }
     }
-    let hooks = [
-        ("FallbackUrl", &mut spec.fallback),
-        ("StatusCallback", &mut spec.status_callback),
-    ];
+    let hooks =
+        [("FallbackUrl", &mut spec.fallback), ("StatusCallback", &mut spec.status_callback)];
     for (name, hook) in hooks {
         if let Some(hook) = hook {
             let url = expand(name, &hook.url, variables, percent, &mut named)?;
@@ -135,17 +133,11 @@ mod tests {
     }
 
     fn url(text: &str) -> Instructions {
-        Instructions::Url(Webhook {
-            url: text.to_owned(),
-            method: Method::Post,
-        })
+        Instructions::Url(Webhook { url: text.to_owned(), method: Method::Post })
     }
 
     fn variables() -> Vec<(String, String)> {
-        vec![
-            ("name".to_owned(), "Zoë & Co".to_owned()),
-            ("n".to_owned(), "7".to_owned()),
-        ]
+        vec![("name".to_owned(), "Zoë & Co".to_owned()), ("n".to_owned(), "7".to_owned())]
     }
 
     #[test]

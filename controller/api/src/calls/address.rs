@@ -18,11 +18,7 @@ const SIP_MAX: usize = 255;
 /// that could end a SIP header gets through: every character is on a list.
 pub(crate) fn canonical(text: &str) -> Result<Cow<'_, str>, AddressError> {
     if text.starts_with("sip:") || text.starts_with("sips:") {
-        return if is_sip(text) {
-            Ok(Cow::Borrowed(text))
-        } else {
-            Err(AddressError::Malformed)
-        };
+        return if is_sip(text) { Ok(Cow::Borrowed(text)) } else { Err(AddressError::Malformed) };
     }
     let visual = |c: char| matches!(c, ' ' | '-' | '.' | '(' | ')');
     let number = if text.contains(visual) {
@@ -34,12 +30,9 @@ pub(crate) fn canonical(text: &str) -> Result<Cow<'_, str>, AddressError> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(AddressError::Malformed);
     }
-    let e164 = number.starts_with('+') && (7..=15).contains(&digits.len()) && !digits.starts_with('0');
-    if e164 {
-        Ok(number)
-    } else {
-        Err(AddressError::NotANumber)
-    }
+    let e164 =
+        number.starts_with('+') && (7..=15).contains(&digits.len()) && !digits.starts_with('0');
+    if e164 { Ok(number) } else { Err(AddressError::NotANumber) }
 }
 
 /// `sip:user@host`, with an optional port. Parameters and headers are not taken: they could change the route.
@@ -56,13 +49,9 @@ fn is_sip(text: &str) -> bool {
     };
     text.len() <= SIP_MAX
         && !user.is_empty()
-        && user
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,%".contains(&b))
+        && user.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,%".contains(&b))
         && !host.is_empty()
-        && host
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
+        && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
         && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
@@ -90,7 +79,9 @@ mod tests {
         for text in ["4155550123", "+0123456789", "+123456", "+1234567890123456", " 4155550123"] {
             assert_eq!(canonical(text), Err(AddressError::NotANumber), "{text}");
         }
-        for text in ["", "+", "alice", "+1415555O123", "client:alice", "+1415\r\n5550123", "+١٢٣٤٥٦٧٨"] {
+        for text in
+            ["", "+", "alice", "+1415555O123", "client:alice", "+1415\r\n5550123", "+١٢٣٤٥٦٧٨"]
+        {
             assert_eq!(canonical(text), Err(AddressError::Malformed), "{text}");
         }
     }
@@ -101,8 +92,16 @@ mod tests {
             assert_eq!(canonical(text).unwrap(), text);
         }
         for text in [
-            "sip:@example.com", "sip:a@", "sip:a@b:0", "sip:a@b:99999", "sip:a@b;transport=tcp",
-            "sip:a@b?Route=x", "sip:a\r\nX: y@b", "sip:a@b>", "sip:a b@c", "sip:example.com",
+            "sip:@example.com",
+            "sip:a@",
+            "sip:a@b:0",
+            "sip:a@b:99999",
+            "sip:a@b;transport=tcp",
+            "sip:a@b?Route=x",
+            "sip:a\r\nX: y@b",
+            "sip:a@b>",
+            "sip:a b@c",
+            "sip:example.com",
         ] {
             assert_eq!(canonical(text), Err(AddressError::Malformed), "{text}");
         }

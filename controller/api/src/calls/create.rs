@@ -1,12 +1,12 @@
 //! `calls.create`.
 
 use axum::{extract::State, response::Response};
+use busyhour_base::Span;
 use busyhour_controller_core::{
     command::{Command, Submit},
     effect::{Accepted, Phase, Reply},
     spec::NewCall,
 };
-use busyhour_base::Span;
 use http::{HeaderMap, StatusCode};
 
 use super::{CallResource, Facts, find, new_call};

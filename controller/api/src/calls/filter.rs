@@ -30,7 +30,8 @@ enum Status {
     Ended(Outcome),
 }
 
-const STATUSES: &str = "queued, ringing, in-progress, completed, busy, failed, no-answer or canceled";
+const STATUSES: &str =
+    "queued, ringing, in-progress, completed, busy, failed, no-answer or canceled";
 
 impl Filter {
     /// Reads the query. `StartTime>` and `StartTime<` are names of parameters: `StartTime>=2026-03-10` (`WIRE.md`).

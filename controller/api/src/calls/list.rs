@@ -57,7 +57,10 @@ pub(crate) async fn list(
     let key = app.platform.sid_key;
     let start = page.number * page.size;
     let body = CallList {
-        calls: found.iter().map(|found| CallResource::new(found.facts(), key, &caller.directory)).collect(),
+        calls: found
+            .iter()
+            .map(|found| CallResource::new(found.facts(), key, &caller.directory))
+            .collect(),
         end: start + found.len().saturating_sub(1),
         first_page_uri: link(0, None),
         next_page_uri: next.map(|before| link(page.number + 1, Some(before))),
@@ -81,7 +84,8 @@ struct Page {
 impl Page {
     fn read(params: &Params<'_>, app: &App) -> Result<Self, ApiError> {
         let whole = |name| params.whole(Code::InvalidParameter, name, 0..=u64::from(u32::MAX));
-        let size = whole("PageSize")?.map_or(PAGE, |size| size as usize).clamp(1, PAGE_MAX as usize);
+        let size =
+            whole("PageSize")?.map_or(PAGE, |size| size as usize).clamp(1, PAGE_MAX as usize);
         let number = whole("Page")?.unwrap_or(0) as usize;
         let token = params.one("PageToken")?;
         let before = match token {
@@ -89,14 +93,23 @@ impl Page {
             Some(text) => {
                 let sid = text.strip_prefix("PA").and_then(|sid| sid.parse().ok());
                 let call = sid.and_then(|sid| app.platform.sid_key.call_number(sid));
-                let refused = || ApiError::parameter(Code::InvalidParameter, "PageToken", text, "a token out of next_page_uri");
+                let refused = || {
+                    ApiError::parameter(
+                        Code::InvalidParameter,
+                        "PageToken",
+                        text,
+                        "a token out of next_page_uri",
+                    )
+                };
                 Some(CallId(call.ok_or_else(refused)?))
             }
         };
         if number > 0 && before.is_none() {
             return Err(ApiError::new(
                 Code::InvalidParameter,
-                format!("Page = {number} needs the PageToken of next_page_uri: pages after the first are reached by it"),
+                format!(
+                    "Page = {number} needs the PageToken of next_page_uri: pages after the first are reached by it"
+                ),
             ));
         }
         Ok(Self { number, size, before })
@@ -181,7 +194,14 @@ async fn stored(
 }
 
 /// The path of a page: the same question with another place in it.
-fn link(app: &App, caller: &Caller, params: &Params<'_>, page: &Page, number: usize, before: Option<CallId>) -> String {
+fn link(
+    app: &App,
+    caller: &Caller,
+    params: &Params<'_>,
+    page: &Page,
+    number: usize,
+    before: Option<CallId>,
+) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     for (name, value) in params.iter() {
         if !matches!(name, "Page" | "PageSize" | "PageToken") {

@@ -9,7 +9,8 @@
 use std::sync::Arc;
 
 use busyhour_base::{
-    AccountSid, ApplicationSid, CallSpec, Instructions, Method, Span, StatusEvents, Timestamp, Webhook,
+    AccountSid, ApplicationSid, CallSpec, Instructions, Method, Span, StatusEvents, Timestamp,
+    Webhook,
 };
 use busyhour_controller_core::spec::{NewCall, Urgency};
 use url::Url;
@@ -41,9 +42,23 @@ const AHEAD_MAX: Span = Span::from_secs(35 * 86_400);
 
 /// Parameters that have an effect or are refused. A line of a batch may hold these.
 pub(crate) const NAMES: &[&str] = &[
-    "To", "From", "CallerId", "Url", "Method", "Twiml", "ApplicationSid", "FallbackUrl", "FallbackMethod",
-    "StatusCallback", "StatusCallbackEvent", "StatusCallbackMethod", "SendDigits", "Timeout", "TimeLimit",
-    "SendAt", "ValidityPeriod",
+    "To",
+    "From",
+    "CallerId",
+    "Url",
+    "Method",
+    "Twiml",
+    "ApplicationSid",
+    "FallbackUrl",
+    "FallbackMethod",
+    "StatusCallback",
+    "StatusCallbackEvent",
+    "StatusCallbackMethod",
+    "SendDigits",
+    "Timeout",
+    "TimeLimit",
+    "SendAt",
+    "ValidityPeriod",
 ];
 
 /// What this version cannot do, and the values that ask for nothing.
@@ -75,10 +90,12 @@ pub(crate) fn new_call(
 ) -> Result<NewCall, ApiError> {
     let entry = directory.accounts.get(&account).ok_or_else(ApiError::not_found)?;
     refuse_unsupported(params)?;
-    let to = called(params, entry)?
-        .ok_or_else(|| ApiError::new(Code::ToMissing, "To is missing: a number or SIP address is required"))?;
-    let from = calling(params, account, directory)?
-        .ok_or_else(|| ApiError::new(Code::FromMissing, "From is missing: a number of this account is required"))?;
+    let to = called(params, entry)?.ok_or_else(|| {
+        ApiError::new(Code::ToMissing, "To is missing: a number or SIP address is required")
+    })?;
+    let from = calling(params, account, directory)?.ok_or_else(|| {
+        ApiError::new(Code::FromMissing, "From is missing: a number of this account is required")
+    })?;
     let mut spec = settings(params)?;
     (spec.to, spec.from) = (to, from);
     if !instruct(&mut spec, params, account, directory)? {
@@ -86,7 +103,13 @@ pub(crate) fn new_call(
         return Err(ApiError::new(Code::InvalidUrl, message));
     }
     let (not_before, expires) = times(params, now)?;
-    Ok(NewCall { spec: Arc::new(spec), not_before, expires, urgency: Urgency::Ordinary, custom_id: None })
+    Ok(NewCall {
+        spec: Arc::new(spec),
+        not_before,
+        expires,
+        urgency: Urgency::Ordinary,
+        custom_id: None,
+    })
 }
 
 /// Checks parameters that others will be added to: what is there has to be right, what is missing may come.
@@ -141,9 +164,12 @@ fn refuse_unsupported(params: &Params<'_>) -> Result<(), ApiError> {
         let asked = params.all(name).find(|value| !harmless.contains(value));
         if let Some(value) = asked {
             // The value may be a password.
-            let value = if name.starts_with("SipAuth") || *name == "CallToken" { "***" } else { value };
+            let value =
+                if name.starts_with("SipAuth") || *name == "CallToken" { "***" } else { value };
             let allowed = match harmless.first() {
-                Some(harmless) => format!("this version does not do this; leave it out or send {harmless}"),
+                Some(harmless) => {
+                    format!("this version does not do this; leave it out or send {harmless}")
+                }
                 None => "this version does not do this; leave it out".to_owned(),
             };
             return Err(ApiError::parameter(Code::InvalidParameter, name, value, &allowed));
@@ -152,7 +178,8 @@ fn refuse_unsupported(params: &Params<'_>) -> Result<(), ApiError> {
     Ok(())
 }
 
-const ADDRESS: &str = "an E.164 number such as +14155550123, or a SIP address such as sip:desk@example.com";
+const ADDRESS: &str =
+    "an E.164 number such as +14155550123, or a SIP address such as sip:desk@example.com";
 
 fn called(params: &Params<'_>, account: &Account) -> Result<Option<String>, ApiError> {
     let Some(text) = params.one("To")? else {
@@ -188,8 +215,14 @@ fn calling(
     }
 }
 
-fn own_number(name: &str, text: &str, account: AccountSid, directory: &Directory) -> Result<String, ApiError> {
-    let number = canonical(text).map_err(|_| ApiError::parameter(Code::InvalidFrom, name, text, ADDRESS))?;
+fn own_number(
+    name: &str,
+    text: &str,
+    account: AccountSid,
+    directory: &Directory,
+) -> Result<String, ApiError> {
+    let number =
+        canonical(text).map_err(|_| ApiError::parameter(Code::InvalidFrom, name, text, ADDRESS))?;
     match directory.numbers.get(number.as_ref()) {
         Some(known) if known.account == account => Ok(number.into_owned()),
         _ => Err(ApiError::parameter(Code::FromNotOwned, name, text, "a number of this account")),
@@ -229,7 +262,9 @@ fn webhook(params: &Params<'_>, url: &str, method: &str) -> Result<Option<Webhoo
         None => Method::Post,
         Some(verb) if verb.eq_ignore_ascii_case("POST") => Method::Post,
         Some(verb) if verb.eq_ignore_ascii_case("GET") => Method::Get,
-        Some(verb) => return Err(ApiError::parameter(Code::InvalidMethod, method, verb, "GET or POST")),
+        Some(verb) => {
+            return Err(ApiError::parameter(Code::InvalidMethod, method, verb, "GET or POST"));
+        }
     };
     let Some(text) = params.one(url)? else {
         return Ok(None);
@@ -246,12 +281,14 @@ fn webhook(params: &Params<'_>, url: &str, method: &str) -> Result<Option<Webhoo
 fn is_url(text: &str) -> bool {
     text.len() <= URL_MAX
         && !text.chars().any(|c| c.is_control() || c == ' ')
-        && Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        && Url::parse(text)
+            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
 /// Repeated, or separated by spaces in one value, as older SDKs send them.
 fn events(params: &Params<'_>) -> Result<StatusEvents, ApiError> {
-    let mut events = StatusEvents { initiated: false, ringing: false, answered: false, completed: false };
+    let mut events =
+        StatusEvents { initiated: false, ringing: false, answered: false, completed: false };
     let mut any = false;
     for name in params.all("StatusCallbackEvent").flat_map(str::split_whitespace) {
         any = true;
@@ -262,7 +299,12 @@ fn events(params: &Params<'_>) -> Result<StatusEvents, ApiError> {
             "completed" => events.completed = true,
             other => {
                 let allowed = "initiated, ringing, answered or completed";
-                return Err(ApiError::parameter(Code::InvalidParameter, "StatusCallbackEvent", other, allowed));
+                return Err(ApiError::parameter(
+                    Code::InvalidParameter,
+                    "StatusCallbackEvent",
+                    other,
+                    allowed,
+                ));
             }
         }
     }
@@ -283,13 +325,18 @@ fn digits(params: &Params<'_>) -> Result<Option<String>, ApiError> {
 
 /// `SendAt` and `ValidityPeriod`, named as those of messages (MT-5): when the call is to start at the earliest, and for
 /// how many seconds from then, or from now, it may be tried.
-fn times(params: &Params<'_>, now: Timestamp) -> Result<(Option<Timestamp>, Option<Timestamp>), ApiError> {
+fn times(
+    params: &Params<'_>,
+    now: Timestamp,
+) -> Result<(Option<Timestamp>, Option<Timestamp>), ApiError> {
     let not_before = match params.one("SendAt")? {
         None => None,
         Some(text) => {
             let allowed = "an instant such as 2026-03-10T12:00:00Z, at most 35 days ahead";
             let at = instant(text).filter(|at| *at <= now + AHEAD_MAX);
-            Some(at.ok_or_else(|| ApiError::parameter(Code::InvalidParameter, "SendAt", text, allowed))?)
+            Some(at.ok_or_else(|| {
+                ApiError::parameter(Code::InvalidParameter, "SendAt", text, allowed)
+            })?)
         }
     };
     let validity = params.whole(Code::InvalidParameter, "ValidityPeriod", 1..=VALIDITY_MAX_S)?;

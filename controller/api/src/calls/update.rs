@@ -17,7 +17,8 @@ use crate::{
 };
 
 /// What `calls.create` takes and a call in progress does not.
-const FIXED: &[&str] = &["FallbackUrl", "FallbackMethod", "StatusCallback", "StatusCallbackMethod", "TimeLimit"];
+const FIXED: &[&str] =
+    &["FallbackUrl", "FallbackMethod", "StatusCallback", "StatusCallbackMethod", "TimeLimit"];
 
 /// Changes a call: `Status=canceled` ends it unless it was answered, `Status=completed` ends it in any case, `Url` or
 /// `Twiml` lead it to another document. With both a status and a document the status goes before.
@@ -73,11 +74,7 @@ async fn apply(app: &App, caller: &Caller, found: &Found, change: Change) -> Res
     if ended(&facts) {
         return Err(over(&facts));
     }
-    let command = Command::Update(Update {
-        account: caller.account,
-        call: facts.call,
-        change,
-    });
+    let command = Command::Update(Update { account: caller.account, call: facts.call, change });
     match app.platform.proposer.propose(command).await?.reply {
         Reply::Refused(Reason::WrongState | Reason::UnknownCall) => {
             let sid = app.platform.sid_key.call(facts.call.0);

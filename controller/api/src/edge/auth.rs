@@ -30,10 +30,7 @@ pub(crate) struct Caller {
 impl Caller {
     /// Its entry in the directory.
     pub(crate) fn entry(&self) -> Result<&Account, ApiError> {
-        self.directory
-            .accounts
-            .get(&self.account)
-            .ok_or_else(unauthorized)
+        self.directory.accounts.get(&self.account).ok_or_else(unauthorized)
     }
 
     /// Another tenant's account is as unknown as one that does not exist.
@@ -64,11 +61,7 @@ impl FromRequestParts<App> for Caller {
         let account = authenticate(parts, &directory)?;
         tracing::Span::current().record("account", tracing::field::display(account));
         let permit = app.gate.admit(account)?;
-        Ok(Self {
-            account,
-            directory,
-            permit,
-        })
+        Ok(Self { account, directory, permit })
     }
 }
 
@@ -77,9 +70,7 @@ fn authenticate(parts: &Parts, directory: &Directory) -> Result<AccountSid, ApiE
     let given = given.ok_or_else(unauthorized)?.as_bytes();
     let encoded = scheme(given, b"basic").ok_or_else(unauthorized)?;
     let mut buffer = [0; CREDENTIALS_MAX];
-    let length = BASE64_STANDARD
-        .decode_slice(encoded, &mut buffer)
-        .map_err(|_| unauthorized())?;
+    let length = BASE64_STANDARD.decode_slice(encoded, &mut buffer).map_err(|_| unauthorized())?;
     let given = &buffer[..length];
     let colon = given.iter().position(|byte| *byte == b':');
     let (user, password) = given.split_at(colon.ok_or_else(unauthorized)?);

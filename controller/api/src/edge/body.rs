@@ -80,12 +80,10 @@ async fn read(headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes, Api
     if announced.is_some_and(|length| length > most as u64) {
         return Err(too_large(most));
     }
-    tokio::time::timeout(BODY_WAIT, collect(body, most))
-        .await
-        .map_err(|_| {
-            let message = format!("The body did not come within {} s", BODY_WAIT.as_secs());
-            ApiError::new(Code::InvalidParameter, message)
-        })?
+    tokio::time::timeout(BODY_WAIT, collect(body, most)).await.map_err(|_| {
+        let message = format!("The body did not come within {} s", BODY_WAIT.as_secs());
+        ApiError::new(Code::InvalidParameter, message)
+    })?
 }
 
 async fn collect(body: Body, most: usize) -> Result<Bytes, ApiError> {
@@ -93,10 +91,7 @@ async fn collect(body: Body, most: usize) -> Result<Bytes, ApiError> {
     let mut whole = Bytes::new();
     while let Some(piece) = stream.next().await {
         let piece = piece.map_err(|error| {
-            ApiError::new(
-                Code::InvalidParameter,
-                format!("The body ended early: {error}"),
-            )
+            ApiError::new(Code::InvalidParameter, format!("The body ended early: {error}"))
         })?;
         if whole.len() + piece.len() > most {
             return Err(too_large(most));

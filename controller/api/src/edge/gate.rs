@@ -52,11 +52,7 @@ impl Gate {
         let at_least_1 = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(at_least_1(limits.requests_per_s))
             .allow_burst(at_least_1(limits.burst));
-        Self {
-            limits,
-            rate: RateLimiter::keyed(quota),
-            open: RwLock::default(),
-        }
+        Self { limits, rate: RateLimiter::keyed(quota), open: RwLock::default() }
     }
 
     /// Admits a request or refuses it.
@@ -87,7 +83,8 @@ impl Gate {
         what: &str,
     ) -> Result<Permit, ApiError> {
         let known = self.open.read().get(&account).map(Arc::clone);
-        let open = known.unwrap_or_else(|| Arc::clone(self.open.write().entry(account).or_default()));
+        let open =
+            known.unwrap_or_else(|| Arc::clone(self.open.write().entry(account).or_default()));
         let permit = Permit { open, kind };
         if permit.count().fetch_add(1, Ordering::Relaxed) >= most {
             return Err(ApiError::new(
@@ -124,10 +121,7 @@ mod tests {
 
     #[test]
     fn one_account_at_its_bound_leaves_the_other_alone() {
-        let gate = gate(EdgeLimits {
-            concurrent: 2,
-            ..EdgeLimits::default()
-        });
+        let gate = gate(EdgeLimits { concurrent: 2, ..EdgeLimits::default() });
         let (a, b) = (AccountSid(1), AccountSid(2));
         let held = [gate.admit(a).unwrap(), gate.admit(a).unwrap()];
         assert_eq!(gate.admit(a).err().unwrap().code, Code::TooManyRequests);
@@ -138,22 +132,14 @@ mod tests {
 
     #[test]
     fn a_burst_is_admitted_and_no_more() {
-        let gate = gate(EdgeLimits {
-            requests_per_s: 1,
-            burst: 3,
-            ..EdgeLimits::default()
-        });
+        let gate = gate(EdgeLimits { requests_per_s: 1, burst: 3, ..EdgeLimits::default() });
         let admitted = (0..10).filter(|_| gate.admit(AccountSid(1)).is_ok()).count();
         assert_eq!(admitted, 3);
     }
 
     #[test]
     fn streams_count_apart() {
-        let gate = gate(EdgeLimits {
-            concurrent: 1,
-            streams: 1,
-            ..EdgeLimits::default()
-        });
+        let gate = gate(EdgeLimits { concurrent: 1, streams: 1, ..EdgeLimits::default() });
         let account = AccountSid(1);
         let stream = gate.stream(account, gate.admit(account).unwrap()).unwrap();
         let request = gate.admit(account).unwrap();

@@ -24,7 +24,5 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Ids<T> {
 
 /// `CA....json`: a sid and the extension that asks for JSON. No other is served.
 pub(crate) fn json_sid<T: FromStr>(text: &str) -> Result<T, ApiError> {
-    text.strip_suffix(".json")
-        .and_then(|sid| sid.parse().ok())
-        .ok_or_else(ApiError::not_found)
+    text.strip_suffix(".json").and_then(|sid| sid.parse().ok()).ok_or_else(ApiError::not_found)
 }
