@@ -3,6 +3,7 @@
 //! Documents, call legs, webhook parameters and signatures, codecs, SDP, RTP and journal rules. No clock,
 //! no socket, no thread: the simulator drives the same [`leg`] machines as the agent does.
 
+pub mod digest;
 pub mod interpreter;
 pub mod leg;
 pub mod media;
