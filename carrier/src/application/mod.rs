@@ -3,10 +3,17 @@
 
 mod account;
 mod files;
+mod recordings;
 mod signature;
 
 use std::{
-    collections::HashMap, fmt, future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc,
+    collections::{BTreeMap, HashMap},
+    fmt,
+    future::Future,
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
 };
 
 use axum::{
@@ -16,6 +23,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
+use busyhour_base::Span;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::{net::TcpListener, sync::oneshot};
@@ -36,6 +44,8 @@ pub struct ApplicationOptions {
     pub public_url: Option<String>,
     /// Calls whose parameters are kept; the oldest goes first.
     pub max_calls: usize,
+    /// Recordings that are made up at the start and served to anyone, by file name.
+    pub recordings: BTreeMap<String, Span>,
 }
 
 impl fmt::Debug for ApplicationOptions {
@@ -57,6 +67,7 @@ impl ApplicationOptions {
             tokens,
             public_url: None,
             max_calls: 100_000,
+            recordings: BTreeMap::new(),
         }
     }
 }
@@ -75,6 +86,7 @@ struct Server {
     folder: Folder,
     tokens: HashMap<String, String>,
     public_url: Option<String>,
+    recordings: HashMap<String, Bytes>,
     keeper: Mutex<Keeper>,
 }
 
@@ -88,6 +100,7 @@ pub async fn serve_application(
         folder: Folder::open(&options.documents)?,
         tokens: options.tokens,
         public_url: options.public_url,
+        recordings: recordings::make(&options.recordings)?,
         keeper: Mutex::new(Keeper::new(options.max_calls)),
     });
     let listener = TcpListener::bind(options.listen).await?;
@@ -117,6 +130,9 @@ async fn document(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    if let Some(recording) = server.recordings.get(uri.path()) {
+        return ([(header::CONTENT_TYPE, "audio/wav")], recording.clone()).into_response();
+    }
     let form: Vec<(String, String)> = match method {
         Method::GET | Method::HEAD => Vec::new(),
         Method::POST => match serde_urlencoded::from_bytes(&body) {
