@@ -7,3 +7,4 @@
 pub mod behaviour;
 pub mod report;
 pub mod scenario;
+pub mod simulator;

@@ -254,7 +254,7 @@ impl Checks<'_> {
             tenant: batch.tenant.clone(),
             account: tenant.spec.account,
             from: batch.from.clone(),
-            first,
+            first_to: first,
             calls: batch.calls,
             first_document: webhook(&voice.url, voice.method.into()),
             fallback: voice

@@ -39,7 +39,7 @@ pub struct Batch {
     /// Calling number, one of the tenant's.
     pub from: String,
     /// First called number, without its `+`.
-    first: u64,
+    pub first_to: u64,
     /// How many calls.
     pub calls: u32,
     /// First document.
@@ -55,7 +55,7 @@ pub struct Batch {
 impl Batch {
     /// The called numbers, in order.
     pub fn called(&self) -> impl Iterator<Item = String> + use<> {
-        let first = self.first;
+        let first = self.first_to;
         (0..u64::from(self.calls)).map(move |n| format!("+{}", first + n))
     }
 

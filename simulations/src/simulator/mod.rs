@@ -1,0 +1,117 @@
+//! The production cores in virtual time: the replicated state machine and the agents' legs, with a simulated
+//! carrier, application server and network around them. No rule of either core is repeated here.
+//!
+//! The simulator does what the shells do: it proposes entries and carries effects and actions out, each after
+//! its [`Latencies`]. Everything follows from its [`Input`], so that the same input gives the same [`Run`] to
+//! the last bit.
+
+mod agent;
+mod application;
+mod carrier;
+mod queue;
+mod watch;
+mod world;
+
+use std::collections::BTreeMap;
+
+use busyhour_base::{Span, Timestamp};
+use busyhour_controller_core::spec::{AgentIx, CallId, Declaration};
+use busyhour_crds::Declared;
+
+use crate::{report::Report, scenario::Scenario};
+
+pub use application::{Documents, SpeechLengths};
+pub use watch::Violation;
+
+use carrier::Carrier;
+use world::World;
+
+/// Everything that a run follows from.
+#[derive(Clone, Debug)]
+pub struct Input<'a> {
+    /// The declared capacity.
+    pub capacity: &'a Capacity,
+    /// Who calls whom.
+    pub scenario: &'a Scenario,
+    /// The application's documents.
+    pub documents: &'a Documents,
+    /// How long speech lasts.
+    pub speech: &'a SpeechLengths,
+    /// How long everything else takes.
+    pub latencies: Latencies,
+    /// The virtual instant of the start.
+    pub start: Timestamp,
+}
+
+/// Declared capacity as the simulator needs it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Capacity {
+    /// What the state machine holds.
+    pub declaration: Declaration,
+    /// What carriers count by: name, channels, calls per second.
+    pub contracts: Vec<(String, u32, u32)>,
+    /// Agents: name and slots.
+    pub agents: Vec<(String, u32)>,
+}
+
+impl From<&Declared> for Capacity {
+    fn from(declared: &Declared) -> Self {
+        let contract = |(name, carrier): (&String, &busyhour_crds::DeclaredCarrier)| {
+            (name.clone(), carrier.spec.channels, carrier.spec.calls_per_second)
+        };
+        let agents = declared.pools.iter().flat_map(|(name, pool)| {
+            (1..=pool.agents).map(move |n| (format!("{name}-{n}"), pool.slots_per_agent))
+        });
+        Self {
+            declaration: declared.declaration(),
+            contracts: declared.carriers.iter().map(contract).collect(),
+            agents: agents.collect(),
+        }
+    }
+}
+
+/// How long things take, one way each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Latencies {
+    /// From an effect to its agent, and from an agent's report to its entry in the log.
+    pub control: Span,
+    /// Between agent and carrier.
+    pub signalling: Span,
+    /// Between agent and application server.
+    pub web: Span,
+    /// To make speech ready.
+    pub speech: Span,
+}
+
+/// What a run came to.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Run {
+    /// As it would be of a live run.
+    pub report: Report,
+    /// Broken promises; empty if the cores are right.
+    pub violations: Vec<Violation>,
+    /// Warnings of the documents.
+    pub warnings: Vec<String>,
+    /// Events that happened.
+    pub events: u64,
+    /// Entries of the log.
+    pub entries: u64,
+    /// Hash of the state in the end.
+    pub state_hash: u64,
+}
+
+/// Runs a scenario to its end.
+pub fn simulate(input: &Input<'_>) -> Run {
+    World::new(input).run()
+}
+
+/// One attempt of a call at an agent.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Key {
+    call: CallId,
+    attempt: u16,
+    agent: AgentIx,
+}
+
+/// Carriers by name.
+type Carriers = BTreeMap<String, Carrier>;

@@ -1,0 +1,98 @@
+//! `examples/demo` in virtual time, through the production cores (SPEC MT-2, MT-3, MT-4, MT-11, MT-12, MT-16).
+
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+
+use busyhour_base::{Reason, Timestamp};
+use busyhour_crds::{load, read_folder};
+use busyhour_simulations::{
+    report::compare,
+    scenario,
+    simulator::{Capacity, Documents, Input, Latencies, Run, SpeechLengths, simulate},
+};
+
+const START: Timestamp = Timestamp(1_800_000_000_000_000);
+
+fn documents(folder: &Path) -> Documents {
+    let files = fs::read_dir(folder).expect("documents").map(|entry| entry.expect("entry").path());
+    let named = files.map(|path| {
+        let name = path.file_name().expect("name").to_string_lossy().into_owned();
+        (name, fs::read(&path).expect("readable"))
+    });
+    named.collect()
+}
+
+fn demo(latencies: Latencies) -> Run {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/demo");
+    let files = read_folder(&folder).unwrap_or_else(|errors| panic!("{errors}"));
+    let declared = load(&files).unwrap_or_else(|errors| panic!("{errors}"));
+    let scenario = scenario::load(&files, &declared).unwrap_or_else(|errors| panic!("{errors}"));
+    simulate(&Input {
+        capacity: &Capacity::from(&declared),
+        scenario: &scenario,
+        documents: &documents(&folder.join("documents")),
+        speech: &SpeechLengths::default(),
+        latencies,
+        start: START,
+    })
+}
+
+#[test]
+fn the_demo_keeps_every_promise_and_binds_its_channels() {
+    let run = demo(Latencies::default());
+    println!("{}\n{} events, {} entries", run.report.table(), run.events, run.entries);
+    assert_eq!(run.violations, []);
+    assert_eq!(run.warnings, Vec::<String>::new());
+    assert_eq!(run.report.failures(), Vec::<String>::new());
+    for tenant in &run.report.tenants {
+        assert_eq!((tenant.accepted, tenant.outcomes.total()), (60, 60));
+        let error = tenant.spacing_error.expect("the throttle binds");
+        assert_eq!(error.max_us, 0, "virtual time has no jitter");
+        assert!(
+            tenant.outcomes.completed > 30
+                && tenant.outcomes.busy > 3
+                && tenant.outcomes.no_answer > 1
+        );
+        assert!(tenant.with_digits > 20, "{tenant:?}");
+    }
+    let carrier = &run.report.carriers[0];
+    assert_eq!(
+        (carrier.channels_peak, carrier.breaches),
+        (30, 0),
+        "more is offered than there are channels"
+    );
+    let held = |reason| run.report.calls.iter().filter(|call| call.held_by == reason).count();
+    assert!(
+        held(Reason::CarrierChannels) > 5 && held(Reason::Throttle) > 40,
+        "{:?}",
+        run.report.tenants
+    );
+    let lasted = Duration::from_micros(run.report.lasted_us);
+    assert!((60..130).contains(&lasted.as_secs()), "{lasted:?}");
+}
+
+#[test]
+fn the_same_input_gives_the_same_run_to_the_last_bit() {
+    assert_eq!(demo(Latencies::default()), demo(Latencies::default()));
+}
+
+/// The report of a run with the latencies of a real machine differs from the ideal one by little: what the live
+/// demo is held to.
+#[test]
+fn small_latencies_change_starts_a_little_and_outcomes_not_at_all() {
+    use busyhour_base::Span;
+    let ideal = demo(Latencies::default());
+    let real = Latencies {
+        control: Span::from_millis(1),
+        signalling: Span::from_micros(300),
+        web: Span::from_millis(1),
+        speech: Span::from_millis(2),
+    };
+    let real = demo(real);
+    assert_eq!(real.violations, []);
+    let comparison = compare(&real.report, &ideal.report, Span::from_millis(250));
+    assert!(comparison.agrees(), "{comparison:?}");
+    assert!(comparison.start_difference_max > Span::ZERO);
+    let outcomes: BTreeMap<_, _> =
+        real.report.calls.iter().map(|call| (&call.to, call.outcome)).collect();
+    assert_eq!(outcomes.len(), 120);
+}

@@ -1,0 +1,217 @@
+//! Hundreds of small random worlds, each with its own declaration, calls, called parties and latencies: the
+//! invariants of `RELIABILITY.md` hold after every event of each, and a planted fault is found.
+
+use std::collections::BTreeMap;
+
+use busyhour_base::{AccountSid, Method, Span, Timestamp, Webhook};
+use busyhour_controller_core::spec::{
+    Cap, Carrier, Declaration, Excess, Limits, OrderPolicy, Tenant, Throttle,
+};
+use busyhour_simulations::{
+    behaviour::{Behaviour, Habit, Reaction, Spread},
+    scenario::{Batch, Scenario},
+    simulator::{Capacity, Documents, Input, Latencies, Run, SpeechLengths, simulate},
+};
+use rand::{Rng, seq::IndexedRandom};
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+
+const START: Timestamp = Timestamp(1_800_000_000_000_000);
+
+/// A whole world.
+struct World {
+    capacity: Capacity,
+    scenario: Scenario,
+    documents: Documents,
+    latencies: Latencies,
+}
+
+impl World {
+    fn run(&self) -> Run {
+        simulate(&Input {
+            capacity: &self.capacity,
+            scenario: &self.scenario,
+            documents: &self.documents,
+            speech: &SpeechLengths::default(),
+            latencies: self.latencies,
+            start: START,
+        })
+    }
+}
+
+fn ms(rng: &mut ChaCha8Rng, from: u64, to: u64) -> Span {
+    Span::from_millis(rng.random_range(from..=to))
+}
+
+fn spread(rng: &mut ChaCha8Rng, from: u64, to: u64) -> Spread {
+    let min = ms(rng, from, to);
+    let max = min + ms(rng, 0, to);
+    let mean = rng.random_bool(0.3).then(|| min + ms(rng, 0, (max - min).as_millis()));
+    Spread { min, max, mean }
+}
+
+fn tenant(rng: &mut ChaCha8Rng, n: u32) -> Tenant {
+    let throttle = rng.random_bool(0.7).then(|| Throttle { spacing: ms(rng, 20, 3_000) });
+    let caps = (0..rng.random_range(0..3))
+        .map(|_| Cap { count: rng.random_range(1..20), window: ms(rng, 1_000, 60_000) });
+    Tenant {
+        account: AccountSid(u128::from(n) + 1),
+        name: format!("tenant-{n}").into(),
+        limits: Limits {
+            caps: caps.collect(),
+            throttle,
+            excess: if rng.random_bool(0.8) { Excess::Schedule } else { Excess::Refuse },
+            queue_max: rng.random_range(5..100),
+            wait_max: ms(rng, 60_000, 86_400_000),
+        },
+        suspended: false,
+    }
+}
+
+fn habit(rng: &mut ChaCha8Rng, n: usize) -> Habit {
+    let reaction = match rng.random_range(0..5) {
+        0 => Reaction::NoAnswer,
+        1 => Reaction::Refuse {
+            after: spread(rng, 0, 5_000),
+            code: *[486, 603, 404, 503].choose(rng).expect("one"),
+        },
+        _ => Reaction::Answer {
+            after: spread(rng, 0, 8_000),
+            patience: spread(rng, 0, 20_000),
+            greeting: Span::ZERO,
+            keys: vec![(2, "1".to_owned()), (1, "42#".to_owned()), (1, String::new())],
+            keys_after: spread(rng, 0, 8_000),
+        },
+    };
+    Habit {
+        name: format!("habit-{n}").into(),
+        weight: rng.random_range(1..10),
+        rings_after: rng.random_bool(0.8).then(|| spread(rng, 0, 500)),
+        reaction,
+    }
+}
+
+fn batch(rng: &mut ChaCha8Rng, n: u32, tenant: &Tenant) -> Batch {
+    let document = *["menu.xml", "speech.xml", "loop.xml", "missing.xml", "broken.xml"]
+        .choose(rng)
+        .expect("one");
+    let webhook =
+        |name: &str| Webhook { url: format!("http://app.example/{name}"), method: Method::Post };
+    Batch {
+        name: format!("batch-{n}"),
+        tenant: tenant.name.to_string(),
+        account: tenant.account,
+        from: "+15550000000".to_owned(),
+        first_to: 15_550_000_000 + u64::from(n) * 1_000,
+        calls: rng.random_range(1..40),
+        first_document: webhook(document),
+        fallback: rng.random_bool(0.5).then(|| webhook("speech.xml")),
+        ring_timeout: ms(rng, 1_000, 10_000),
+        time_limit: ms(rng, 1_000, 60_000),
+    }
+}
+
+fn documents() -> Documents {
+    let documents = [
+        (
+            "menu.xml",
+            r#"<Response><Gather numDigits="1" timeout="2" action="speech.xml"><Say>One or two?</Say></Gather><Redirect>speech.xml</Redirect></Response>"#,
+        ),
+        (
+            "speech.xml",
+            "<Response><Say>Thank you for your time.</Say><Pause length=\"1\"/><Hangup/></Response>",
+        ),
+        ("loop.xml", "<Response><Play>tune.wav</Play><Redirect>loop.xml</Redirect></Response>"),
+        ("broken.xml", "<Response><Say>"),
+    ];
+    documents.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())).into()
+}
+
+fn world(seed: u64) -> World {
+    let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+    let tenants: Vec<_> = (0..rng.random_range(1..5)).map(|n| tenant(rng, n)).collect();
+    let (channels, rate) = (rng.random_range(1..20), rng.random_range(1..20));
+    let carrier = Carrier {
+        name: "carrier".into(),
+        channels,
+        // The production rule: a second and its guard, divided, rounded up.
+        setup_spacing: Span(1_020_000_u64.div_ceil(u64::from(rate))),
+        service_ports: rng.random_range(1..=channels),
+        quarantine: ms(rng, 1_000, 30_000),
+    };
+    let batches = tenants.iter().zip(0..).map(|(tenant, n)| batch(rng, n, tenant)).collect();
+    let habits = (0..rng.random_range(1..6)).map(|n| habit(rng, n)).collect();
+    let agents =
+        (0..rng.random_range(1..4)).map(|n| (format!("agent-{n}"), rng.random_range(1..20)));
+    let agents = agents.collect();
+    let latencies = if rng.random_bool(0.5) {
+        Latencies::default()
+    } else {
+        Latencies {
+            control: ms(rng, 0, 50),
+            signalling: ms(rng, 0, 200),
+            web: ms(rng, 0, 500),
+            speech: ms(rng, 0, 500),
+        }
+    };
+    World {
+        capacity: Capacity {
+            declaration: Declaration {
+                tenants,
+                carriers: vec![carrier],
+                order: OrderPolicy::Alternating,
+            },
+            contracts: vec![("carrier".to_owned(), channels, rate)],
+            agents,
+        },
+        scenario: Scenario {
+            behaviour: Behaviour { seed, habits },
+            batches,
+            recordings: BTreeMap::from([("tune.wav".to_owned(), Span::from_secs(3))]),
+        },
+        documents: documents(),
+        latencies,
+    }
+}
+
+#[test]
+fn the_invariants_hold_in_three_hundred_worlds() {
+    let (mut calls, mut refused) = (0, 0);
+    for seed in 0..300 {
+        let world = world(seed);
+        let run = world.run();
+        assert_eq!(run.violations, [], "seed {seed}");
+        let promises = run.report.failures();
+        let kept =
+            |failure: &&String| !failure.contains("no speech") && !failure.contains("no call");
+        assert_eq!(promises.iter().find(kept), None, "seed {seed}");
+        calls += run.report.calls.len();
+        let asked: u32 = world.scenario.batches.iter().map(|batch| batch.calls).sum();
+        refused += asked as usize - run.report.calls.len();
+    }
+    assert!(calls > 5_000 && refused > 50, "{calls} calls accepted, {refused} refused");
+}
+
+#[test]
+fn a_world_is_the_same_each_time() {
+    for seed in 0..20 {
+        assert_eq!(world(seed).run(), world(seed).run(), "seed {seed}");
+    }
+}
+
+/// The watch would notice: a ledger with one channel more than the contract, or a tenth more set-ups.
+#[test]
+fn a_planted_breach_of_the_contract_is_found() {
+    let (mut channels, mut rate) = (0, 0);
+    for seed in 0..60 {
+        let mut wrong = world(seed);
+        wrong.capacity.declaration.carriers[0].channels += 1;
+        wrong.capacity.declaration.carriers[0].service_ports =
+            wrong.capacity.declaration.carriers[0].channels;
+        channels += u32::from(!wrong.run().violations.is_empty());
+        let mut wrong = world(seed);
+        let spacing = &mut wrong.capacity.declaration.carriers[0].setup_spacing;
+        *spacing = Span(spacing.as_micros() / 2);
+        rate += u32::from(!wrong.run().violations.is_empty());
+    }
+    assert!(channels > 5 && rate > 5, "found {channels} and {rate} times");
+}
