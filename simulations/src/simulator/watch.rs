@@ -117,7 +117,7 @@ impl Watch {
 
     /// Sums that hold at any time.
     pub fn after_event(&mut self, now: Timestamp, state: &State, carriers: &Carriers) {
-        let views: Vec<CarrierView> = state.carriers().into_iter().collect();
+        let views: Vec<CarrierView> = state.carriers().collect();
         for view in views {
             if view.free + view.in_use + view.quarantined != view.channels {
                 self.broken(now, format!("the channels do not add up: {view:?}"));

@@ -143,12 +143,12 @@ impl<'a> World<'a> {
             }
             Event::Wake => self.on_wake(now),
             Event::Order(dial) => self.on_order(now, &dial),
-            Event::Leg(key, input) => self.to_leg(now, key, input),
+            Event::Leg(key, input) => self.tell_leg(now, key, input),
             Event::AudioEnds { key, token, played } => {
                 let Some(running) = self.running(key) else { return };
                 if running.played == played {
                     self.silence(now, key);
-                    self.to_leg(now, key, LegInput::Played { token });
+                    self.tell_leg(now, key, LegInput::Played { token });
                 }
             }
             Event::AtCarrier(key, message) => {
@@ -159,13 +159,13 @@ impl<'a> World<'a> {
                     Message::Cancel => carrier.cancel(now, key),
                     Message::Bye => carrier.bye(now, key),
                 };
-                self.from_carrier(now, key, outcome);
+                self.carry_from_carrier(now, key, outcome);
             }
             Event::CarrierStep(key, step) => {
                 let Some((name, _)) = self.routes.get(&key) else { return };
                 let Some(carrier) = self.carriers.get_mut(name) else { return };
                 let outcome = carrier.step(now, key, step, &self.input.scenario.behaviour);
-                self.from_carrier(now, key, outcome);
+                self.carry_from_carrier(now, key, outcome);
             }
         }
     }
@@ -297,11 +297,11 @@ impl<'a> World<'a> {
         self.routes.insert(key, (running.carrier.clone(), running.to.clone()));
         if let Some(agent) = self.agents.get_mut(&dial.agent) {
             agent.legs.insert(key, running);
-            self.to_leg(now, key, LegInput::Start);
+            self.tell_leg(now, key, LegInput::Start);
         }
     }
 
-    fn to_leg(&mut self, now: Timestamp, key: Key, input: LegInput) {
+    fn tell_leg(&mut self, now: Timestamp, key: Key, input: LegInput) {
         let Some(running) = self.running(key) else { return };
         running.leg.handle(now, input);
         let actions: Vec<_> = std::iter::from_fn(|| running.leg.poll()).collect();
@@ -387,7 +387,7 @@ impl<'a> World<'a> {
         self.queue.put(at, Event::Propose(Command::Reports(vec![report])));
     }
 
-    fn from_carrier(&mut self, now: Timestamp, key: Key, outcome: carrier::Outcome) {
+    fn carry_from_carrier(&mut self, now: Timestamp, key: Key, outcome: carrier::Outcome) {
         for reply in outcome.replies {
             self.queue.put(now + self.input.latencies.signalling, Event::Leg(key, reply));
         }
