@@ -1,0 +1,112 @@
+//! What is declared, as the API and the orders to agents need it. Secrets stay on this side: they are
+//! never part of what is proposed to the log.
+
+use std::{collections::HashMap, sync::Arc};
+
+use busyhour_api::{Account, Application, Directory, Number, Secret as ApiSecret};
+use busyhour_base::{AccountSid, StatusEvents, Webhook};
+use busyhour_crds::{
+    Declared,
+    kinds::{ApplicationSpec, CallbackEvent, Codec, Role, StatusCallback},
+};
+use busyhour_protocol::{Secret, Trunk};
+
+/// What an order to an agent carries beyond what the state machine knows.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct DialBook {
+    /// Tokens that sign webhooks.
+    pub tokens: HashMap<AccountSid, Secret>,
+    /// Trunks by name of the carrier.
+    pub trunks: HashMap<Arc<str>, Trunk>,
+    /// Networks beyond public space that webhooks may reach.
+    pub allowed_networks: Vec<String>,
+}
+
+/// The orders' side of what is declared.
+pub(crate) fn dial_book(declared: &Declared) -> DialBook {
+    let tokens = declared.tenants.values().map(|tenant| {
+        let token = Secret::new(tenant.token.reveal());
+        (tenant.spec.account, token)
+    });
+    let trunks = declared.carriers.iter().map(|(name, carrier)| {
+        let spec = &carrier.spec;
+        let password = carrier.password.as_ref();
+        let trunk = Trunk {
+            carrier: name.clone(),
+            address: spec.address.clone(),
+            username: spec.username.clone(),
+            password: password.map(|p| Secret::new(p.reveal())).unwrap_or_default(),
+            codecs: spec.codecs.iter().map(|codec| codec_name(*codec).to_owned()).collect(),
+        };
+        (Arc::from(name.as_str()), trunk)
+    });
+    let routers = declared.pools.values().filter(|pool| pool.role == Role::Router);
+    let mut allowed_networks: Vec<String> =
+        routers.flat_map(|pool| pool.allowed_networks.iter().map(ToString::to_string)).collect();
+    allowed_networks.sort();
+    allowed_networks.dedup();
+    DialBook { tokens: tokens.collect(), trunks: trunks.collect(), allowed_networks }
+}
+
+/// The API's side of what is declared.
+pub(crate) fn directory(declared: &Declared) -> Directory {
+    let account_of = |tenant: &str| declared.tenants.get(tenant).map(|t| t.spec.account);
+    let accounts = declared.tenants.iter().map(|(name, tenant)| {
+        let account = Account {
+            name: Arc::from(name.as_str()),
+            token: ApiSecret::new(tenant.token.reveal()),
+            suspended: tenant.spec.suspended,
+            created: None,
+            destinations: tenant.spec.allowed_destinations.clone(),
+        };
+        (tenant.spec.account, account)
+    });
+    let applications = declared.applications.values().filter_map(|spec| {
+        let account = account_of(&spec.tenant)?;
+        Some((spec.sid, application(account, spec)))
+    });
+    let numbers = declared.numbers.values().filter_map(|spec| {
+        let account = account_of(&spec.tenant)?;
+        Some((spec.number.clone(), Number { account, sid: None }))
+    });
+    Directory {
+        accounts: accounts.collect(),
+        keys: HashMap::new(),
+        applications: applications.collect(),
+        numbers: numbers.collect(),
+    }
+}
+
+fn application(account: AccountSid, spec: &ApplicationSpec) -> Application {
+    let voice = &spec.voice;
+    Application {
+        account,
+        voice: Webhook { url: voice.url.clone(), method: voice.method.into() },
+        fallback: voice
+            .fallback_url
+            .as_ref()
+            .map(|url| Webhook { url: url.clone(), method: voice.fallback_method.into() }),
+        status_callback: spec.status_callback.as_ref().map(|callback| {
+            let hook = Webhook { url: callback.url.clone(), method: callback.method.into() };
+            (hook, status_events(callback))
+        }),
+    }
+}
+
+fn status_events(callback: &StatusCallback) -> StatusEvents {
+    let wants = |event| callback.events.contains(&event);
+    StatusEvents {
+        initiated: wants(CallbackEvent::Initiated),
+        ringing: wants(CallbackEvent::Ringing),
+        answered: wants(CallbackEvent::Answered),
+        completed: wants(CallbackEvent::Completed),
+    }
+}
+
+/// The name of a payload format in SDP.
+fn codec_name(codec: Codec) -> &'static str {
+    match codec {
+        Codec::Pcmu => "PCMU",
+        Codec::Pcma => "PCMA",
+    }
+}

@@ -1,0 +1,141 @@
+//! Carries out what the state machine asks for, in its order: orders to agents, callbacks owed, and news
+//! for metrics and traces. It waits for nothing, since the log waits behind it.
+
+use std::sync::Arc;
+
+use busyhour_base::{CallEvent, Reason, SidKey};
+use busyhour_controller_core::{
+    command::{CallReport, Command},
+    effect::{Dial, Effect, Phase},
+};
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    callbacks::{self, Callbacks},
+    clock,
+    declared::DialBook,
+    link::{self, Handed, Links},
+    machine::Effects,
+    metric_definitions as names,
+    proposer::Proposer,
+    trace::CallSpans,
+};
+
+/// Orders that could not be made, on their way back to the state machine. They are rare; beyond this many the
+/// agent is cut off, which brings its orders back as well.
+pub(crate) const GIVEN_BACK_MAX: usize = 65_536;
+
+/// Everything that effects reach.
+pub(crate) struct Pump {
+    pub links: Links,
+    pub callbacks: Arc<Callbacks>,
+    pub spans: Arc<CallSpans>,
+    pub dial_book: watch::Receiver<Arc<DialBook>>,
+    pub sid_key: SidKey,
+    pub given_back: mpsc::Sender<CallReport>,
+}
+
+impl Pump {
+    /// Runs until the log is closed.
+    pub(crate) async fn run(self, mut groups: mpsc::Receiver<Effects>) {
+        let mut offers = tokio::time::interval(callbacks::OFFER_EVERY);
+        offers.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                group = groups.recv() => match group {
+                    Some(group) => group.into_iter().for_each(|effect| self.carry_out(effect)),
+                    None => return,
+                },
+                _ = offers.tick() => self.callbacks.offer(),
+            }
+        }
+    }
+
+    fn carry_out(&self, effect: Effect) {
+        match effect {
+            Effect::Dial(dial) => self.dial(&dial),
+            Effect::HangUp { agent, call, attempt, reason } => {
+                self.links.send(agent, link::hang_up(call, attempt, reason));
+            }
+            Effect::Redirect { agent, call, attempt, instructions } => {
+                self.links.send(agent, link::redirect(call, attempt, &instructions));
+            }
+            Effect::Notify { call, account, spec, outcome } => {
+                if spec.status_callback.is_some() && spec.status_events.completed {
+                    let book = self.dial_book.borrow().clone();
+                    let owed = link::callback(call, account, &spec, outcome, self.sid_key, &book);
+                    owed.into_iter().for_each(|owed| self.callbacks.owe(owed));
+                }
+            }
+            Effect::Changed { call, account, phase } => {
+                metrics::counter!(names::CALLS, "phase" => phase_word(phase)).increment(1);
+                self.spans.changed(call, account, phase);
+            }
+        }
+    }
+
+    fn dial(&self, dial: &Dial) {
+        let now = clock::now();
+        let book = self.dial_book.borrow().clone();
+        let handed = match link::dial(dial, now, self.sid_key, &book) {
+            Ok(order) => match self.links.send_dial(dial.agent, dial.fence, order) {
+                Handed::Sent => "sent",
+                Handed::Kept => "kept",
+                // The agent's next hello does not know this attempt, and that brings it back.
+                Handed::Void => {
+                    metrics::counter!(names::ORDERS_UNDELIVERED, "reason" => "no_link")
+                        .increment(1);
+                    "void"
+                }
+            },
+            Err(reason) => {
+                self.give_back(dial, reason);
+                "undeclared"
+            }
+        };
+        let late = now.since(dial.at);
+        metrics::histogram!(names::DIAL_LATENESS).record(late.as_secs_f64());
+        self.spans.dialled(dial, late.as_micros(), handed);
+    }
+
+    /// What an order needs is not declared: nothing was sent, and the state machine may think again.
+    fn give_back(&self, dial: &Dial, reason: Reason) {
+        metrics::counter!(names::ORDERS_UNDELIVERED, "reason" => "undeclared").increment(1);
+        tracing::warn!(carrier = &*dial.carrier, account = %dial.account, %reason, "an order is given back");
+        let report = CallReport {
+            agent: dial.agent,
+            call: dial.call,
+            attempt: dial.attempt,
+            event: CallEvent::NotSent(reason),
+        };
+        if self.given_back.try_send(report).is_err() {
+            tracing::error!(
+                "too many orders are given back at once; agents are asked to come back"
+            );
+            self.links.cut_all("orders are in disorder");
+        }
+    }
+}
+
+/// Brings orders that could not be made back to the state machine.
+pub(crate) async fn give_back(mut orders: mpsc::Receiver<CallReport>, proposer: Proposer) {
+    let mut batch = Vec::new();
+    while orders.recv_many(&mut batch, 1_024).await > 0 {
+        let reports = std::mem::take(&mut batch);
+        if proposer.insist(|| Command::Reports(reports.clone())).await.is_err() {
+            return; // The log is closed.
+        }
+    }
+}
+
+fn phase_word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Queued => "queued",
+        Phase::Dialling => "dialling",
+        Phase::Sent => "sent",
+        Phase::Ringing => "ringing",
+        Phase::InProgress => "in-progress",
+        Phase::Ended(outcome) => outcome.as_str(),
+    }
+}

@@ -1,0 +1,82 @@
+//! The API's ports, filled with the running controller.
+
+use busyhour_api::{Applied, Propose, ProposeError, Views};
+use busyhour_base::AccountSid;
+use busyhour_controller_core::{
+    command::Command,
+    spec::{BatchId, CallId},
+    view::{AgentView, BatchView, CallView, CarrierView, Explanation, TenantView},
+};
+use busyhour_log::ProposeError as LogError;
+use futures::future::{BoxFuture, FutureExt as _};
+
+use crate::proposer::Proposer;
+
+/// The API's way to the state and into the log.
+#[derive(Clone)]
+pub(crate) struct Ports(pub Proposer);
+
+impl Views for Ports {
+    fn call(&self, call: CallId) -> Option<CallView> {
+        self.0.read(|state| state.call(call))
+    }
+
+    fn calls_of(&self, account: AccountSid, before: Option<CallId>, max: usize) -> Vec<CallView> {
+        self.0.read(|state| state.calls_of(account, before).take(max).collect())
+    }
+
+    fn explain(&self, call: CallId) -> Option<Explanation> {
+        self.0.read(|state| state.explain(call))
+    }
+
+    fn batch(&self, batch: BatchId) -> Option<BatchView> {
+        self.0.read(|state| state.batch(batch))
+    }
+
+    fn batches_of(
+        &self,
+        account: AccountSid,
+        before: Option<BatchId>,
+        max: usize,
+    ) -> Vec<BatchView> {
+        self.0.read(|state| {
+            let batches = state.batches_of(account);
+            let older = batches.filter(|view| before.is_none_or(|before| view.batch < before));
+            older.take(max).collect()
+        })
+    }
+
+    fn batch_recorded(&self, batch: BatchId) -> bool {
+        self.0.read(|state| state.batch_recorded(batch) == Some(true))
+    }
+
+    fn tenants(&self) -> Vec<TenantView> {
+        self.0.read(|state| state.tenants().collect())
+    }
+
+    fn carriers(&self) -> Vec<CarrierView> {
+        self.0.read(|state| state.carriers().collect())
+    }
+
+    fn agents(&self) -> Vec<AgentView> {
+        self.0.read(|state| state.agents().collect())
+    }
+}
+
+impl Propose for Ports {
+    fn propose(&self, command: Command) -> BoxFuture<'static, Result<Applied, ProposeError>> {
+        let proposer = self.0.clone();
+        async move { proposer.propose(command).await.map_err(told) }.boxed()
+    }
+}
+
+fn told(error: LogError) -> ProposeError {
+    match error {
+        LogError::Busy { .. } | LogError::NoRoom(_) => ProposeError::Overloaded,
+        LogError::TooLarge { .. } | LogError::Encode(_) => {
+            tracing::error!(%error, "the API made a command that the log does not take");
+            ProposeError::Overloaded
+        }
+        LogError::Closed | LogError::InDoubt => ProposeError::Stopped,
+    }
+}

@@ -1,0 +1,150 @@
+//! The agent's end of the protocol, held by a test.
+
+use std::net::SocketAddr;
+
+use busyhour_base::{CallEvent, Ending, Outcome, Reason, Span};
+use busyhour_protocol::{
+    DialOrder,
+    v1::{
+        self, FromAgent,
+        controller_client::ControllerClient,
+        from_agent,
+        to_agent::{self, Message},
+    },
+};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+use super::{CLUSTER_TOKEN, within};
+
+/// A connection to a controller.
+pub struct Agent {
+    out: mpsc::Sender<FromAgent>,
+    incoming: Streaming<v1::ToAgent>,
+    pub welcome: v1::Welcome,
+    seq: u64,
+}
+
+/// A hello that a controller takes.
+pub fn hello(name: &str) -> v1::Hello {
+    v1::Hello {
+        name: name.to_owned(),
+        incarnation: 1,
+        slots: 100,
+        fence: 0,
+        known: Vec::new(),
+        token: CLUSTER_TOKEN.to_owned(),
+    }
+}
+
+pub fn known(order: &DialOrder, live: bool) -> v1::JournalEntry {
+    v1::JournalEntry { call: order.call, attempt: order.attempt.into(), live }
+}
+
+/// A call that was answered and ended with its carrier's word on it.
+pub fn completed() -> Ending {
+    Ending {
+        outcome: Outcome::Completed,
+        reason: Reason::Completed,
+        sip_code: 200,
+        ring: Span::from_millis(1_500),
+        talk: Span::from_secs(7),
+        digits: "42#".to_owned(),
+        confirmed: true,
+    }
+}
+
+impl Agent {
+    /// Connects and says hello; the status if it is not welcome.
+    pub async fn greet(address: SocketAddr, hello: v1::Hello) -> Result<Self, Status> {
+        within("a welcome", async {
+            let client = ControllerClient::connect(format!("http://{address}")).await;
+            let (out, stream) = mpsc::channel(64);
+            let mut agent = Self {
+                incoming: client.unwrap().link(ReceiverStream::new(stream)).await?.into_inner(),
+                out,
+                welcome: v1::Welcome::default(),
+                seq: 0,
+            };
+            agent.say(from_agent::Message::Hello(hello)).await;
+            match agent.next().await? {
+                Some(Message::Welcome(welcome)) => agent.welcome = welcome,
+                other => panic!("expected a welcome: {other:?}"),
+            }
+            let fence = agent.welcome.fence;
+            agent.say(from_agent::Message::FenceStored(v1::FenceStored { fence })).await;
+            Ok(agent)
+        })
+        .await
+    }
+
+    pub async fn connect(address: SocketAddr, hello: v1::Hello) -> Self {
+        Self::greet(address, hello).await.unwrap()
+    }
+
+    pub async fn say(&self, message: from_agent::Message) {
+        // It fails when the controller has ended the stream, which the next read then tells.
+        let _ = self.out.send(FromAgent { message: Some(message) }).await;
+    }
+
+    /// The next message, or how the stream ended.
+    pub async fn next(&mut self) -> Result<Option<to_agent::Message>, Status> {
+        let next = within("a message of the controller", self.incoming.message()).await?;
+        Ok(next.map(|message| message.message.expect("a message that we know")))
+    }
+
+    /// The next order to dial; acknowledgements on the way are passed over.
+    pub async fn dial(&mut self) -> DialOrder {
+        loop {
+            match self.next().await.unwrap() {
+                Some(Message::Dial(dial)) => return dial.try_into().unwrap(),
+                Some(Message::Ack(_)) => {}
+                other => panic!("expected a dial: {other:?}"),
+            }
+        }
+    }
+
+    /// Reports in one message; returns the last sequence number.
+    pub async fn report(&mut self, order: &DialOrder, events: &[CallEvent]) -> u64 {
+        let mut reports = Vec::new();
+        for event in events {
+            self.seq += 1;
+            reports.push(v1::Report {
+                seq: self.seq,
+                call: order.call,
+                attempt: order.attempt.into(),
+                event: Some(event.into()),
+            });
+        }
+        self.say(from_agent::Message::Reports(v1::Reports { reports })).await;
+        self.seq
+    }
+
+    /// Waits until everything up to this number is acknowledged; what may be forgotten.
+    pub async fn acknowledged(&mut self, seq: u64) -> Vec<v1::JournalEntry> {
+        let mut forget = Vec::new();
+        loop {
+            match self.next().await.unwrap() {
+                Some(Message::Ack(ack)) => {
+                    forget.extend(ack.forget);
+                    if ack.seq >= seq {
+                        return forget;
+                    }
+                }
+                other => panic!("expected an acknowledgement: {other:?}"),
+            }
+        }
+    }
+
+    /// Plays a call to its end.
+    pub async fn carry_out(&mut self, order: &DialOrder) -> u64 {
+        let events = [
+            CallEvent::Sent,
+            CallEvent::Ringing,
+            CallEvent::Answered,
+            CallEvent::Ended(completed()),
+        ];
+        self.report(order, &events).await
+    }
+}

@@ -1,0 +1,188 @@
+//! What a controller does with what it must not take: strangers, broken words, broken documents.
+
+mod common;
+
+use busyhour_base::CallEvent;
+use busyhour_controller::{Options, RunError};
+use busyhour_protocol::{
+    Secret,
+    v1::{self, from_agent},
+};
+use common::{
+    ACCOUNT, DECLARATION, House,
+    agent::{Agent, completed, hello},
+    eventually, http,
+};
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
+
+#[tokio::test]
+async fn an_agent_with_another_clusters_token_stays_outside() {
+    let house = House::new();
+    let controller = house.start().await;
+    let mut stranger = hello("agent-1");
+    stranger.token = "cluster-token-for-testz".to_owned();
+    let refused = Agent::greet(controller.ready.grpc, stranger).await.err().expect("refused");
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    assert!(!refused.message().contains(common::CLUSTER_TOKEN));
+    // Nothing came of it: the same name is new to the state machine.
+    let agent = Agent::connect(controller.ready.grpc, hello("agent-1")).await;
+    assert_eq!(agent.welcome.fence, 1);
+    controller.stop().await;
+}
+
+#[tokio::test]
+async fn a_malformed_report_is_named_and_nothing_of_its_message_counts() {
+    let house = House::new();
+    let controller = house.start().await;
+    let mut agent = Agent::connect(controller.ready.grpc, hello("agent-1")).await;
+    let sid = http::place(controller.ready.api, "+15551000001", &[]).await;
+    let order = agent.dial().await;
+    let report = |seq, event: v1::report::Event| v1::Report {
+        seq,
+        call: order.call,
+        attempt: order.attempt.into(),
+        event: Some(event),
+    };
+    let mut bad = v1::Ended::from(&completed());
+    bad.outcome = "won".to_owned();
+    let reports =
+        vec![report(1, (&CallEvent::Answered).into()), report(2, v1::report::Event::Ended(bad))];
+    agent.say(from_agent::Message::Reports(v1::Reports { reports })).await;
+    let status = agent.next().await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert_eq!(
+        status.message(),
+        r#"reports[1].ended.outcome: "won" is not completed, busy, no-answer, failed or canceled"#
+    );
+    let call = http::fetch(controller.ready.api, &sid).await;
+    assert_eq!(call["status"], "queued", "not even the good half was applied");
+
+    // The agent mends its ways and goes on with the same call.
+    let mut again = hello("agent-1");
+    again.fence = agent.welcome.fence;
+    again.known = vec![common::agent::known(&order, true)];
+    let mut agent = Agent::connect(controller.ready.grpc, again).await;
+    agent.carry_out(&order).await;
+    http::until_status(controller.ready.api, &sid, "completed").await;
+    controller.stop().await;
+}
+
+#[tokio::test]
+async fn words_out_of_turn_end_the_connection() {
+    let house = House::new();
+    let controller = house.start().await;
+    let load = v1::Load { cpu_permille: 1_001, ..Default::default() };
+    let words = [
+        (from_agent::Message::Hello(hello("agent-1")), "hello: it was said already"),
+        (from_agent::Message::Load(load), "load.cpu_permille: it is not from 0 to 1000"),
+        (
+            from_agent::Message::FenceStored(v1::FenceStored { fence: 99 }),
+            "fence_stored.fence: 99 is not",
+        ),
+    ];
+    for (word, problem) in words {
+        let mut agent = Agent::connect(controller.ready.grpc, hello("agent-1")).await;
+        agent.say(word).await;
+        let status = agent.next().await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(status.message().starts_with(problem), "{status}");
+    }
+    controller.stop().await;
+}
+
+/// DC-4: a changed folder is taken over while the controller runs; a broken one leaves everything as it was.
+#[tokio::test]
+async fn a_declaration_changes_live_and_a_broken_one_changes_nothing() {
+    let house = House::new();
+    let controller = house.start().await;
+    let api = controller.ready.api;
+    let mut agent = Agent::connect(controller.ready.grpc, hello("agent-1")).await;
+
+    let moved = DECLARATION.replace("127.0.0.1:5999", "127.0.0.1:6001");
+    let half = moved.replace("channels: 100", "channels: many");
+    house.declare("all.yaml", &half);
+    let unready = eventually("the breakage shows", || async {
+        let answer = http::ask(api, "GET", "/readyz", &[]).await;
+        (answer.status == 503).then_some(answer)
+    })
+    .await;
+    let detail = String::from_utf8(unready.body).unwrap();
+    for part in ["all.yaml", "spec.channels", "many"] {
+        assert!(detail.contains(part), "{part} in {detail}");
+    }
+    // The last good set is in force whole: the account, and the trunk's old address.
+    http::place(api, "+15551000001", &[]).await;
+    assert_eq!(agent.dial().await.trunk.address, "127.0.0.1:5999");
+
+    house.declare("all.yaml", &moved);
+    eventually("it is mended", || async {
+        let answer = http::ask(api, "GET", "/readyz", &[]).await;
+        (answer.status == 200).then_some(())
+    })
+    .await;
+    http::place(api, "+15551000002", &[]).await;
+    assert_eq!(agent.dial().await.trunk.address, "127.0.0.1:6001");
+
+    // A suspended tenant is refused from then on.
+    house.declare(
+        "all.yaml",
+        &moved.replace("allowedDestinations", "suspended: true\n  allowedDestinations"),
+    );
+    let path = format!("/2010-04-01/Accounts/{ACCOUNT}/Calls.json");
+    let form = [("To", "+15551000003"), ("From", "+15550100001"), ("Twiml", "<Response/>")];
+    eventually("the suspension holds", || async {
+        (http::ask(api, "POST", &path, &form).await.status != 201).then_some(())
+    })
+    .await;
+    controller.stop().await;
+}
+
+/// New networks that webhooks may reach are told to agents by asking them to come back.
+#[tokio::test]
+async fn agents_hear_of_changed_networks() {
+    let house = House::new();
+    let controller = house.start().await;
+    let mut agent = Agent::connect(controller.ready.grpc, hello("agent-1")).await;
+    house.declare("all.yaml", &DECLARATION.replace("127.0.0.0/8", "10.1.0.0/16"));
+    let ended = loop {
+        match agent.next().await {
+            Ok(_) => {}
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(ended.code(), Code::Unavailable);
+    let mut again = hello("agent-1");
+    again.fence = agent.welcome.fence;
+    let agent = Agent::connect(controller.ready.grpc, again).await;
+    assert_eq!(agent.welcome.allowed_networks, ["10.1.0.0/16"]);
+    controller.stop().await;
+}
+
+#[tokio::test]
+async fn a_controller_that_cannot_work_does_not_start_and_says_why() {
+    async fn refused(options: Options) -> RunError {
+        let never = |_| panic!("it must not be ready");
+        busyhour_controller::run(options, never, CancellationToken::new()).await.unwrap_err()
+    }
+    let broken = House::declaring("apiVersion: busyhour.dev/v1alpha1\nkind: Tenant\n");
+    let error = refused(broken.options()).await;
+    assert!(matches!(error, RunError::Declaration(_)), "{error}");
+    assert!(error.to_string().contains("all.yaml"), "{error}");
+
+    let house = House::new();
+    let mut options = house.options();
+    options.cluster_token = Secret::new("short");
+    let error = refused(options).await.to_string();
+    assert_eq!(error, "cluster token: it has 5 characters; allowed: at least 16");
+
+    let controller = house.start().await;
+    let mut options = house.options();
+    options.data = broken.data();
+    options.api = controller.ready.api;
+    let error = refused(options).await;
+    assert!(matches!(error, RunError::Listen { .. }), "{error}");
+    let error = refused(house.options()).await.to_string();
+    assert!(error.contains("in use by another process"), "{error}");
+    controller.stop().await;
+}
