@@ -1,6 +1,7 @@
 //! What the carrier does with a call, decided by its called number alone.
 
 use busyhour_base::Span;
+use busyhour_simulations::behaviour::{Behaviour, ScriptedOutcome};
 
 /// Decides how calls are treated. The same number must always get the same plan, so that runs can be compared.
 pub trait Script: Send + Sync {
@@ -11,6 +12,31 @@ pub trait Script: Send + Sync {
 impl<F: Fn(&str) -> Plan + Send + Sync> Script for F {
     fn plan(&self, called: &str) -> Plan {
         self(called)
+    }
+}
+
+/// A scenario's called parties, as the simulator plays them too.
+impl Script for Behaviour {
+    fn plan(&self, called: &str) -> Plan {
+        let script = self.script(called);
+        let conclusion = match script.outcome {
+            ScriptedOutcome::Answer { after, patience, greeting, keys } => {
+                let keys = keys.into_iter().map(|press| KeyPress {
+                    keys: press.key.to_string(),
+                    when: KeyTime::AfterAnswer(press.after),
+                });
+                let talk = Talk {
+                    greeting,
+                    keys: keys.collect(),
+                    hang_up: Some(HangUp { after: patience, lost: false }),
+                    lose_byes: 0,
+                };
+                Conclusion::Answer { after, talk }
+            }
+            ScriptedOutcome::Refuse { after, code } => Conclusion::Refuse { after, status: code },
+            ScriptedOutcome::NoAnswer => Conclusion::NoAnswer { crossing: None },
+        };
+        Plan { ring_after: script.rings_after, conclusion }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use rsipstack::sip::{
-    HasHeaders, Header, Method, Request, Response, SipMessage, parser::parse_message,
+    HasHeaders, Header, Method, Request, Response, SipMessage, Version, parser::parse_message,
 };
 
 use super::value;
@@ -21,7 +21,6 @@ pub(crate) struct InRequest {
     pub(crate) method: Method,
     /// User part of the Request-URI.
     pub(crate) called: String,
-    /// The Request-URI as digest responses name it.
     pub(crate) vias: Vec<String>,
     pub(crate) branch: String,
     pub(crate) from: String,
@@ -68,6 +67,8 @@ pub(crate) fn read(datagram: &[u8]) -> Result<Incoming, Unreadable> {
 }
 
 fn read_request(request: Request, datagram: &[u8]) -> Option<InRequest> {
+    // RFC 4475 3.1.2.16: another version's messages may mean anything.
+    (request.version == Version::V2).then_some(())?;
     let called = value::user(&request.uri.to_string()).to_owned();
     let mut vias = Vec::new();
     let mut record_routes = Vec::new();

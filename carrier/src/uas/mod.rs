@@ -8,6 +8,8 @@ mod call;
 mod desk;
 mod invite;
 mod meter;
+#[cfg(test)]
+mod tests;
 mod timer;
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
