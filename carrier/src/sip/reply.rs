@@ -98,9 +98,11 @@ fn reason(status: u16) -> &'static str {
         503 => "Service Unavailable",
         600 => "Busy Everywhere",
         603 => "Decline",
-        400..500 => "Request Failure",
-        500..600 => "Server Failure",
-        600..700 => "Global Failure",
-        _ => "Unknown",
+        _ => match status / 100 {
+            4 => "Request Failure",
+            5 => "Server Failure",
+            6 => "Global Failure",
+            _ => "Unknown",
+        },
     }
 }

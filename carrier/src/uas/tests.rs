@@ -422,16 +422,17 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// Numbers decide: some answer, some are busy, some ring, some lose things, some are away.
 fn mixed(called: &str) -> Plan {
-    let last = called.bytes().last().unwrap_or_default() % 6;
-    let talk = Talk { lose_byes: last, ..Talk::default() };
-    let after = Span::from_millis(u64::from(last) * 700);
-    let conclusion = match last {
+    let number: u64 = called.trim_start_matches("+1555").parse().unwrap_or_default();
+    let kind = number % 6;
+    let talk = Talk { lose_byes: kind as u8, ..Talk::default() };
+    let after = Span::from_millis(kind * 700);
+    let conclusion = match kind {
         0 => Conclusion::Refuse { after, status: 503 },
         1 => Conclusion::NoAnswer { crossing: None },
         2 => Conclusion::NoAnswer { crossing: Some(talk) },
         3 => Conclusion::Silence,
         4 => {
-            let hang_up = Some(HangUp { after: Span::from_secs(4), lost: called.len() % 2 == 0 });
+            let hang_up = Some(HangUp { after: Span::from_secs(4), lost: number >= 6 });
             Conclusion::Answer { after, talk: Talk { hang_up, ..talk } }
         }
         _ => Conclusion::Answer { after, talk },
