@@ -16,8 +16,8 @@ use crate::{
 
 /// The proposals of one entry, from their being written to their being answered.
 ///
-/// Who waits for an answer is kept apart from the commands, so that nobody is let go unanswered if a
-/// machine panics.
+/// Who waits for an answer is kept apart from the commands, so that nobody is let go unanswered if
+/// a machine panics.
 pub(crate) struct InFlight<M: Machine> {
     pub(crate) at: Timestamp,
     pub(crate) commands: Vec<M::Command>,
@@ -60,7 +60,8 @@ impl<M: Machine> Applier<M> {
         self.machine.read().snapshot()
     }
 
-    /// Applies what was just written, from the very commands that were proposed, and gives the replies.
+    /// Applies what was just written, from the very commands that were proposed, and gives the
+    /// replies.
     pub(crate) fn live(&mut self, group: &mut InFlight<M>) -> Vec<M::Reply> {
         self.at = group.at;
         let mut machine = self.machine.write();

@@ -18,32 +18,34 @@ pub type OnFatal = Arc<dyn Fn(&Fatal) + Send + Sync>;
 /// How a log is set up. [`Config::new`] gives the values for production.
 #[derive(Clone)]
 pub struct Config {
-    /// The folder of its files. It is created if its parent exists, and locked while the log is open.
+    /// The folder of its files. It is created if its parent exists, and locked while the log is
+    /// open.
     pub folder: PathBuf,
     /// This replica's number in its group, never 0. Fixed when the folder is first used.
     pub node: u64,
     /// Read once for each group of commands.
     pub clock: Clock,
-    /// How many proposals may wait to be written. One more is refused as [`Busy`](crate::ProposeError::Busy).
+    /// How many proposals may wait to be written. One more is refused as
+    /// [`Busy`](crate::ProposeError::Busy).
     pub queue_commands: usize,
     /// How many bytes of serialised commands may wait to be written, with the same refusal.
     pub queue_bytes: usize,
-    /// The largest serialised command. A larger one is refused as [`TooLarge`](crate::ProposeError::TooLarge).
+    /// The largest serialised command. A larger one is refused as
+    /// [`TooLarge`](crate::ProposeError::TooLarge).
     pub command_bytes: usize,
     /// A group is closed when it holds this much; it may exceed it by less than one command.
     pub group_bytes: usize,
     /// The size of one log file, written out in full before it is used.
     pub segment_bytes: u64,
-    /// A snapshot is due when the log since the last one has grown to this size, or to the size of the
-    /// last snapshot if that is more. Proposals are refused at four times as much: then snapshots
-    /// cannot be written.
+    /// A snapshot is due when the log since the last one has grown to this size, or to the size of
+    /// the last snapshot if that is more. Proposals are refused at four times as much: then
+    /// snapshots cannot be written.
     pub snapshot_after_bytes: u64,
-    /// How long after the last group the log stays idle before it writes an empty one, which proves
-    /// that the last was durable. Until then rot that blanks a whole sector of that one group cannot be
-    /// told from a torn write.
+    /// How long after the last group the log stays idle before it writes down that the last was
+    /// durable. Until then its loss by whole sectors cannot be told from a torn write.
     pub idle_mark: Duration,
-    /// Called when the log cannot go on, before any waiting proposer hears of it. The default logs the
-    /// reason and aborts the process; anything else is for tests.
+    /// Called when the log cannot go on, before any waiting proposer hears of it. The default logs
+    /// the reason and aborts the process; anything else is for tests.
     pub on_fatal: OnFatal,
 }
 
@@ -79,8 +81,8 @@ impl Config {
             let allowed = format!("a multiple of {SECTOR}");
             return refuse("segment_bytes", self.segment_bytes, allowed);
         }
-        // The header, the largest group and the group that closes the file.
-        let sectors = 2 + group_sectors(self.group_bytes.saturating_add(self.command_bytes), 1);
+        // The header, the mark, the largest group and the group that closes the file.
+        let sectors = 3 + group_sectors(self.group_bytes.saturating_add(self.command_bytes), 1);
         let least = sectors.saturating_mul(SECTOR as u64);
         if self.segment_bytes < least {
             let allowed =

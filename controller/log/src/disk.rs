@@ -1,5 +1,5 @@
-//! What the log asks of a disk. The real one is [`RealDisk`]; tests put one underneath that loses, tears
-//! and refuses.
+//! What the log asks of a disk. The real one is [`RealDisk`]; tests put one underneath that loses,
+//! tears and refuses.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -24,7 +24,8 @@ pub trait Disk: Send + Sync + 'static {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes the folder's names durable.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
-    /// Locks a file, creating it if need be, until the returned guard is dropped; `None` if another has it.
+    /// Locks a file, creating it if need be, until the returned guard is dropped; `None` if another
+    /// has it.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send>>>;
 }
 
@@ -38,8 +39,8 @@ pub trait DiskFile: Send {
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// Makes everything written so far durable, the length included.
     fn sync(&self) -> io::Result<()>;
-    /// Makes the next reads come from the disk itself and not from memory, as far as the system can. After an
-    /// fsync that failed, memory may hold what the disk never got.
+    /// Makes the next reads come from the disk itself and not from memory, as far as the system
+    /// can. After an fsync that failed, memory may hold what the disk never got.
     fn forget_cached(&self) -> io::Result<()>;
 }
 

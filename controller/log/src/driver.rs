@@ -38,7 +38,8 @@ pub(crate) struct Driver<M: Machine> {
     pub(crate) applied: u64,
     /// What is being written.
     pub(crate) in_flight: Option<InFlight<M>>,
-    /// Keeps other processes out of the folder. The last field, so that it is dropped when everything that writes there has ended.
+    /// Keeps other processes out of the folder. The last field, so that it is dropped when
+    /// everything that writes there has ended.
     pub(crate) _lock: Box<dyn Send>,
 }
 
@@ -106,13 +107,20 @@ impl<M: Machine> Driver<M> {
             next = (bytes < self.config.group_bytes).then(|| self.exit.try_next()).flatten();
         }
         let data = batch.into_bytes();
-        if let Err(no_room) = self.room(data.len())? {
-            group.refuse(&ProposeError::NoRoom(no_room));
-            return Ok(());
-        }
+        // From here on nobody is let go before it is known what happened.
         self.in_flight = Some(group);
-        self.node.propose(data)?;
-        self.settle()
+        match self.room(data.len())? {
+            Ok(()) => {
+                self.node.propose(data)?;
+                self.settle()
+            }
+            Err(no_room) => {
+                if let Some(group) = self.in_flight.take() {
+                    group.refuse(&ProposeError::NoRoom(no_room));
+                }
+                Ok(())
+            }
+        }
     }
 
     /// Whether a group may be written, for the disk and for the length of the log.

@@ -88,7 +88,8 @@ pub struct Damage {
 /// and opening the log again resolves it.
 #[derive(Debug, thiserror::Error)]
 pub enum Fatal {
-    /// The disk refused a write that must not fail. After a failed fsync nothing is known about what is on the disk.
+    /// The disk refused a write that must not fail. After a failed fsync nothing is known about
+    /// what is on the disk.
     #[error("{doing} {path}: {source}")]
     Io {
         /// What was being done.

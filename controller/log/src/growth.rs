@@ -31,7 +31,8 @@ impl Growth {
         self.carried + written - self.from
     }
 
-    /// Whether to take a snapshot. A large state is worth a longer log, so that writing snapshots takes at most half of what is written.
+    /// Whether to take a snapshot. A large state is worth a longer log, so that writing snapshots
+    /// takes at most half of what is written.
     pub(crate) fn due(&self, written: u64, snapshot_bytes: u64) -> bool {
         let due = self.bytes(written) >= self.threshold(snapshot_bytes);
         due && (written >= self.not_before || self.over(written, snapshot_bytes))

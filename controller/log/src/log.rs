@@ -20,8 +20,8 @@ use crate::{
     storage::{Recovered, recover},
 };
 
-/// An open log. Cloning it gives another handle to the same log; when the last is dropped, what waits
-/// is still written, and then the log is closed.
+/// An open log. Cloning it gives another handle to the same log; when the last is dropped, what
+/// waits is still written, and then the log is closed.
 pub struct Log<M: Machine> {
     inner: Arc<Inner<M>>,
 }
@@ -42,8 +42,8 @@ struct Inner<M: Machine> {
 }
 
 impl<M: Machine> Log<M> {
-    /// Opens the log in `config.folder`, setting it up if there is none, and brings `machine`, which must
-    /// be as new, to where it was. Blocks until that is done.
+    /// Opens the log in `config.folder`, setting it up if there is none, and brings `machine`,
+    /// which must be as new, to where it was. Blocks until that is done.
     pub fn open(config: Config, machine: M) -> Result<Self, OpenError> {
         Self::open_on(Arc::new(RealDisk), config, machine)
     }
@@ -77,12 +77,14 @@ impl<M: Machine> Log<M> {
         })
     }
 
-    /// Proposes a command and waits until it is durable and applied. A caller that stops waiting does not take it back.
+    /// Proposes a command and waits until it is durable and applied. A caller that stops waiting
+    /// does not take it back.
     pub async fn propose(&self, command: M::Command) -> Result<M::Reply, ProposeError> {
         self.submit(command)?.await
     }
 
-    /// Proposes a command. It has its place in the log's order when this returns; the reply comes later. Never blocks.
+    /// Proposes a command. It has its place in the log's order when this returns; the reply comes
+    /// later. Never blocks.
     pub fn submit(&self, command: M::Command) -> Result<Pending<M::Reply>, ProposeError> {
         self.inner.entrance.submit(command)
     }
@@ -106,7 +108,8 @@ impl<M: Machine> Log<M> {
         &self.inner.recovery
     }
 
-    /// Takes no more proposals, writes those that wait, and returns when the log is closed and its folder is free.
+    /// Takes no more proposals, writes those that wait, and returns when the log is closed and its
+    /// folder is free.
     pub async fn shutdown(&self) {
         self.inner.entrance.close();
         // An error means that the thread is gone, which is what is waited for.

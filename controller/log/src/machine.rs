@@ -3,7 +3,8 @@
 use busyhour_base::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Whether an entry is applied for the first time in the life of this log, as far as anyone can know.
+/// Whether an entry is applied for the first time in the life of this log, as far as anyone can
+/// know.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mode {
     /// The entry was in the log when it was opened. Its effects may have been executed before and
@@ -19,8 +20,8 @@ pub type RestoreError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A state machine that is replicated by the log.
 ///
-/// The log keeps it behind a lock for its readers and is the only one to write to it. A machine must be
-/// deterministic: the same entries give the same state, whether applied live or replayed.
+/// The log keeps it behind a lock for its readers and is the only one to write to it. A machine
+/// must be deterministic: the same entries give the same state, whether applied live or replayed.
 pub trait Machine: Send + Sync + 'static {
     /// What changes it.
     type Command: Serialize + DeserializeOwned + Send + 'static;
@@ -29,8 +30,8 @@ pub trait Machine: Send + Sync + 'static {
 
     /// Applies one command. It is durable by then.
     ///
-    /// `index` counts the commands of this log from 1 without gaps and never names two commands. `at`
-    /// is the instant at which the command's group was written; it never goes back.
+    /// `index` counts the commands of this log from 1 without gaps and never names two commands.
+    /// `at` is the instant at which the command's group was written; it never goes back.
     fn apply(
         &mut self,
         index: u64,

@@ -1,7 +1,7 @@
 //! Raft, alone in its group, over the files of the log.
 //!
-//! Raft decides; this makes durable what it decides and tells which entries are committed. It is the only
-//! place that knows raft's `Ready`.
+//! Raft decides; this makes durable what it decides and tells which entries are committed. It is
+//! the only place that knows raft's `Ready`.
 
 use std::time::Instant;
 
@@ -82,7 +82,8 @@ impl Node {
         self.raw.tick();
     }
 
-    /// Makes durable what raft wants durable until it wants nothing more, and tells what is committed since.
+    /// Makes durable what raft wants durable until it wants nothing more, and tells what is
+    /// committed since.
     pub(crate) fn settle(&mut self) -> Result<Vec<Entry>, Fatal> {
         let mut committed = Vec::new();
         while self.raw.has_ready() {
@@ -108,7 +109,7 @@ impl Node {
         self.raw.advance_apply_to(index);
     }
 
-    /// Proves the last group durable, unless that is done.
+    /// Writes down that the last group is durable, unless that is done.
     pub(crate) fn mark(&mut self) -> Result<(), Fatal> {
         if self.files.marked() {
             return Ok(());
@@ -116,7 +117,7 @@ impl Node {
         self.files.mark()
     }
 
-    /// Whether the last group is proven durable.
+    /// Whether it is written down that the last group is durable.
     pub(crate) fn marked(&self) -> bool {
         self.files.marked()
     }
@@ -161,8 +162,9 @@ impl Node {
         Ok(())
     }
 
-    /// The hard state to be written with a group. Of a replica that is alone, an entry is committed once it is
-    /// durable, and a group is durable as a whole or not at all: so the commit index goes with its entries.
+    /// The hard state to be written with a group. Of a replica that is alone, an entry is committed
+    /// once it is durable, and a group is durable as a whole or not at all: so the commit index
+    /// goes with its entries.
     fn durable_state(&self) -> HardState {
         let store = self.raw.store();
         let mut hard = store.hard().clone();

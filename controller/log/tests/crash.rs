@@ -1,9 +1,9 @@
-//! Power cuts and kills at every operation, over generations of the same folder: what was acknowledged is
-//! there, in order, exactly once, and nothing that was not proposed ever is.
+//! Power cuts and kills at every operation, over generations of the same folder: what was
+//! acknowledged is there, in order, exactly once, and nothing that was not proposed ever is.
 
 mod common;
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use busyhour_log::{Config, Log, Pending};
 use common::{
@@ -13,7 +13,8 @@ use common::{
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
-/// What the world outside knows: every value that was proposed, and those that were acknowledged with their number.
+/// What the world outside knows: every value that was proposed, and those that were acknowledged
+/// with their number.
 #[derive(Default)]
 struct World {
     proposed: u32,
@@ -21,7 +22,8 @@ struct World {
 }
 
 impl World {
-    /// Proposes values, some at once and some one by one, until the log fails or enough are through.
+    /// Proposes values, some at once and some one by one, until the log fails or enough are
+    /// through.
     fn work(&mut self, log: &Log<Journal>, random: &mut StdRng) {
         for _ in 0..random.random_range(0..12) {
             let burst: Vec<(u32, Pending<u64>)> = (0..random.random_range(1..4))
@@ -80,7 +82,11 @@ fn lives(seed: u64) {
     let mut world = World::default();
     let mut disk = SimDisk::default();
     for life in 0..6 {
-        let (config, fatals) = collecting(config());
+        let (mut config, fatals) = collecting(config());
+        if random.random() {
+            // The mark is written whenever the queue is empty for an instant.
+            config.idle_mark = Duration::ZERO;
+        }
         let dies = random.random_range(1..120);
         disk.fail_at(dies, Fault::Kill);
         // It may die while it is being opened.

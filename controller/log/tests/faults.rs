@@ -16,7 +16,8 @@ fn simulated(disk: &SimDisk, config: Config) -> Log<Journal> {
     Log::open_on(Arc::new(disk.clone()), config, Journal::default()).unwrap()
 }
 
-/// Each operation of a running log fails once: the process would end, nobody is told that it went well, and the next start has everything that was acknowledged.
+/// Each operation of a running log fails once: the process would end, nobody is told that it went
+/// well, and the next start has everything that was acknowledged.
 #[test]
 fn a_failed_write_or_sync_ends_the_process_and_acknowledges_nothing() {
     let mut ended = 0;
@@ -274,7 +275,7 @@ fn settings_that_cannot_work_are_refused_by_name() {
     );
     assert!(
         refused(|config| config.segment_bytes = 5_120)
-            .starts_with("segment_bytes is 5120; allowed: at least 5632")
+            .starts_with("segment_bytes is 5120; allowed: at least 6144")
     );
 }
 

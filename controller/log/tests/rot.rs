@@ -1,19 +1,24 @@
-//! Every byte of a small log is damaged in turn, and every write torn at every place: what happens then
-//! is written down here, case by case (`RELIABILITY.md`: rot is refused loudly, a torn end is repaired).
+//! Every byte of a small log is damaged in turn, and every write torn at every place: what happens
+//! then is written down here, case by case (`RELIABILITY.md`: rot is refused loudly, a torn end is
+//! repaired).
 
 mod common;
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::Duration,
 };
 
 use busyhour_log::{Config, Log, OpenError};
+use proptest::prelude::*;
+
 use common::{FOLDER, Journal, close, open, propose_each, sim_disk::SimDisk, small};
 
 const SECTOR: usize = 512;
+/// The sector of a file that says which group was durable when the log was last idle.
+const MARK: usize = 1;
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
@@ -97,26 +102,47 @@ fn any_flipped_bit_of_a_closed_log_is_refused_with_its_file_and_sector() {
 }
 
 #[test]
-fn any_blanked_sector_of_a_closed_log_is_refused_unless_it_was_blank_or_only_the_mark() {
+fn any_blanked_sector_of_a_closed_log_is_refused_except_the_mark_alone() {
     let values = values(9);
     let files = closed_log(&values);
     let newest = log_files(&files).pop().unwrap();
     for path in log_files(&files) {
         let bytes = &files[&path];
-        let used = |at: &usize| bytes[at * SECTOR..(at + 1) * SECTOR] != [0; SECTOR];
-        let sectors: Vec<usize> = (0..bytes.len() / SECTOR).filter(used).collect();
-        for &at in &sectors {
+        for at in 0..bytes.len() / SECTOR {
+            if bytes[at * SECTOR..(at + 1) * SECTOR] == [0; SECTOR] {
+                continue;
+            }
             let mut damaged = files.clone();
             damaged.get_mut(&path).unwrap()[at * SECTOR..(at + 1) * SECTOR].fill(0);
             let found = opened(&damaged);
-            // The last sector that was written is the mark, which holds nothing; blanked, it looks like the mark
-            // that was not written yet.
-            if path == newest && Some(&at) == sectors.last() {
+            if path == newest && at == MARK {
+                // It holds nothing but doubts about the last group, which is there.
                 assert_eq!(found.as_ref(), Ok(&values));
             } else {
                 let (file, _) = found.expect_err("lost data must be noticed");
                 assert!(file >= path, "{} for {}", file.display(), path.display());
             }
+        }
+    }
+}
+
+/// As after a disk that forgot what it had acknowledged, from any place on.
+#[test]
+fn a_closed_log_that_lost_its_end_is_refused_wherever_the_loss_begins() {
+    let values = values(9);
+    let files = closed_log(&values);
+    let newest = log_files(&files).pop().unwrap();
+    let used = files[&newest].chunks(SECTOR).rposition(|sector| sector != [0; SECTOR]).unwrap() + 1;
+    for from in (MARK + 1) * SECTOR..used * SECTOR {
+        let mut damaged = files.clone();
+        damaged.get_mut(&newest).unwrap()[from..].fill(0);
+        match opened(&damaged) {
+            Ok(found) => {
+                // Only the padding of the last sector.
+                assert_eq!(damaged[&newest], files[&newest], "byte {from}");
+                assert_eq!(found, values);
+            }
+            Err((file, _)) => assert_eq!(file, newest),
         }
     }
 }
@@ -189,7 +215,8 @@ fn any_flipped_bit_of_the_identity_is_refused() {
     }
 }
 
-/// The last group is written but the process dies before its mark: the disk may have any part of it.
+/// The last group is written but the process dies before its mark: the disk may have any part of
+/// it.
 #[test]
 fn a_torn_last_write_is_repaired_whichever_of_its_sectors_arrived() {
     let mut values = values(3);
@@ -245,8 +272,8 @@ fn a_torn_last_write_is_repaired_whichever_of_its_sectors_arrived() {
     }
 }
 
-/// The one ambiguity that is left, and its end: until the mark, a last group that lost whole sectors
-/// after it was acknowledged looks like one that was never whole.
+/// The one ambiguity that is left, and its end: until the mark is written, a last group that lost
+/// whole sectors after it was acknowledged looks like one that was never whole.
 #[test]
 fn the_mark_ends_the_doubt_about_the_last_group() {
     let disk = SimDisk::default();
@@ -255,17 +282,48 @@ fn the_mark_ends_the_doubt_about_the_last_group() {
     let log = Log::open_on(Arc::new(disk.clone()), config, Journal::default()).unwrap();
     propose_each(&log, [b"last".as_slice()]);
     let path = log_files(&disk.files()).pop().unwrap();
-    let used = |files: &Files| {
-        let sectors = files[&path].chunks(SECTOR);
-        sectors.take_while(|sector| *sector != [0; SECTOR]).count()
+    let sector = |at: usize| at * SECTOR..(at + 1) * SECTOR;
+    // Header, mark, election, value. The mark comes by itself, first for the election alone.
+    let loss = || {
+        let mut damaged = disk.files();
+        damaged.get_mut(&path).unwrap()[sector(3)].fill(0);
+        damaged
     };
-    // Header, election, value; then the mark, which comes by itself.
-    common::eventually(|| used(&disk.files()) == 4);
-    let mut damaged = disk.files();
-    damaged.get_mut(&path).unwrap()[2 * SECTOR..3 * SECTOR].fill(0);
-    assert_eq!(opened(&damaged), Err((path.clone(), 2 * SECTOR as u64)));
+    common::eventually(|| opened(&loss()) == Err((path.clone(), 3 * SECTOR as u64)));
     // Without the mark, the same would have been taken for a torn write.
-    damaged.get_mut(&path).unwrap()[3 * SECTOR..4 * SECTOR].fill(0);
+    let mut damaged = loss();
+    damaged.get_mut(&path).unwrap()[sector(MARK)].fill(0);
     assert_eq!(opened(&damaged), Ok(vec![]));
     close(log);
+}
+
+proptest! {
+    /// Misplaced, repeated and foreign bytes anywhere: what opens is what was written.
+    #[test]
+    fn damage_of_any_shape_is_refused_or_harmless(
+        file in any::<prop::sample::Index>(),
+        to in any::<prop::sample::Index>(),
+        from in any::<prop::sample::Index>(),
+        length in 1_usize..3_000,
+        aligned in any::<bool>(),
+        foreign in prop::option::of(any::<u8>()),
+    ) {
+        static CLOSED: LazyLock<Files> = LazyLock::new(|| closed_log(&values(9)));
+        let paths = log_files(&CLOSED);
+        let path = file.get(&paths);
+        let align = |n: usize| if aligned { n / SECTOR * SECTOR } else { n };
+        let mut damaged = CLOSED.clone();
+        let bytes = damaged.get_mut(path).unwrap();
+        let (to, from) = (align(to.index(bytes.len())), align(from.index(bytes.len())));
+        let length = align(length + SECTOR).min(bytes.len() - to.max(from));
+        match foreign {
+            Some(byte) => bytes[to..to + length].fill(byte),
+            None => bytes.copy_within(from..from + length, to),
+        }
+        let lost_mark = bytes[MARK * SECTOR..(MARK + 1) * SECTOR] == [0; SECTOR];
+        if let Ok(found) = opened(&damaged) {
+            // Two losses at once, of the mark and of the end, are more than can be noticed.
+            prop_assert!(found == values(9) || lost_mark && values(9).starts_with(&found));
+        }
+    }
 }

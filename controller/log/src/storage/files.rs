@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -50,7 +51,7 @@ pub(crate) struct LogFiles {
     spare: Spare,
     /// Bytes appended since the log was opened.
     written: u64,
-    /// Whether the last group is known to be durable by one after it that has no entries.
+    /// Whether it is written down that the last group is durable.
     marked: bool,
     payload: Vec<u8>,
     framed: Vec<u8>,
@@ -83,12 +84,13 @@ impl LogFiles {
         self.written
     }
 
-    /// Whether the last group is proven durable by a later one without entries.
+    /// Whether it is written down that the last group is durable.
     pub(crate) fn marked(&self) -> bool {
         self.marked
     }
 
-    /// Makes sure that a group of this size can be appended. If there is no room on the disk, says so.
+    /// Makes sure that a group of this size can be appended. If there is no room on the disk, says
+    /// so.
     pub(crate) fn room(&mut self, sectors: u64) -> Result<Result<(), String>, Fatal> {
         if self.fits(sectors) {
             return Ok(Ok(()));
@@ -106,22 +108,21 @@ impl LogFiles {
         }
         self.position.hard = hard.clone();
         self.write(Kind::Entries, entries)?;
-        self.marked = entries.is_empty();
+        self.marked = false;
         Ok(())
     }
 
-    /// Proves the last group durable by a group without entries. On a full disk it is left to the next group.
+    /// Writes down that the last group is durable, in the mark of the file.
     pub(crate) fn mark(&mut self) -> Result<(), Fatal> {
-        if self.room(sectors_of(&[]))?.is_ok() {
-            let hard = self.position.hard.clone();
-            self.append(&hard, &[])?;
-        }
+        let position = &self.position;
+        let (offset, mark) = segment::mark(position.first_group, position.next_group - 1);
+        self.put(offset, &mark)?;
         self.marked = true;
         Ok(())
     }
 
-    /// Deletes files that hold nothing after `index`. Oldest first, each for good before the next, so
-    /// that a crash leaves no hole.
+    /// Deletes files that hold nothing after `index`. Oldest first, each for good before the next,
+    /// so that a crash leaves no hole.
     pub(crate) fn release(&mut self, index: u64) -> Result<(), Fatal> {
         while self.position.extents.len() > 1
             && let Some(oldest) = self.position.extents.front()
@@ -147,21 +148,25 @@ impl LogFiles {
         group::encode(kind, &position.hard, entries, &mut self.payload);
         let seed = sector::seed(position.first_group);
         sector::frame(&self.payload, position.next_group, seed, &mut self.framed);
-        let path = || segment::path(&self.folder, position.first_group);
         let offset = position.at * SECTOR as u64;
-        position
-            .file
-            .write(offset, &self.framed)
-            .map_err(|error| Fatal::io("writing", path())(error))?;
-        position.file.sync().map_err(|error| Fatal::io("syncing", path())(error))?;
-        position.at += (self.framed.len() / SECTOR) as u64;
-        position.next_group += 1;
+        self.put(offset, &self.framed)?;
+        self.position.at += (self.framed.len() / SECTOR) as u64;
+        self.position.next_group += 1;
         self.written += self.framed.len() as u64;
         Ok(())
     }
 
-    /// Goes on in the spare file: it gets its name for good, then the old file says that it follows, with raft's
-    /// state as it was: that of the group to come must not be there before its entries.
+    /// Writes for good.
+    fn put(&self, offset: u64, bytes: &[u8]) -> Result<(), Fatal> {
+        let path = || segment::path(&self.folder, self.position.first_group);
+        let file = &self.position.file;
+        file.write(offset, bytes).map_err(|error| Fatal::io("writing", path())(error))?;
+        file.sync().map_err(|error| Fatal::io("syncing", path())(error))
+    }
+
+    /// Goes on in the spare file: it gets its name for good, then the old file says that it
+    /// follows, with raft's state as it was: that of the group to come must not be there before its
+    /// entries.
     fn roll(&mut self) -> Result<(), Fatal> {
         let (file, from) = self.spare.take()?;
         let first_group = self.position.next_group + 1;
@@ -176,7 +181,7 @@ impl LogFiles {
         self.position.file = file;
         self.position.first_group = first_group;
         self.position.sectors = sectors;
-        self.position.at = 1;
+        self.position.at = segment::FIRST;
         Ok(())
     }
 }
@@ -188,7 +193,7 @@ pub(crate) fn publish(
     file: &dyn DiskFile,
     from: &Path,
     (first_group, node, sectors): (u64, u64, u64),
-) -> std::io::Result<PathBuf> {
+) -> io::Result<PathBuf> {
     file.write(0, &segment::header(first_group, node, sectors))?;
     file.sync()?;
     let path = segment::path(folder, first_group);

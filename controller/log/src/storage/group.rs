@@ -5,8 +5,8 @@
 //! entry:  index u64 | term u64 | type u8 | context length u32 | data length u32 | context | data
 //! ```
 //!
-//! All numbers are little-endian. Every group carries the hard state, so the last complete one has the
-//! current one, and deleting old files can never delete a vote.
+//! All numbers are little-endian. Every group carries the hard state, so the last complete one has
+//! the current one, and deleting old files can never delete a vote.
 
 use bytes::{Buf, BufMut, Bytes, TryGetError};
 use protobuf::ProtobufEnum;
@@ -20,7 +20,7 @@ const ENTRY_HEAD: usize = 2 * 8 + 1 + 2 * 4;
 /// What a group is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
-    /// State and entries. Without entries it marks the groups before it as durable.
+    /// State and entries.
     Entries,
     /// The last of its file: the log goes on in another, which exists.
     Close,

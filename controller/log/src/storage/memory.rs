@@ -1,7 +1,7 @@
 //! The part of the log that raft may ask for: everything since the last snapshot, kept in memory.
 //!
-//! It is bounded by the size at which snapshots are taken, and by the refusal of proposals at four times
-//! that size.
+//! It is bounded by the size at which snapshots are taken, and by the refusal of proposals at four
+//! times that size.
 
 use std::collections::VecDeque;
 
@@ -47,8 +47,8 @@ impl Memory {
         self.voters.len() == 1
     }
 
-    /// Adds entries, replacing those of the same index and all after them. Those that the snapshot covers are
-    /// left out. Refused if they leave a gap.
+    /// Adds entries, replacing those of the same index and all after them. Those that the snapshot
+    /// covers are left out. Refused if they leave a gap.
     pub(crate) fn append(&mut self, entries: &[Entry]) -> Result<(), String> {
         for entry in entries {
             if entry.index > self.last() + 1 {

@@ -192,9 +192,10 @@ impl<'a> Scan<'a> {
     /// Puts a file behind those before it, if it is the one that follows.
     fn add(&mut self, found: Last, last_index: u64) -> Result<(), OpenError> {
         if let Some(last) = &self.last {
-            let unused = found.end == End::Open { at: 1, torn: None };
+            let unused = found.end == End::UNUSED;
             if last.end != End::Closed && unused && found.first_group == last.next_group + 1 {
-                // It was prepared, and then the group that was to close the file before it was not written.
+                // It was prepared, and then the group that was to close the file before it was not
+                // written.
                 self.leftovers.push(found.path);
                 return Ok(());
             }
@@ -211,11 +212,11 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    /// Sets up a new log in a folder that has no identity, after making sure that there never was one.
+    /// Sets up a new log in a folder that has no identity, after making sure that there never was
+    /// one.
     fn set_up(&mut self, disk: &dyn Disk, names: &Names) -> Result<(), OpenError> {
         let folder = self.config.folder.as_path();
-        let began =
-            self.last.as_ref().is_some_and(|last| last.end != End::Open { at: 1, torn: None });
+        let began = self.last.as_ref().is_some_and(|last| last.end != End::UNUSED);
         if began || self.extents.len() > 1 || !names.snapshots.is_empty() {
             let what = "the file is missing, but its log is there";
             return Err(Damage::of_log(folder.join(identity::NAME), 0, what).into());
@@ -234,14 +235,8 @@ impl<'a> Scan<'a> {
             .map_err(OpenError::io("writing", &from))?;
         identity::write(disk, folder, node)?;
         self.extents.push_back(Extent { path: path.clone(), last_index: 0 });
-        self.last = Some(Last {
-            path,
-            file,
-            first_group: 1,
-            sectors,
-            end: End::Open { at: 1, torn: None },
-            next_group: 1,
-        });
+        self.last =
+            Some(Last { path, file, first_group: 1, sectors, end: End::UNUSED, next_group: 1 });
         Ok(())
     }
 

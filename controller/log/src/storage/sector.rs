@@ -1,4 +1,5 @@
-//! The smallest piece of a log file: 512 bytes that tell by themselves whether they are what was written.
+//! The smallest piece of a log file: 512 bytes that tell by themselves whether they are what was
+//! written.
 //!
 //! ```text
 //! byte   0  checksum   u32  CRC-32 of the rest, begun with the file's seed
@@ -45,7 +46,8 @@ pub(crate) const fn sectors(bytes: usize) -> u64 {
     bytes.div_ceil(PAYLOAD) as u64
 }
 
-/// Where the checksums of a file begin, so that a sector of another file is not taken for one of this.
+/// Where the checksums of a file begin, so that a sector of another file is not taken for one of
+/// this.
 pub(crate) fn seed(first_group: u64) -> u32 {
     crc32fast::hash(&first_group.to_le_bytes())
 }

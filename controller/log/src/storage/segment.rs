@@ -1,8 +1,13 @@
-//! One file of the log: a header sector, then groups one after the other, then blank sectors.
+//! One file of the log: a header sector, a mark, then groups one after the other, then blank
+//! sectors.
 //!
-//! The one rule that tells a torn write from lost data: **nothing of group n + 1 is written before
-//! group n is synced.** So a sound sector of group n + 1 proves that group n was durable, and only the
-//! last group that left any trace may be incomplete.
+//! Two rules tell a torn write from lost data:
+//!
+//! * **Nothing of group n + 1 is written before group n is synced.** So a sound sector of group n +
+//!   1 proves that group n was durable, and only the last group that left any trace may be
+//!   incomplete.
+//! * **When the log has been idle for a moment, the mark says which group was durable**, in a
+//!   sector far from the end. It is the one sector that is ever written over.
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +20,12 @@ use super::{
 use crate::error::Damage;
 
 const MAGIC: &[u8; 16] = b"busyhour log 1\r\n";
+/// Where the mark is.
+const MARK: u64 = 1;
+/// What a mark carries beside the number of the group.
+const MARK_PAYLOAD: &[u8] = b"mark";
+/// Where the first group is.
+pub(crate) const FIRST: u64 = 2;
 
 /// Where the file of this name lies; named by its first group, so that names sort by age.
 pub(crate) fn path(folder: &Path, first_group: u64) -> PathBuf {
@@ -39,6 +50,13 @@ pub(crate) fn header(first_group: u64, node: u64, sectors: u64) -> [u8; SECTOR] 
     out
 }
 
+/// Where the mark goes, and a mark that says that `group` is durable.
+pub(crate) fn mark(first_group: u64, group: u64) -> (u64, Vec<u8>) {
+    let mut out = Vec::new();
+    sector::frame(MARK_PAYLOAD, group, sector::seed(first_group), &mut out);
+    (MARK * SECTOR as u64, out)
+}
+
 /// How a file ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum End {
@@ -51,6 +69,11 @@ pub(crate) enum End {
         /// If a torn write follows: over how many sectors it was to go, and how many are there.
         torn: Option<TornGroup>,
     },
+}
+
+impl End {
+    /// As the end of a file without any group.
+    pub(crate) const UNUSED: Self = Self::Open { at: FIRST, torn: None };
 }
 
 /// A group of which not every sector reached the disk.
@@ -99,36 +122,56 @@ impl<'a> Segment<'a> {
         Ok(Self { path, sectors, first_group, seed: sector::seed(first_group) })
     }
 
-    /// Hands the offset and the payload of every complete group to `each`, in order, and tells how the file ends and which group is next.
+    /// Hands the offset and the payload of every complete group to `each`, in order, and tells how
+    /// the file ends and which group is next.
     pub(crate) fn scan(
         &self,
         mut each: impl FnMut(u64, Bytes) -> Result<Kind, Damage>,
     ) -> Result<(End, u64), Damage> {
+        let durable = self.marked()?;
         let mut group = self.first_group;
-        let mut at = 1;
-        while let Some((payload, of)) = self.group(at, group)? {
-            let kind = each(at * SECTOR as u64, payload)?;
+        let mut at = FIRST;
+        let mut closed = false;
+        while !closed && let Some((payload, of)) = self.group(at, group) {
+            closed = each(at * SECTOR as u64, payload)? == Kind::Close;
             group += 1;
             at += of;
-            if kind == Kind::Close {
-                // After the closing group nothing of this file was ever written.
-                return match self.tail(at, group)? {
-                    None => Ok((End::Closed, group)),
-                    Some(_) => Err(self.damage(at, "something follows the end of the file's log")),
-                };
-            }
         }
         let torn = self.tail(at, group)?;
-        Ok((End::Open { at, torn }, group))
+        if durable.is_some_and(|durable| durable >= group) {
+            let what = format!(
+                "group {group} is not whole, though the mark of the file says that it was durable"
+            );
+            return Err(self.damage(at, what));
+        }
+        match (closed, torn) {
+            (false, torn) => Ok((End::Open { at, torn }, group)),
+            (true, None) => Ok((End::Closed, group)),
+            // Nothing was ever written after the closing group.
+            (true, Some(_)) => Err(self.damage(at, "something follows the end of the file's log")),
+        }
+    }
+
+    /// The group that the mark says was durable; none before the first idle moment of the file.
+    fn marked(&self) -> Result<Option<u64>, Damage> {
+        match self.sector(MARK) {
+            None | Some(Sector::Blank) => Ok(None),
+            Some(Sector::Sound(found))
+                if (found.place, found.of) == (0, 1) && found.payload.starts_with(MARK_PAYLOAD) =>
+            {
+                Ok(Some(found.group))
+            }
+            Some(_) => Err(self.damage(MARK, "the mark is not the one that was written")),
+        }
     }
 
     /// The group that begins at sector `at`, if it is complete.
-    fn group(&self, at: u64, group: u64) -> Result<Option<(Bytes, u64)>, Damage> {
+    fn group(&self, at: u64, group: u64) -> Option<(Bytes, u64)> {
         let Some(Sector::Sound(head)) = self.sector(at) else {
-            return Ok(None);
+            return None;
         };
         if (head.group, head.place) != (group, 0) {
-            return Ok(None);
+            return None;
         }
         let of = u64::from(head.of);
         let mut payload = Vec::with_capacity(head.of as usize * PAYLOAD);
@@ -140,14 +183,14 @@ impl<'a> Segment<'a> {
                 {
                     payload.extend_from_slice(found.payload);
                 }
-                _ => return Ok(None),
+                _ => return None,
             }
         }
-        Ok(Some((payload.into(), of)))
+        Some((payload.into(), of))
     }
 
-    /// Checks what lies after the last complete group: it may be blank, or sectors of the one group that was
-    /// being written. Anything else was acknowledged, or is not what was written.
+    /// Checks what lies after the last complete group: it may be blank, or sectors of the one group
+    /// that was being written. Anything else was acknowledged, or is not what was written.
     fn tail(&self, from: u64, group: u64) -> Result<Option<TornGroup>, Damage> {
         let mut torn: Option<TornGroup> = None;
         for at in from..self.sectors.len() as u64 {

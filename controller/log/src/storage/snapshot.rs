@@ -5,9 +5,9 @@
 //! then pieces of up to 1 MiB:  checksum u32 | bytes
 //! ```
 //!
-//! All numbers are little-endian. A piece's checksum begins with its number, so that no two pieces can change places
-//! unseen. The file is written under another name, synced, renamed, and its folder synced: under its own
-//! name it is whole, or it was damaged afterwards.
+//! All numbers are little-endian. A piece's checksum begins with its number, so that no two pieces
+//! can change places unseen. The file is written under another name, synced, renamed, and its
+//! folder synced: under its own name it is whole, or it was damaged afterwards.
 
 use std::{
     io,

@@ -102,7 +102,8 @@ impl Snapshots {
         self.worker.start_job(Job { position, state });
     }
 
-    /// Looks whether the one that was begun is done, and if so deletes what is kept no longer. Tells the index of the new one.
+    /// Looks whether the one that was begun is done, and if so deletes what is kept no longer.
+    /// Tells the index of the new one.
     pub(crate) fn poll(&mut self) -> Result<Option<u64>, Fatal> {
         match self.worker.poll() {
             Some(done) => self.finish(done),

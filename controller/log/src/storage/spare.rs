@@ -1,5 +1,5 @@
-//! The next file of the log, written full of zeros ahead of its use, so that appending allocates nothing:
-//! fdatasync has only data to write, and a full disk shows before anything was promised.
+//! The next file of the log, written full of zeros ahead of its use, so that appending allocates
+//! nothing: fdatasync has only data to write, and a full disk shows before anything was promised.
 
 use std::{
     io,
@@ -45,7 +45,8 @@ impl Spare {
         Ok(Self { path, worker, state: State::Making })
     }
 
-    /// Waits until there is a spare file. If there is no room for one, says so; the next call tries again.
+    /// Waits until there is a spare file. If there is no room for one, says so; the next call tries
+    /// again.
     pub(crate) fn ready(&mut self) -> Result<Result<(), String>, Fatal> {
         loop {
             match &self.state {

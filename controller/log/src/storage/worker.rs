@@ -6,11 +6,11 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-/// A thread with its jobs and their results. Dropping this waits for the job that it is at, so that nobody
-/// writes into a folder that is free for another.
+/// A thread with its jobs and their results. Dropping this waits for the job that it is at, so that
+/// nobody writes into a folder that is free for another.
 ///
-/// The channels need no bound of their own: whoever holds this asks for the next job only when it has
-/// the result of the last.
+/// The channels need no bound of their own: whoever holds this asks for the next job only when it
+/// has the result of the last.
 pub(crate) struct Worker<J, R> {
     /// Always there until this is dropped.
     jobs: Option<Sender<J>>,

@@ -71,7 +71,8 @@ pub fn small(folder: &Path) -> Config {
     config
 }
 
-/// Proposes each value and waits for its reply before the next, so that each has a group of its own.
+/// Proposes each value and waits for its reply before the next, so that each has a group of its
+/// own.
 pub fn propose_each<'a>(log: &Log<Journal>, values: impl IntoIterator<Item = &'a [u8]>) {
     for value in values {
         log.submit(value.to_vec()).and_then(Pending::wait).expect("accepted");
