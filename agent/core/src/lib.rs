@@ -5,6 +5,7 @@
 
 pub mod digest;
 pub mod interpreter;
+pub mod journal;
 pub mod leg;
 pub mod media;
 pub mod sdp;
