@@ -9,5 +9,6 @@ pub mod journal;
 pub mod leg;
 pub mod media;
 pub mod sdp;
+pub mod speech;
 pub mod twiml;
 pub mod webhook;

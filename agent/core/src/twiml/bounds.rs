@@ -1,7 +1,8 @@
 //! Bounds on documents, checked in one pass before the XML parser runs.
 //!
-//! The parser compares the attributes of an element in pairs and keeps a node per element; these bounds make both
-//! linear in the size of the document. The pass agrees with the parser on every prefix that is well-formed, and
+//! The parser compares the attributes of an element in pairs, keeps a node per element, and copies every namespace in
+//! scope for each element that declares one: 64 KiB of nested declarations took it four seconds. These bounds make
+//! all of it linear in the size of the document. The pass agrees with the parser on every prefix that is well-formed, and
 //! what follows the first flaw is never parsed, so that nothing escapes it.
 
 use super::{ParseError, Position};
@@ -12,6 +13,8 @@ pub const BYTES_MAX: usize = 64 * 1024;
 pub const DEPTH_MAX: usize = 32;
 /// Attributes of one element.
 pub const ATTRIBUTES_MAX: usize = 64;
+/// Namespaces that a document declares, wherever. Verbs need none.
+pub const NAMESPACES_MAX: usize = 16;
 /// Verbs of a document, nested ones included.
 pub const VERBS_MAX: usize = 1_000;
 /// Warnings told about one document; those that follow are only counted.
@@ -34,7 +37,7 @@ pub(super) fn check(body: &[u8]) -> Result<&str, ParseError> {
 
 fn scan(text: &str) -> Result<(), ParseError> {
     let bytes = text.as_bytes();
-    let (mut at, mut depth) = (0, 0_usize);
+    let (mut at, mut depth, mut namespaces) = (0, 0_usize, 0);
     while let Some(start) = find(bytes, at, b"<") {
         let rest = &bytes[start..];
         let end = if rest.starts_with(b"<!--") {
@@ -52,6 +55,10 @@ fn scan(text: &str) -> Result<(), ParseError> {
             let tag = Tag::scan(rest);
             if tag.attributes > ATTRIBUTES_MAX {
                 return Err(ParseError::TooManyAttributes(Position::of(text, start)));
+            }
+            namespaces += tag.namespaces;
+            if namespaces > NAMESPACES_MAX {
+                return Err(ParseError::TooManyNamespaces(Position::of(text, start)));
             }
             if depth >= DEPTH_MAX {
                 return Err(ParseError::TooDeep(Position::of(text, start)));
@@ -71,25 +78,32 @@ struct Tag {
     /// With its brackets; `None` if it is not closed.
     length: Option<usize>,
     attributes: usize,
+    namespaces: usize,
     empty: bool,
 }
 
 impl Tag {
     fn scan(bytes: &[u8]) -> Self {
-        let (mut attributes, mut quote) = (0, None);
+        let (mut attributes, mut namespaces, mut quote) = (0, 0, None);
         for (at, byte) in bytes.iter().enumerate() {
             match (quote, byte) {
                 (Some(open), byte) if open == *byte => quote = None,
                 (Some(_), _) => {}
                 (None, b'"' | b'\'') => quote = Some(*byte),
                 (None, b'=') => attributes += 1,
+                (None, b'x') if bytes[at..].starts_with(b"xmlns") => namespaces += 1,
                 (None, b'>') => {
-                    return Self { length: Some(at + 1), attributes, empty: bytes[at - 1] == b'/' };
+                    return Self {
+                        length: Some(at + 1),
+                        attributes,
+                        namespaces,
+                        empty: bytes[at - 1] == b'/',
+                    };
                 }
                 (None, _) => {}
             }
         }
-        Self { length: None, attributes, empty: false }
+        Self { length: None, attributes, namespaces, empty: false }
     }
 }
 

@@ -58,6 +58,9 @@ pub enum ParseError {
     /// Too many attributes.
     #[error("{0}: the element has more than {max} attributes", max = bounds::ATTRIBUTES_MAX)]
     TooManyAttributes(Position),
+    /// Too many namespaces.
+    #[error("{0}: the document declares more than {max} namespaces (xmlns)", max = bounds::NAMESPACES_MAX)]
+    TooManyNamespaces(Position),
     /// Too many verbs.
     #[error("{0}: the document has more than {max} verbs", max = bounds::VERBS_MAX)]
     TooManyVerbs(Position),
