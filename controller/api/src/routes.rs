@@ -51,3 +51,27 @@ pub(crate) fn table() -> Vec<Route> {
 pub(crate) fn served(path: &str) -> String {
     path.replace("}.json", "}")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use utoipa::OpenApi as _;
+
+    use super::*;
+
+    #[test]
+    fn what_is_served_is_in_the_document_and_the_other_way_round() {
+        let served: BTreeSet<(String, String)> =
+            table().iter().map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
+        assert_eq!(served.len(), table().len());
+        let document = serde_json::to_value(openapi::Document::openapi()).unwrap();
+        let mut documented = BTreeSet::new();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for method in methods.as_object().unwrap().keys() {
+                documented.insert((method.clone(), path.clone()));
+            }
+        }
+        assert_eq!(documented, served);
+    }
+}

@@ -1,6 +1,7 @@
 //! Creating and fetching a batch.
 
 use axum::{extract::State, response::Response};
+use busyhour_base::Reason;
 use busyhour_controller_core::{
     command::{BatchCommand, Command},
     effect::Reply,
@@ -38,6 +39,10 @@ pub(crate) async fn create(
     });
     let batch = match app.platform.proposer.propose(command).await?.reply {
         Reply::Batch(batch) => batch,
+        Reply::Refused(Reason::TooLarge) => {
+            let message = "The account has as many batches that have not ended as it may; start or cancel some";
+            return Err(ApiError::new(Code::Conflict, message));
+        }
         Reply::Refused(reason) => return Err(ApiError::refused(reason)),
         _ => return Err(ApiError::internal("a new batch got no number")),
     };

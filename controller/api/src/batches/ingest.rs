@@ -204,22 +204,29 @@ async fn propose(
         match app.platform.proposer.propose(command).await {
             Err(ProposeError::Overloaded) => tokio::time::sleep(OVERLOAD_STEP).await,
             Err(error) => return Err(error.into()),
-            Ok(applied) => {
-                return match applied.reply {
-                    Reply::Submitted(verdicts) if verdicts.len() == calls.len() => {
-                        Ok(verdicts.into_iter().map(|verdict| verdict.map(drop)).collect())
-                    }
-                    Reply::Refused(Reason::WrongState) => Err(ApiError::new(
-                        Code::Conflict,
-                        "The batch is no draft any more and takes no more lines",
-                    )),
-                    Reply::Refused(reason) => Err(ApiError::refused(reason)),
-                    _ => Err(ApiError::internal("submitted lines got no verdicts")),
-                };
-            }
+            Ok(applied) => return verdicts(applied.reply, calls.len()),
         }
     }
     Err(ProposeError::Overloaded.into())
+}
+
+/// A verdict per line, or why the batch takes none. The refusal of a lone call is told as one of the whole.
+fn verdicts(reply: Reply, lines: usize) -> Result<Vec<Verdict>, ApiError> {
+    let verdicts: Vec<Verdict> = match reply {
+        Reply::Submitted(verdicts) if verdicts.len() == lines => {
+            verdicts.into_iter().map(|verdict| verdict.map(drop)).collect()
+        }
+        Reply::Refused(
+            reason @ (Reason::Suspended | Reason::UnknownTenant | Reason::UnknownBatch),
+        ) => return Err(ApiError::refused(reason)),
+        Reply::Refused(reason) if lines == 1 => vec![Err(reason)],
+        _ => return Err(ApiError::internal("submitted lines got no verdicts")),
+    };
+    if verdicts.contains(&Err(Reason::WrongState)) {
+        let message = "The batch is no draft any more and takes no more lines";
+        return Err(ApiError::new(Code::Conflict, message));
+    }
+    Ok(verdicts)
 }
 
 impl Taken {

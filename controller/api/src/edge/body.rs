@@ -52,6 +52,10 @@ impl<T: DeserializeOwned + Default> FromRequest<App> for JsonBody<T> {
         if !is_type(&parts.headers, expected) {
             return Err(wrong_type(expected));
         }
+        // serde would take a list as the fields in order.
+        if !bytes.trim_ascii_start().starts_with(b"{") {
+            return Err(ApiError::new(Code::InvalidParameter, "Body: a JSON object is expected"));
+        }
         // serde's message names the field, the line and what is allowed.
         serde_json::from_slice(&bytes)
             .map(Self)

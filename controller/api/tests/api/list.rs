@@ -1,0 +1,174 @@
+//! `calls.list`: one list over what lives and what is recorded.
+
+use std::collections::BTreeSet;
+
+use busyhour_base::{Outcome, Span};
+use serde_json::Value;
+
+use crate::support::{NUMBER_A, Rig, calls};
+
+/// Walks all pages and gives the sids, in order.
+async fn walk(rig: &Rig, query: &str) -> Vec<String> {
+    let mut path = format!("{}?{query}", calls());
+    let mut sids = Vec::new();
+    for _ in 0..1_000 {
+        let answer = rig.get(&path).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let page = answer.json();
+        shape(&page);
+        let rows = page["calls"].as_array().unwrap();
+        sids.extend(rows.iter().map(|row| row["sid"].as_str().unwrap().to_owned()));
+        match page["next_page_uri"].as_str() {
+            Some(next) => {
+                assert!(next.starts_with("/2010-04-01/"), "{next}");
+                path = next.to_owned();
+            }
+            None => return sids,
+        }
+    }
+    panic!("no end of pages");
+}
+
+/// Exactly one key that an SDK does not know.
+fn shape(page: &Value) {
+    let known = BTreeSet::from([
+        "end",
+        "first_page_uri",
+        "next_page_uri",
+        "page",
+        "page_size",
+        "previous_page_uri",
+        "start",
+        "uri",
+    ]);
+    let keys: BTreeSet<&str> = page.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys.difference(&known).copied().collect::<Vec<_>>(), ["calls"]);
+    assert!(known.is_subset(&keys));
+}
+
+/// Twelve calls: five recorded, two ended but not recorded, two in progress, three waiting. Gives sids, oldest first.
+async fn mixed(rig: &Rig) -> Vec<String> {
+    let mut sids = Vec::new();
+    for n in 0..12 {
+        sids.push(rig.call(&format!("+49301234{n:02}")).await);
+    }
+    let mut dials = Vec::new();
+    for _ in 0..4 {
+        dials.extend(rig.machine.pass(Span::from_secs(1)));
+    }
+    for (dial, outcome) in dials.iter().zip(Outcome::ALL) {
+        rig.machine.end(dial, outcome);
+    }
+    rig.record().await;
+    let mut dials = Vec::new();
+    for _ in 0..4 {
+        dials.extend(rig.machine.pass(Span::from_secs(1)));
+    }
+    rig.machine.end(&dials[0], Outcome::Busy);
+    rig.machine.end(&dials[2], Outcome::Completed);
+    sids
+}
+
+#[tokio::test]
+async fn pages_of_any_size_hold_every_call_once_in_falling_order() {
+    let rig = Rig::new().await;
+    let mut sids = mixed(&rig).await;
+    sids.reverse();
+    for size in [1, 2, 3, 5, 11, 12, 13, 1_000] {
+        assert_eq!(walk(&rig, &format!("PageSize={size}")).await, sids, "{size}");
+    }
+    assert_eq!(walk(&rig, "").await, sids);
+}
+
+#[tokio::test]
+async fn a_call_that_is_in_both_places_is_listed_once() {
+    let rig = Rig::new().await;
+    let mut sids = mixed(&rig).await;
+    sids.reverse();
+    // Stored, but the state has not heard of it yet.
+    rig.records.store(&rig.machine.outbox()).await.unwrap();
+    for size in [1, 4, 50] {
+        assert_eq!(walk(&rig, &format!("PageSize={size}")).await, sids, "{size}");
+    }
+}
+
+#[tokio::test]
+async fn calls_that_come_while_pages_are_walked_shift_nothing() {
+    let rig = Rig::new().await;
+    let mut sids = mixed(&rig).await;
+    sids.reverse();
+    let first = rig.get(&format!("{}?PageSize=5", calls())).await.json();
+    rig.call("+4930999999").await;
+    rig.record().await;
+    let next = first["next_page_uri"].as_str().unwrap();
+    let second = rig.get(next).await.json();
+    let seen: Vec<&str> = second["calls"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["sid"].as_str().unwrap())
+        .collect();
+    assert_eq!(seen, sids[5..10]);
+    assert_eq!(
+        (&second["page"], &second["start"], &second["end"]),
+        (&1.into(), &5.into(), &9.into())
+    );
+}
+
+#[tokio::test]
+async fn filters_choose_among_live_and_recorded_alike() {
+    let rig = Rig::new().await;
+    let sids = mixed(&rig).await;
+    let chosen = async |query: &str| -> Vec<usize> {
+        let mut found: Vec<usize> = walk(&rig, query)
+            .await
+            .iter()
+            .map(|sid| sids.iter().position(|s| s == sid).unwrap())
+            .collect();
+        found.reverse();
+        found
+    };
+    assert_eq!(chosen("To=%2B4930123403").await, [3]);
+    assert_eq!(chosen("To=%2B49%2030%201234-03").await, [3]);
+    assert_eq!(chosen("To=nobody").await, [0; 0]);
+    assert_eq!(chosen(&format!("From={}", NUMBER_A.replace('+', "%2B"))).await.len(), 12);
+    let busy = chosen("Status=busy&PageSize=1").await;
+    let completed = chosen("Status=completed").await;
+    let queued = chosen("Status=queued").await;
+    assert_eq!((busy.len(), completed.len()), (2, 2), "{busy:?} {completed:?}");
+    assert_eq!(chosen("Status=canceled").await, [4]);
+    assert_eq!(queued, [6, 8, 9, 10, 11]);
+    assert_eq!(chosen("ParentCallSid=CA00000000000000000000000000000000").await, [0; 0]);
+    // Dialled at 12:00:00, 12:00:01 and so on.
+    assert_eq!(chosen("StartTime=2026-03-10").await.len(), 9);
+    assert_eq!(chosen("StartTime=2026-03-11").await, [0; 0]);
+    assert_eq!(
+        chosen("StartTime%3E=2026-03-10T12:00:02Z&StartTime%3C=2026-03-10T12:00:04Z").await,
+        [2, 3, 4]
+    );
+    assert_eq!(chosen("StartTime=2026-03-10T12:00:05Z").await, [5]);
+    assert_eq!(chosen("EndTime=2026-03-10T12:00:04Z&PageSize=2").await, [0, 1, 2, 3, 4]);
+    assert_eq!(chosen("EndTime%3E=2026-03-10T12:00:05Z").await.len(), 2);
+}
+
+#[tokio::test]
+async fn wrong_filters_and_places_are_named() {
+    let rig = Rig::new().await;
+    for (query, word) in [
+        ("Status=gone", "no-answer"),
+        ("StartTime=soon", "StartTime"),
+        ("EndTime%3C=2026-13-01", "EndTime<"),
+        ("PageSize=many", "PageSize"),
+        ("Page=2", "PageToken"),
+        ("PageToken=PA1", "PageToken"),
+        ("PageToken=PACA00000000000000000000000000000000", "PageToken"),
+        ("To=%zz", "To"),
+    ] {
+        rig.get(&format!("{}?{query}", calls())).await.is_error(400, 20001, &[word]);
+    }
+    // Clamped, never refused.
+    for (asked, given) in [("0", 1), ("5000", 1_000)] {
+        let page = rig.get(&format!("{}?PageSize={asked}", calls())).await.json();
+        assert_eq!(page["page_size"], given);
+    }
+}

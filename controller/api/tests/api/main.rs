@@ -1,0 +1,10 @@
+//! The API through its router, over a real state machine in memory and real records on disk.
+
+mod bad_input;
+mod batches;
+mod calls;
+mod identity;
+mod list;
+mod operation;
+mod support;
+mod uploads;

@@ -1,0 +1,259 @@
+//! The state machine behind the API's ports.
+
+use busyhour_api::{Applied, Propose, ProposeError, Views};
+use busyhour_base::{AccountSid, CallEvent, Ending, Outcome, Reason, Span, Timestamp};
+use busyhour_controller_core::{
+    State,
+    command::{AgentCommand, CallReport, Command, Entry},
+    effect::{Dial, Effect, Reply},
+    spec::{
+        AgentIx, BatchId, CallId, Carrier, Declaration, Excess, Limits, OrderPolicy, Tenant,
+        Throttle,
+    },
+    view::{AgentView, BatchView, CallView, CarrierView, Explanation, Record, TenantView},
+};
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+
+use super::{A, B, C, NOW};
+
+/// Everything behind one lock.
+pub struct Machine(Mutex<Inner>);
+
+struct Inner {
+    state: State,
+    index: u64,
+    at: Timestamp,
+    agent: AgentIx,
+    dials: Vec<Dial>,
+    other: Vec<Effect>,
+    /// The next proposals fail so.
+    failing: Vec<ProposeError>,
+    submits: Vec<usize>,
+}
+
+impl Machine {
+    /// Two tenants at one call a second and a suspended one, a carrier with a hundred channels, an agent with room.
+    pub fn new() -> Self {
+        let mut inner = Inner {
+            state: State::new(),
+            index: 0,
+            at: NOW,
+            agent: AgentIx(0),
+            dials: Vec::new(),
+            other: Vec::new(),
+            failing: Vec::new(),
+            submits: Vec::new(),
+        };
+        inner.apply(Command::Declare(Box::new(declaration())));
+        let up = AgentCommand::Up {
+            name: "agent".into(),
+            incarnation: 1,
+            slots: 100,
+            fence: 0,
+            known: Vec::new(),
+        };
+        match inner.apply(Command::Agent(up)) {
+            Reply::Agent { agent, .. } => inner.agent = agent,
+            other => panic!("{other:?}"),
+        }
+        Self(Mutex::new(inner))
+    }
+
+    pub fn apply(&self, command: Command) -> Reply {
+        self.0.lock().apply(command)
+    }
+
+    /// Lets time pass and gives what was dialled.
+    pub fn pass(&self, span: Span) -> Vec<Dial> {
+        let mut inner = self.0.lock();
+        inner.at = inner.at + span;
+        inner.apply(Command::Tick);
+        std::mem::take(&mut inner.dials)
+    }
+
+    /// What was dialled since it was last asked.
+    pub fn dials(&self) -> Vec<Dial> {
+        std::mem::take(&mut self.0.lock().dials)
+    }
+
+    /// What else was asked of the outside.
+    pub fn effects(&self) -> Vec<Effect> {
+        std::mem::take(&mut self.0.lock().other)
+    }
+
+    /// How many calls each `Submit` held.
+    pub fn submits(&self) -> Vec<usize> {
+        self.0.lock().submits.clone()
+    }
+
+    /// The next proposals fail so, the last one first.
+    pub fn fail(&self, errors: Vec<ProposeError>) {
+        self.0.lock().failing = errors;
+    }
+
+    pub fn report(&self, dial: &Dial, event: CallEvent) {
+        let agent = self.0.lock().agent;
+        self.apply(Command::Reports(vec![CallReport {
+            agent,
+            call: dial.call,
+            attempt: dial.attempt,
+            event,
+        }]));
+    }
+
+    /// Ends a call in the usual way.
+    pub fn end(&self, dial: &Dial, outcome: Outcome) {
+        let reason = match outcome {
+            Outcome::Completed => Reason::Completed,
+            Outcome::Busy => Reason::Busy,
+            Outcome::NoAnswer => Reason::NoAnswer,
+            Outcome::Failed => Reason::CarrierFailure,
+            Outcome::Canceled => Reason::CanceledByTenant,
+        };
+        if outcome == Outcome::Completed {
+            self.report(dial, CallEvent::Answered);
+        }
+        self.report(
+            dial,
+            CallEvent::Ended(Ending {
+                outcome,
+                reason,
+                sip_code: if outcome == Outcome::Busy { 486 } else { 200 },
+                ring: Span::from_millis(200),
+                talk: if outcome == Outcome::Completed {
+                    Span::from_millis(2_500)
+                } else {
+                    Span::ZERO
+                },
+                digits: "12#".to_owned(),
+                confirmed: true,
+            }),
+        );
+    }
+
+    pub fn outbox(&self) -> Vec<Record> {
+        self.0.lock().state.outbox(usize::MAX).cloned().collect()
+    }
+
+    pub fn recorded(&self, through: u64) {
+        self.apply(Command::Recorded { through });
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.0.lock().state)
+    }
+}
+
+impl Inner {
+    fn apply(&mut self, command: Command) -> Reply {
+        self.index += 1;
+        if let Command::Submit(submit) = &command {
+            self.submits.push(submit.calls.len());
+        }
+        let entry = Entry { index: self.index, at: self.at, command };
+        let mut effects = Vec::new();
+        let reply = self.state.apply(&entry, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Dial(dial) => self.dials.push(dial),
+                Effect::Changed { .. } => {}
+                other => self.other.push(other),
+            }
+        }
+        self.state.check().unwrap();
+        reply
+    }
+}
+
+fn declaration() -> Declaration {
+    let tenant = |account, name: &str, suspended| Tenant {
+        account,
+        name: name.into(),
+        limits: Limits {
+            throttle: Some(Throttle { spacing: Span::from_secs(1) }),
+            caps: Vec::new(),
+            excess: Excess::Schedule,
+            queue_max: 5_000,
+            wait_max: Span::from_secs(86_400),
+        },
+        suspended,
+    };
+    Declaration {
+        tenants: vec![
+            tenant(A, "alpha", false),
+            tenant(B, "beta", false),
+            tenant(C, "gamma", true),
+        ],
+        carriers: vec![Carrier {
+            name: "north".into(),
+            channels: 100,
+            setup_spacing: Span::from_millis(10),
+            service_ports: 100,
+            quarantine: Span::from_secs(60),
+        }],
+        order: OrderPolicy::Alternating,
+    }
+}
+
+impl Propose for Machine {
+    fn propose(&self, command: Command) -> BoxFuture<'static, Result<Applied, ProposeError>> {
+        Box::pin(std::future::ready(self.submit(command)))
+    }
+}
+
+impl Machine {
+    fn submit(&self, command: Command) -> Result<Applied, ProposeError> {
+        let mut inner = self.0.lock();
+        if let Some(error) = inner.failing.pop() {
+            return Err(error);
+        }
+        Ok(Applied { at: inner.at, reply: inner.apply(command) })
+    }
+}
+
+impl Views for Machine {
+    fn call(&self, call: CallId) -> Option<CallView> {
+        self.read(|state| state.call(call))
+    }
+
+    fn calls_of(&self, account: AccountSid, before: Option<CallId>, max: usize) -> Vec<CallView> {
+        self.read(|state| state.calls_of(account, before).take(max).collect())
+    }
+
+    fn explain(&self, call: CallId) -> Option<Explanation> {
+        self.read(|state| state.explain(call))
+    }
+
+    fn batch(&self, batch: BatchId) -> Option<BatchView> {
+        self.read(|state| state.batch(batch))
+    }
+
+    fn batches_of(
+        &self,
+        account: AccountSid,
+        before: Option<BatchId>,
+        max: usize,
+    ) -> Vec<BatchView> {
+        self.read(|state| {
+            let older = |view: &BatchView| before.is_none_or(|before| view.batch < before);
+            state.batches_of(account).filter(older).take(max).collect()
+        })
+    }
+
+    fn batch_recorded(&self, batch: BatchId) -> bool {
+        self.read(|state| state.batch_recorded(batch) == Some(true))
+    }
+
+    fn tenants(&self) -> Vec<TenantView> {
+        self.read(|state| state.tenants().collect())
+    }
+
+    fn carriers(&self) -> Vec<CarrierView> {
+        self.read(|state| state.carriers().collect())
+    }
+
+    fn agents(&self) -> Vec<AgentView> {
+        self.read(|state| state.agents().collect())
+    }
+}
