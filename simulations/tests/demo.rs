@@ -12,7 +12,7 @@ use busyhour_crds::{load, read_folder};
 use busyhour_simulations::{
     report::compare,
     scenario,
-    simulator::{Capacity, Documents, Input, Latencies, Run, SpeechLengths, simulate},
+    simulator::{Capacity, Documents, Faults, Input, Latencies, Run, SpeechLengths, simulate},
 };
 
 const START: Timestamp = Timestamp(1_800_000_000_000_000);
@@ -37,6 +37,7 @@ fn demo(latencies: Latencies) -> Run {
         documents: &documents(&folder.join("documents")),
         speech: &SpeechLengths::default(),
         latencies,
+        faults: &Faults::default(),
         start: START,
     })
 }
@@ -90,6 +91,7 @@ fn small_latencies_change_starts_a_little_and_outcomes_not_at_all() {
         signalling: Span::from_micros(300),
         web: Span::from_millis(1),
         speech: Span::from_millis(2),
+        journal: Span::from_millis(1),
     };
     let real = demo(real);
     assert_eq!(real.violations, []);

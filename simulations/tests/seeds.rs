@@ -10,7 +10,10 @@ use busyhour_controller_core::spec::{
 use busyhour_simulations::{
     behaviour::{Behaviour, Habit, Reaction, Spread},
     scenario::{Batch, Scenario},
-    simulator::{Capacity, Documents, Input, Latencies, Run, SpeechLengths, simulate},
+    simulator::{
+        Capacity, Documents, Fault, FaultKind, Faults, Input, Latencies, Run, SpeechLengths,
+        simulate,
+    },
 };
 use rand::{Rng, seq::IndexedRandom};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
@@ -23,6 +26,7 @@ struct World {
     scenario: Scenario,
     documents: Documents,
     latencies: Latencies,
+    faults: Faults,
 }
 
 impl World {
@@ -33,6 +37,7 @@ impl World {
             documents: &self.documents,
             speech: &SpeechLengths::default(),
             latencies: self.latencies,
+            faults: &self.faults,
             start: START,
         })
     }
@@ -151,6 +156,7 @@ fn world(seed: u64) -> World {
             signalling: ms(rng, 0, 200),
             web: ms(rng, 0, 500),
             speech: ms(rng, 0, 500),
+            journal: ms(rng, 0, 20),
         }
     };
     World {
@@ -170,6 +176,7 @@ fn world(seed: u64) -> World {
         },
         documents: documents(),
         latencies,
+        faults: Faults::default(),
     }
 }
 
@@ -198,7 +205,55 @@ fn a_world_is_the_same_each_time() {
     }
 }
 
-/// The watch would notice: a ledger with one channel more than the contract, or a tenth more set-ups.
+/// A world in which things go wrong. The carrier's contract is with a carrier that keeps a call whose caller is gone
+/// for 20 s, and the declared quarantine is longer than that, as it must be.
+fn faulty(seed: u64) -> World {
+    let mut world = world(seed);
+    let rng = &mut ChaCha8Rng::seed_from_u64(seed ^ 0xfa01);
+    world.capacity.declaration.carriers[0].quarantine = ms(rng, 40_000, 90_000);
+    for _ in 0..rng.random_range(1..5) {
+        let agent = rng.random_range(0..world.capacity.agents.len());
+        let kind = match rng.random_range(0..4) {
+            0 => FaultKind::ControllerKilled,
+            1 => FaultKind::AgentKilled { agent, journal_lost: false },
+            2 => FaultKind::AgentKilled { agent, journal_lost: true },
+            _ => FaultKind::LinkLost { agent },
+        };
+        let (after, lasts) = (ms(rng, 0, 60_000), ms(rng, 100, 25_000));
+        world.faults.events.push(Fault { after, lasts, kind });
+    }
+    world.faults.byes_lost_permille = rng.random_range(0..200);
+    world.faults.invites_lost_permille = rng.random_range(0..200);
+    world
+}
+
+#[test]
+fn the_invariants_hold_when_things_go_wrong() {
+    let mut outcomes = BTreeMap::new();
+    for seed in 0..300 {
+        let run = faulty(seed).run();
+        assert_eq!(run.violations, [], "seed {seed}");
+        for call in &run.report.calls {
+            assert_eq!(call.outcomes, 1, "seed {seed}: {call:?}");
+            *outcomes.entry(call.outcome).or_insert(0) += 1;
+        }
+    }
+    assert!(outcomes.len() >= 4 && outcomes.values().all(|count| *count > 50), "{outcomes:?}");
+}
+
+/// The watch would notice a quarantine that ends before the carrier has given the channel up.
+#[test]
+fn a_planted_short_quarantine_is_found() {
+    let too_short = |seed| {
+        let mut world = faulty(seed);
+        world.capacity.declaration.carriers[0].quarantine = Span::from_millis(500);
+        world.run()
+    };
+    let found = (0..60).filter(|seed| !too_short(*seed).violations.is_empty()).count();
+    assert!(found > 5, "found {found} times");
+}
+
+/// The watch would notice a ledger with one channel more than the contract, or twice its set-ups.
 #[test]
 fn a_planted_breach_of_the_contract_is_found() {
     let (mut channels, mut rate) = (0, 0);

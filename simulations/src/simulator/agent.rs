@@ -1,20 +1,43 @@
-//! Simulated agents: the production legs, with the deeds of their shell done in virtual time.
+//! Simulated agents: what an agent's process holds in memory and on its disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use busyhour_agent_core::leg::{Leg, Order, Token};
+use busyhour_agent_core::{
+    journal::{Attempt, Journal, Standing},
+    leg::{Leg, Order, Token},
+};
 use busyhour_base::{SidKey, Span, Timestamp};
-use busyhour_controller_core::effect::Dial;
+use busyhour_controller_core::{
+    command::{CallReport, Known},
+    effect::Dial,
+    spec::{AgentIx, CallId},
+};
 
 use super::Key;
 
 /// One agent.
 #[derive(Default)]
 pub struct Agent {
-    /// The highest fence that it was given.
-    pub fence: u64,
+    /// Its name.
+    pub name: String,
+    /// Calls that it can hold at once.
+    pub slots: usize,
+    /// The process runs.
+    pub alive: bool,
+    /// Counts its processes.
+    pub incarnation: u64,
+    /// The number that the controller gave it.
+    pub number: AgentIx,
+    /// Its connection to the controller, by number.
+    pub link: Option<u64>,
+    /// What is on its disk, by the production rules.
+    pub journal: Journal,
     /// Its calls.
     pub legs: BTreeMap<Key, Running>,
+    /// Reports that the controller has not acknowledged, with their numbers.
+    pub unacknowledged: VecDeque<(u64, CallReport)>,
+    /// The number of the last report.
+    pub reported: u64,
 }
 
 /// A call at an agent.
@@ -23,11 +46,9 @@ pub struct Running {
     pub leg: Leg,
     /// Name of the carrier that it goes over.
     pub carrier: String,
-    /// The called number.
-    pub to: String,
     /// Audio that is ready, with its length.
     pub ready: BTreeMap<Token, Span>,
-    /// What is being played, since when, and for the how manieth time anything is.
+    /// What is being played, and since when.
     pub playing: Option<(Token, Timestamp)>,
     /// Counts what was played, so that the end of something stopped is known as such.
     pub played: u64,
@@ -46,7 +67,6 @@ impl Running {
         Self {
             leg: Leg::new(order),
             carrier: dial.carrier.to_string(),
-            to: dial.spec.to.clone(),
             ready: BTreeMap::new(),
             playing: None,
             played: 0,
@@ -59,4 +79,35 @@ impl Running {
         self.played += 1;
         self.playing.take().map_or(Span::ZERO, |(_, since)| now.since(since))
     }
+}
+
+impl Agent {
+    /// What it brings along when it connects: every attempt of its journal, with whether this process still
+    /// answers for it, since it runs or since its end is not acknowledged.
+    pub fn known(&self) -> Vec<Known> {
+        let mut known = Vec::new();
+        for entry in self.journal.known() {
+            let call = CallId(entry.attempt.call);
+            let Ok(attempt) = u16::try_from(entry.attempt.attempt) else { continue };
+            let runs = self.legs.contains_key(&Key { call, attempt, agent: self.number });
+            let owes =
+                |(_, report): &(u64, CallReport)| report.call == call && report.attempt == attempt;
+            known.push(Known { call, attempt, live: runs || self.unacknowledged.iter().any(owes) });
+        }
+        known
+    }
+
+    /// Attempts that are over here and of which the controller has heard everything.
+    pub fn settled(&self) -> Vec<Attempt> {
+        let owes = |attempt: &Attempt| {
+            self.unacknowledged.iter().any(|(_, report)| attempt_of(report) == *attempt)
+        };
+        let ended = self.journal.known().filter(|known| *known.standing == Standing::Ended);
+        ended.map(|known| known.attempt).filter(|attempt| !owes(attempt)).collect()
+    }
+}
+
+/// The attempt that a report speaks of, in the journal's words.
+pub fn attempt_of(report: &CallReport) -> Attempt {
+    Attempt { call: report.call.0, attempt: u32::from(report.attempt) }
 }

@@ -28,6 +28,8 @@ pub enum Step {
     Press(char),
     /// The called party has had enough.
     HangUp,
+    /// The caller has not been heard of for too long.
+    Abandon,
 }
 
 /// One carrier.
@@ -166,6 +168,10 @@ impl Carrier {
             Step::HangUp => {
                 self.close(now, key);
                 Outcome::reply(Input::FarHangUp)
+            }
+            Step::Abandon => {
+                self.close(now, key);
+                Outcome::default()
             }
             Step::Conclude => match behaviour.script(&call.to).outcome {
                 ScriptedOutcome::Answer { patience, keys, .. } => {

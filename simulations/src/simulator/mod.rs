@@ -8,6 +8,11 @@
 mod agent;
 mod application;
 mod carrier;
+mod controller;
+mod faults;
+mod legs;
+mod link;
+mod outcome;
 mod queue;
 mod watch;
 mod world;
@@ -21,6 +26,7 @@ use busyhour_crds::Declared;
 use crate::{report::Report, scenario::Scenario};
 
 pub use application::{Documents, SpeechLengths};
+pub use faults::{Fault, FaultKind, Faults};
 pub use watch::Violation;
 
 use carrier::Carrier;
@@ -39,6 +45,8 @@ pub struct Input<'a> {
     pub speech: &'a SpeechLengths,
     /// How long everything else takes.
     pub latencies: Latencies,
+    /// What goes wrong.
+    pub faults: &'a Faults,
     /// The virtual instant of the start.
     pub start: Timestamp,
 }
@@ -81,6 +89,8 @@ pub struct Latencies {
     pub web: Span,
     /// To make speech ready.
     pub speech: Span,
+    /// To bring an entry of an agent's journal to its disk.
+    pub journal: Span,
 }
 
 /// What a run came to.

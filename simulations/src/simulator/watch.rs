@@ -29,6 +29,9 @@ pub struct Watch {
     tenants: BTreeMap<AccountSid, Watched>,
     accepted: BTreeMap<CallId, AccountSid>,
     dialled: BTreeSet<Key>,
+    invited: BTreeSet<CallId>,
+    /// The fence that each agent obeys.
+    fences: BTreeMap<AgentIx, u64>,
     /// Finished calls.
     pub records: BTreeMap<CallId, Vec<Record>>,
     /// What was broken.
@@ -50,6 +53,8 @@ impl Watch {
             tenants: declaration.tenants.iter().map(watched).collect(),
             accepted: BTreeMap::new(),
             dialled: BTreeSet::new(),
+            invited: BTreeSet::new(),
+            fences: BTreeMap::new(),
             records: BTreeMap::new(),
             violations: Vec::new(),
         }
@@ -74,12 +79,20 @@ impl Watch {
         &self.accepted
     }
 
+    /// An agent places a call: each call is placed once at most, whatever goes wrong.
+    pub fn on_invite(&mut self, now: Timestamp, key: Key) {
+        if !self.invited.insert(key.call) {
+            self.broken(now, format!("{key:?} was placed before"));
+        }
+    }
+
     /// The controller ordered a call: spacing, caps and fences hold, and each attempt is ordered once.
-    pub fn on_dial(&mut self, now: Timestamp, dial: &Dial, fence: u64) {
+    pub fn on_dial(&mut self, now: Timestamp, dial: &Dial) {
         let key = Key { call: dial.call, attempt: dial.attempt, agent: dial.agent };
         if !self.dialled.insert(key) {
             self.broken(now, format!("{key:?} was ordered twice"));
         }
+        let fence = self.fences.get(&dial.agent).copied().unwrap_or(u64::MAX);
         if dial.fence < fence {
             self.broken(
                 now,
@@ -176,6 +189,7 @@ impl Watch {
         if fence <= before {
             self.broken(now, format!("the fence of {agent:?} went from {before} to {fence}"));
         }
+        self.fences.insert(agent, fence);
     }
 }
 

@@ -1,0 +1,132 @@
+//! The controller's shell: entries into the log, effects out of it, ticks when they are wanted.
+
+use std::sync::Arc;
+
+use busyhour_agent_core::leg::Input as LegInput;
+use busyhour_base::{Span, Timestamp};
+use busyhour_controller_core::{
+    command::{BatchCommand, Command, Entry, Submit},
+    effect::{Effect, Reply},
+    spec::{AgentIx, BatchPlan, NewCall, Urgency},
+};
+
+use super::{
+    Key,
+    world::{Event, World},
+};
+use crate::scenario::Batch;
+
+/// Lines in one entry of the log.
+const SUBMIT_LINES: usize = 1_000;
+/// Finished calls that are taken from the outbox at once.
+const OUTBOX_ROWS: usize = 1_024;
+
+impl World<'_> {
+    /// Applies an entry at this instant and carries its effects out.
+    pub(super) fn apply(&mut self, command: Command) -> Reply {
+        let now = self.queue.now();
+        self.entries += 1;
+        let mut effects = Vec::new();
+        let reply =
+            self.state.apply(&Entry { index: self.entries, at: now, command }, &mut effects);
+        for effect in effects {
+            self.carry_out(now, effect);
+        }
+        let finished: Vec<_> = self.state.outbox(OUTBOX_ROWS).cloned().collect();
+        for record in finished {
+            // The outbox holds what was taken until the entry that says so is applied.
+            if record.seq <= self.recorded {
+                continue;
+            }
+            self.recorded = record.seq;
+            self.watch.on_record(now, record);
+            self.queue.put(now, Event::Propose(Command::Recorded { through: self.recorded }));
+        }
+        self.plan_wake(now);
+        reply
+    }
+
+    fn plan_wake(&mut self, now: Timestamp) {
+        let wanted = self.state.next_wake().map(|at| at.max(now));
+        if let Some(at) = wanted
+            && wanted != self.wake
+        {
+            self.queue.put(at, Event::Wake);
+        }
+        self.wake = wanted;
+    }
+
+    /// The state wanted a tick about now, unless it has changed its mind.
+    pub(super) fn on_wake(&mut self, now: Timestamp) {
+        if self.wake.is_none_or(|at| at > now) {
+            return;
+        }
+        self.wake = None;
+        self.apply(Command::Tick);
+        if self.state.next_wake().is_some_and(|at| at <= now) {
+            self.watch.broken(now, "a tick at the wanted instant wants another at once".to_owned());
+            // Time moves on, so that the run ends and the violation is told.
+            self.queue.put(now + Span::from_millis(1), Event::Wake);
+        }
+    }
+
+    fn carry_out(&mut self, now: Timestamp, effect: Effect) {
+        let at = now + self.input.latencies.control;
+        match effect {
+            Effect::Dial(dial) => {
+                self.watch.on_dial(now, &dial);
+                // Without a connection the order is lost: the agent's next hello does not know it.
+                if let Some(link) = self.link_of(dial.agent) {
+                    self.queue.put(at.max(dial.at), Event::Order { link, dial: Box::new(dial) });
+                }
+            }
+            Effect::HangUp { agent, call, attempt, reason } => {
+                self.order(at, Key { call, attempt, agent }, LegInput::HangUp(reason));
+            }
+            Effect::Redirect { agent, call, attempt, instructions } => {
+                self.order(at, Key { call, attempt, agent }, LegInput::Redirect(instructions));
+            }
+            Effect::Notify { .. } | Effect::Changed { .. } => {}
+        }
+    }
+
+    fn order(&mut self, at: Timestamp, key: Key, input: LegInput) {
+        if let Some(link) = self.link_of(key.agent) {
+            self.queue.put(at, Event::Command { link, key, input });
+        }
+    }
+
+    fn link_of(&self, agent: AgentIx) -> Option<u64> {
+        self.agents[self.index_of(agent)?].link
+    }
+
+    /// A batch as a tenant submits it.
+    pub(super) fn submit(&mut self, batch: &Batch) {
+        let (now, account) = (self.queue.now(), batch.account);
+        let plan = Box::new(BatchPlan { name: batch.name.clone(), ..BatchPlan::default() });
+        let create = BatchCommand::Create { account, idempotency: None, plan };
+        let Reply::Batch(id) = self.apply(Command::Batch(create)) else {
+            return self.watch.broken(now, format!("batch {} was refused", batch.name));
+        };
+        let calls: Vec<_> = batch
+            .requests()
+            .map(|spec| NewCall {
+                spec: Arc::new(spec),
+                not_before: None,
+                expires: None,
+                urgency: Urgency::Ordinary,
+                custom_id: None,
+            })
+            .collect();
+        for lines in calls.chunks(SUBMIT_LINES) {
+            let submit =
+                Submit { account, idempotency: None, batch: Some(id), calls: lines.to_vec() };
+            if let Reply::Submitted(verdicts) = self.apply(Command::Submit(submit)) {
+                for accepted in verdicts.into_iter().flatten() {
+                    self.watch.on_accepted(now, accepted.call, account);
+                }
+            }
+        }
+        self.apply(Command::Batch(BatchCommand::Start { account, batch: id }));
+    }
+}
