@@ -10,12 +10,15 @@ const TO: (&str, &str) = ("To", "+4930123456");
 const FROM: (&str, &str) = ("From", NUMBER_A);
 const URL: (&str, &str) = ("Url", "https://app.example/");
 
+/// A form, the code that it gets, and what the message says.
+type Case<'a> = (&'a [(&'a str, &'a str)], u32, &'a str);
+
 #[tokio::test]
 async fn every_wrong_parameter_has_its_code_and_is_named() {
     let rig = Rig::new().await;
     let long_url = format!("https://app.example/{}", "a".repeat(2_040));
     let long_twiml = "é".repeat(4_001);
-    let table: &[(&[(&str, &str)], u32, &str)] = &[
+    let table: &[Case] = &[
         (&[FROM, URL], 21201, "To"),
         (&[("To", ""), FROM, URL], 21201, "To"),
         (&[("To", "alice"), FROM, URL], 21211, "alice"),
