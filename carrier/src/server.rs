@@ -74,6 +74,9 @@ const MAX_BATCH: usize = 64;
 /// Room for a burst of INVITEs while the machine is busy.
 const SIP_BUFFER: usize = 8 << 20;
 
+/// Refused and ended calls whose transactions linger, beside those that hold channels.
+const MAX_EXTRA_CALLS: usize = 100_000;
+
 /// How long the last packets are waited for when the carrier stops.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
 
@@ -171,6 +174,7 @@ impl Service {
             seed: options.seed,
             ring_limit: options.ring_limit,
             max_records: options.max_records,
+            max_calls: channels + MAX_EXTRA_CALLS,
         });
         Ok(Self { clock, sip, socket, uas, media, events, buffer: vec![0; 1 << 16] })
     }

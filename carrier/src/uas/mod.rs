@@ -50,6 +50,9 @@ pub struct Settings {
     pub ring_limit: Span,
     /// Call records kept.
     pub max_records: usize,
+    /// Calls and their remains that are kept at a time; further INVITEs are dropped, so that a flood costs a
+    /// bounded amount of memory.
+    pub max_calls: usize,
 }
 
 /// What the machine asks of its driver.
@@ -65,10 +68,6 @@ pub enum Output {
     /// Tell the media side.
     Media(Order),
 }
-
-/// Transactions beyond the contract's channels that are kept at a time; further INVITEs are dropped, so that
-/// a flood costs a bounded amount of memory.
-const MAX_EXTRA_CALLS: usize = 100_000;
 
 /// Methods that are understood.
 const ALLOW: &str = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO\r\n";
@@ -91,7 +90,6 @@ pub struct Uas {
 impl Uas {
     /// A machine without calls.
     pub fn new(settings: Settings) -> Self {
-        let max_calls = settings.contract.channels as usize + MAX_EXTRA_CALLS;
         let mut desk = Desk::new(
             settings.sip,
             settings.rtp,
@@ -105,7 +103,7 @@ impl Uas {
             guard,
             script: settings.script,
             ring_limit: settings.ring_limit,
-            max_calls,
+            max_calls: settings.max_calls,
             contract: settings.contract,
             calls: HashMap::new(),
             dialogs: HashMap::new(),

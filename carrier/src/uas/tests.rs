@@ -41,6 +41,7 @@ impl World {
             seed: 1,
             ring_limit: Span::from_secs(180),
             max_records: 1_000,
+            max_calls: 16,
         });
         Self { uas, now: Timestamp(1_000_000), sent: Vec::new(), orders: Vec::new() }
     }
@@ -359,6 +360,29 @@ fn other_requests_get_what_the_rfc_says() {
     world.send(&message("INVITE", 3, 1, "z9hG4bK3", "unknown", "", SDP));
     world.send(&in_dialog("ACK", 3, 1, "unknown"));
     assert_eq!(world.statuses(), [481]);
+}
+
+#[test]
+fn another_dialogs_bye_ends_nothing() {
+    let (mut world, _) = talking(Talk::default());
+    world.send(&in_dialog("BYE", 1, 2, "guessed"));
+    assert_eq!(world.statuses(), [481]);
+    assert_eq!(world.record().ended_at_us, None);
+}
+
+#[test]
+fn a_flood_is_bounded_and_passes() {
+    let mut world = World::new(|_: &str| answer(Talk::default()));
+    for call in 0..20 {
+        world.send(&invite(call));
+    }
+    let account = world.uas.account(world.now, true);
+    assert_eq!((account.totals.calls, account.ignored.overload), (16, 4));
+    assert_eq!(account.totals.over_contract, 12);
+    world.pass(Span::from_secs(120));
+    world.sent.clear();
+    world.send(&invite(30));
+    assert_eq!(world.statuses(), [100]);
 }
 
 /// The torture test's spirit (RFC 4475): broken messages get no call, and a good one is served right after.
