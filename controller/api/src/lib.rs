@@ -24,6 +24,7 @@ mod routes;
 use std::sync::Arc;
 
 use axum::{Router, extract::OriginalUri, middleware::from_fn, routing::any};
+use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use directory::{Account, ApiKey, Application, Directory, Number, Secret};
@@ -35,6 +36,7 @@ use error::{ApiError, Code};
 pub(crate) struct Shared {
     pub(crate) platform: Platform,
     pub(crate) gate: edge::Gate,
+    pub(crate) uploads: Arc<Semaphore>,
 }
 
 pub(crate) type App = Arc<Shared>;
@@ -43,7 +45,8 @@ pub(crate) type App = Arc<Shared>;
 pub fn router(platform: Platform) -> Router {
     metric_definitions::describe();
     let gate = edge::Gate::new(platform.limits);
-    let app = Arc::new(Shared { platform, gate });
+    let uploads = Arc::new(Semaphore::new(platform.limits.uploads));
+    let app = Arc::new(Shared { platform, gate, uploads });
     let mut router = Router::new();
     for route in routes::table() {
         router = router.route(&routes::served(route.path), route.serve);

@@ -62,7 +62,7 @@ pub trait Views: Send + Sync {
         before: Option<BatchId>,
         max: usize,
     ) -> Vec<BatchView>;
-    /// Whether every call of the batch is in the records.
+    /// Whether the batch is over and every call of it in the records; no for a batch that is not in the state.
     fn batch_recorded(&self, batch: BatchId) -> bool;
     /// Every tenant.
     fn tenants(&self) -> Vec<TenantView>;
@@ -124,6 +124,8 @@ pub struct EdgeLimits {
     pub streams: u32,
     /// Largest body of a form or of JSON, in bytes. An upload of lines has no such bound: it is streamed.
     pub body_bytes: usize,
+    /// Uploads over all accounts at once, since each takes a thread. Beyond it: 503, code 20503.
+    pub uploads: usize,
     /// How long an upload may stand still.
     pub upload_idle: Duration,
 }
@@ -131,13 +133,15 @@ pub struct EdgeLimits {
 impl Default for EdgeLimits {
     /// 5,000 requests/s is about a twentieth of what one controller accepts on two cores, so that one account
     /// cannot take all; 500 at once is that rate at 100 ms each. The largest legal form is a `Twiml` of 4,000
-    /// characters, 48,000 bytes with every UTF-8 byte escaped, beside which a few URLs fit into 64 KiB.
+    /// characters, 48,000 bytes with every UTF-8 byte escaped, beside which a few URLs fit into 64 KiB. The runtime
+    /// has 512 threads for blocking work; uploads take at most a quarter of them.
     fn default() -> Self {
         Self {
             requests_per_s: 5_000,
             burst: 10_000,
             concurrent: 500,
             streams: 8,
+            uploads: 128,
             body_bytes: 64 * 1024,
             upload_idle: Duration::from_secs(30),
         }

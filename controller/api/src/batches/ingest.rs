@@ -12,7 +12,7 @@ use busyhour_controller_core::{
     spec::{BatchId, NewCall},
 };
 use futures::StreamExt as _;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
@@ -48,6 +48,8 @@ pub(super) struct Upload {
     pub(super) format: Format,
     /// Lines before this one were sent before and are passed over.
     pub(super) from_line: u64,
+    /// Held as long as the thread runs.
+    pub(super) _thread: OwnedSemaphorePermit,
 }
 
 /// Checked lines, in order.

@@ -1,6 +1,6 @@
 //! Uploading lines.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     body::Body,
@@ -114,6 +114,10 @@ async fn upload(
     let params = Params::parse(uri.query().unwrap_or("").as_bytes())?;
     let from_line = params.whole(Code::InvalidParameter, "from_line", 1..=u64::MAX)?;
     let permit = app.gate.stream(caller.account, caller.permit)?;
+    let thread = Arc::clone(&app.uploads).try_acquire_owned().map_err(|_| {
+        let message = "Too many uploads of all accounts at once; nothing was done, send again";
+        ApiError::new(Code::Unavailable, message)
+    })?;
     let upload = Upload {
         account: caller.account,
         batch: view.batch,
@@ -122,6 +126,7 @@ async fn upload(
         now: (app.platform.clock)(),
         format,
         from_line: from_line.unwrap_or(1),
+        _thread: thread,
     };
     let idle = app.platform.limits.upload_idle;
     let taken = upload.run(app, reader(body, idle)).boxed();

@@ -8,10 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use busyhour_base::{AccountSid, CallSid};
-use busyhour_controller_core::{
-    spec::BatchId,
-    view::{BatchStatus, Record},
-};
+use busyhour_controller_core::{spec::BatchId, view::Record};
 use bytes::Bytes;
 use http::{Uri, header};
 use serde::Serialize;
@@ -163,11 +160,8 @@ impl Reading {
 
     fn is_complete(&self) -> bool {
         let views = &self.app.platform.views;
-        let over = views.batch(self.batch).is_none_or(|view| {
-            use BatchStatus::{Cancelled, Completed, Expired};
-            matches!(view.status, Completed | Expired | Cancelled)
-        });
-        over && views.batch_recorded(self.batch)
+        // The state forgets a batch only when its last call is in the records.
+        views.batch(self.batch).is_none() || views.batch_recorded(self.batch)
     }
 
     async fn read(&self) -> Option<Vec<Record>> {

@@ -9,6 +9,7 @@ mod list;
 mod params;
 mod resource;
 mod update;
+mod webhooks;
 
 pub(crate) use create::{__path_create, create};
 pub(crate) use fetch::{__path_fetch, fetch};

@@ -8,7 +8,7 @@ use busyhour_controller_core::{
 };
 use http::StatusCode;
 
-use super::{CallResource, Facts, Found, find, params::document};
+use super::{CallResource, Facts, Found, find, webhooks::document};
 use crate::{
     App,
     edge::{Caller, FormBody, Ids, json, json_sid},

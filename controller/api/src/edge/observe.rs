@@ -7,6 +7,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use metrics::Gauge;
 use tracing::{Instrument, field::Empty};
 
 use crate::{error::ApiError, metric_definitions as metric};
@@ -29,10 +30,9 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
         batch = Empty,
         status = Empty
     );
-    let in_flight = metrics::gauge!(metric::IN_FLIGHT);
-    in_flight.increment(1);
+    let in_flight = InFlight::begin();
     let response = next.run(request).instrument(span.clone()).await;
-    in_flight.decrement(1);
+    drop(in_flight);
     let status = response.status();
     span.record("status", status.as_u16());
     let _entered = span.enter();
@@ -46,6 +46,23 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
     metrics::histogram!(metric::REQUEST_SECONDS, "route" => route.to_owned())
         .record(started.elapsed().as_secs_f64());
     response
+}
+
+/// Counts a request as in progress, also when its client goes away and the handler is dropped.
+struct InFlight(Gauge);
+
+impl InFlight {
+    fn begin() -> Self {
+        let gauge = metrics::gauge!(metric::IN_FLIGHT);
+        gauge.increment(1);
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+    }
 }
 
 /// A label of a bounded set: a client may make up methods.

@@ -191,6 +191,15 @@ async fn wrong_uploads_are_refused_before_anything_is_taken() {
 }
 
 #[tokio::test]
+async fn uploads_of_all_accounts_at_once_are_bounded() {
+    let limits = EdgeLimits { uploads: 0, ..EdgeLimits::default() };
+    let rig = Rig::with(limits).await;
+    let url = draft(&rig, json!({}), 0).await;
+    let request = request("POST", &format!("{url}/lines")).header("content-type", "text/csv");
+    rig.send(request.body(Body::from("To\n")).unwrap()).await.is_error(503, 20503, &["uploads"]);
+}
+
+#[tokio::test]
 async fn uploads_of_one_account_at_once_are_bounded() {
     let limits = EdgeLimits { streams: 1, ..EdgeLimits::default() };
     let rig = Rig::with(limits).await;

@@ -28,6 +28,12 @@ impl State {
         before: Option<CallId>,
     ) -> impl Iterator<Item = CallView> {
         let tenant = self.accounts.get(&account).map(|id| &self.tenants[*id]);
+        // Whoever pages on through the records asks below every call that is here.
+        let tenant = tenant.filter(|tenant| {
+            let oldest = self.of_tenant.iter(&tenant.calls).next();
+            let oldest = oldest.map(|id| self.requests[id].call);
+            oldest.is_some_and(|oldest| before.is_none_or(|before| oldest < before))
+        });
         // A call that is still here is a place to go on from; otherwise the newer ones are passed over.
         let from = before.and_then(|call| self.index.get(call));
         let from = from.filter(|id| {
