@@ -13,6 +13,7 @@ fn attempt(call: u64) -> Attempt {
 
 fn dialog() -> Box<Dialog> {
     Box::new(Dialog {
+        call_id: call_id(CallSid(7), 1, "agent-1"),
         from: "<sip:+1@us>;tag=a".to_owned(),
         to: "<sip:+2@them>;tag=b".to_owned(),
         target: "sip:them:5070".to_owned(),

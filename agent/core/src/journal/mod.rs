@@ -40,9 +40,11 @@ pub enum Entry {
     Forget(Attempt),
 }
 
-/// What a BYE needs after a restart (RFC 3261 section 12.2.1.1), beside the Call-ID, which is derived.
+/// What a BYE needs after a restart (RFC 3261 section 12.2.1.1).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Dialog {
+    /// The Call-ID, since a restarted agent knows the call by its number only.
+    pub call_id: String,
     /// Our URI with our tag, as in `From`.
     pub from: String,
     /// The far end's URI with its tag, as in `To`.

@@ -129,6 +129,13 @@ impl<'a> Extend<&'a Entry> for Journal {
 }
 
 fn bytes_of(dialog: &Dialog) -> u64 {
-    let texts = [&dialog.from, &dialog.to, &dialog.target, &dialog.carrier, &dialog.address];
+    let texts = [
+        &dialog.call_id,
+        &dialog.from,
+        &dialog.to,
+        &dialog.target,
+        &dialog.carrier,
+        &dialog.address,
+    ];
     texts.into_iter().chain(&dialog.routes).map(|text| text.len() as u64 + 2).sum()
 }

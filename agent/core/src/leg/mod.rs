@@ -42,6 +42,7 @@ use crate::{
 };
 
 pub use io::*;
+pub use progress::undialled_callback;
 pub use table::Phase;
 
 /// How long a CANCEL or a BYE may go unanswered. The transaction layer gives up after 64 x T1 = 32 s
@@ -74,13 +75,7 @@ pub struct Leg {
 impl Leg {
     /// A leg that waits for [`Input::Start`].
     pub fn new(order: Order) -> Self {
-        let base = Base {
-            call_sid: order.call_sid,
-            account_sid: order.account_sid,
-            from: order.spec.from.clone(),
-            to: order.spec.to.clone(),
-            direction: "outbound-api",
-        };
+        let base = Base::of(&order);
         Self {
             order,
             base,

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use busyhour_base::{CallEvent, CallSpec, Ending, StatusEvents, Timestamp};
+use busyhour_base::{CallEvent, CallSpec, Ending, Outcome, Reason, Span, StatusEvents, Timestamp};
 
-use super::{Action, Request};
+use super::{Action, Order, Request};
 use crate::webhook::{Base, rfc2822, template};
 
 /// One of the four call progress events (`WIRE.md`).
@@ -107,6 +107,26 @@ impl Teller {
             params,
         }));
     }
+}
+
+/// What a tenant is told of a call that ended before any agent held it; `None` if it did not ask to be told.
+pub fn undialled_callback(now: Timestamp, order: &Order, outcome: Outcome) -> Option<Request> {
+    let ending = Ending {
+        outcome,
+        // The callback says nothing of it.
+        reason: Reason::Completed,
+        sip_code: 0,
+        ring: Span::ZERO,
+        talk: Span::ZERO,
+        digits: String::new(),
+        confirmed: true,
+    };
+    let mut out = VecDeque::new();
+    Teller::default().ended(now, &Base::of(order), &order.spec, ending, &mut out);
+    out.into_iter().find_map(|action| match action {
+        Action::Callback(request) => Some(request),
+        _ => None,
+    })
 }
 
 fn wanted(events: StatusEvents, progress: Progress) -> bool {

@@ -2,6 +2,8 @@
 
 use busyhour_base::{AccountSid, CallSid};
 
+use crate::leg::Order;
+
 /// Version of the interface, as its paths and `ApiVersion` have it.
 pub const API_VERSION: &str = "2010-04-01";
 
@@ -21,6 +23,17 @@ pub struct Base {
 }
 
 impl Base {
+    /// Those of a call that the API placed.
+    pub fn of(order: &Order) -> Self {
+        Self {
+            call_sid: order.call_sid,
+            account_sid: order.account_sid,
+            from: order.spec.from.clone(),
+            to: order.spec.to.clone(),
+            direction: "outbound-api",
+        }
+    }
+
     /// The base parameters with the call's present status, in the order in which they are sent.
     /// `ForwardedFrom`, `CallerName` and `ParentCallSid` are left out where there are none, as for every
     /// call that the API placed.
