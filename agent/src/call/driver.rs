@@ -1,0 +1,436 @@
+//! One call, from its order to its end.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    ops::ControlFlow,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use busyhour_agent_core::{
+    digest::Credentials,
+    journal::call_id,
+    leg::{
+        Action, AudioError, AudioSource, Document, FetchError, Input, Leg, Order, Request, Token,
+    },
+    webhook::sign::Key,
+};
+use busyhour_base::{CallEvent, Reason};
+use busyhour_protocol::DialOrder;
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use tokio::{sync::mpsc, time::sleep_until};
+use tracing::{Instrument, Span};
+
+use super::{CallCommand, negotiation::Negotiation, trunk};
+use crate::{
+    audio::Clip,
+    journal::JournalError,
+    media::{self, MediaEvent, MediaSession},
+    metric_definitions as metric,
+    node::Node,
+    sip::{self, DialogControl, Invite, InviteError, SipEvent},
+};
+
+/// Part of an order's validity that is not used, for the time between our last look at it and the first byte.
+const LEASE_GUARD: Duration = Duration::from_millis(20);
+/// Status for a called party that cannot be written as a SIP address: nobody would take the call, so it ends as
+/// if the carrier had said so (RFC 3261, 21.4.22: 484 Address Incomplete).
+const UNWRITABLE: u16 = 484;
+
+/// Work of a leg that is under way.
+type Work = BoxFuture<'static, Done>;
+
+/// What became of it.
+enum Done {
+    Fetched(Token, Result<Document, FetchError>),
+    Prepared(Token, Result<Clip, AudioError>),
+}
+
+/// Places the call when it is due, if it still may be, and follows it to its end.
+pub async fn place(
+    node: &Arc<Node>,
+    order: DialOrder,
+    received: Instant,
+    mut commands: mpsc::Receiver<CallCommand>,
+) {
+    match prepare(node, &order, received, &mut commands).await {
+        Ok(ready) => Driver::new(node.clone(), order, received, commands, ready).run().await,
+        Err(reason) => {
+            tracing::info!(%reason, "not sent");
+            metric::order(reason.code());
+            node.journal.forget(order.call, order.attempt);
+            let event = CallEvent::NotSent(reason);
+            node.reports.push(order.call, order.attempt, &event);
+        }
+    }
+}
+
+/// What must be there before the INVITE.
+struct Ready {
+    destination: std::net::SocketAddr,
+    media: MediaSession,
+    media_events: mpsc::Receiver<MediaEvent>,
+    negotiation: Negotiation,
+}
+
+/// Everything that takes time is done before the call is due, the journal's fsync above all.
+async fn prepare(
+    node: &Arc<Node>,
+    order: &DialOrder,
+    received: Instant,
+    commands: &mut mpsc::Receiver<CallCommand>,
+) -> Result<Ready, Reason> {
+    let destination = trunk::resolve(&order.trunk.address).await.map_err(|error| {
+        tracing::error!(trunk = %order.trunk.address, %error, "the trunk's address is not known");
+        Reason::CarrierFailure
+    })?;
+    let (sender, media_events) = mpsc::channel(media::EVENTS_MAX);
+    let media = node.media.open(sender).map_err(|error| {
+        tracing::error!(%error, "no media for the call");
+        Reason::AgentFull
+    })?;
+    let address = node
+        .options
+        .media_public
+        .map_or(media.address(), |ip| std::net::SocketAddr::new(ip, media.address().port()));
+    let negotiation = Negotiation::new(address, &order.trunk.codecs);
+    let written = node.journal.sending(order.call, order.attempt, order.fence).await;
+    written.map_err(|error| {
+        tracing::error!(%error, "the call is not in the journal, so it is not placed");
+        match error {
+            JournalError::Refused(reason) => reason,
+            JournalError::File(_) | JournalError::Failed(_) => Reason::AgentDraining,
+        }
+    })?;
+    node.pacer.until(received + Duration::from(order.due_in)).await;
+    if let Ok(CallCommand::HangUp(reason)) = commands.try_recv() {
+        return Err(reason);
+    }
+    Ok(Ready { destination, media, media_events, negotiation })
+}
+
+struct Driver {
+    node: Arc<Node>,
+    order: DialOrder,
+    received: Instant,
+    key: Key,
+    leg: Leg,
+    commands: mpsc::Receiver<CallCommand>,
+    destination: std::net::SocketAddr,
+    sip_events: mpsc::Receiver<SipEvent>,
+    sip_sender: Option<mpsc::Sender<SipEvent>>,
+    dialog: Option<DialogControl>,
+    media: MediaSession,
+    media_events: mpsc::Receiver<MediaEvent>,
+    negotiation: Negotiation,
+    work: FuturesUnordered<Work>,
+    wanted: HashSet<Token>,
+    clips: HashMap<Token, Clip>,
+    inputs: VecDeque<Input>,
+    inviting: Option<Span>,
+    playing: Option<Span>,
+}
+
+impl Driver {
+    fn new(
+        node: Arc<Node>,
+        order: DialOrder,
+        received: Instant,
+        commands: mpsc::Receiver<CallCommand>,
+        ready: Ready,
+    ) -> Self {
+        let (sip_sender, sip_events) = mpsc::channel(sip::EVENTS_MAX);
+        let leg = Leg::new(Order {
+            call_sid: order.call_sid,
+            account_sid: order.account,
+            spec: order.spec.clone(),
+        });
+        Self {
+            key: Key::new(order.auth_token.expose().to_owned()),
+            leg,
+            node,
+            order,
+            received,
+            commands,
+            destination: ready.destination,
+            sip_events,
+            sip_sender: Some(sip_sender),
+            dialog: None,
+            media: ready.media,
+            media_events: ready.media_events,
+            negotiation: ready.negotiation,
+            work: FuturesUnordered::new(),
+            wanted: HashSet::new(),
+            clips: HashMap::new(),
+            inputs: VecDeque::from([Input::Start]),
+            inviting: None,
+            playing: None,
+        }
+    }
+
+    async fn run(mut self) {
+        loop {
+            while let Some(input) = self.inputs.pop_front() {
+                if self.handle(input).is_break() {
+                    return;
+                }
+            }
+            let wake = self.leg.wake_at().map(|at| self.node.clock.instant(at));
+            let at = tokio::time::Instant::from_std(wake.unwrap_or_else(Instant::now));
+            tokio::select! {
+                Some(event) = self.sip_events.recv() => self.take_sip(event),
+                Some(event) = self.media_events.recv() => self.take_media(event),
+                Some(done) = self.work.next(), if !self.work.is_empty() => self.take_done(done),
+                Some(command) = self.commands.recv() => self.inputs.push_back(match command {
+                    CallCommand::HangUp(reason) => Input::HangUp(reason),
+                    CallCommand::Redirect(instructions) => Input::Redirect(instructions),
+                }),
+                () = sleep_until(at), if wake.is_some() => self.inputs.push_back(Input::Timer),
+            }
+        }
+    }
+
+    /// Gives the leg one input and carries out everything that it then asks.
+    fn handle(&mut self, input: Input) -> ControlFlow<()> {
+        tracing::trace!(?input, phase = ?self.leg.phase(), "input");
+        self.leg.handle(self.node.clock.now(), input);
+        while let Some(action) = self.leg.poll() {
+            self.act(action)?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn act(&mut self, action: Action) -> ControlFlow<()> {
+        match action {
+            Action::Invite => self.invite(),
+            Action::Cancel => self.dialog.iter().for_each(DialogControl::cancel),
+            Action::Bye => self.dialog.iter().for_each(DialogControl::bye),
+            Action::Fetch { token, request } => self.fetch(token, request),
+            Action::Prepare { token, source } => self.prepare(token, source),
+            Action::Play { token } => self.play(token),
+            Action::StopPlaying => {
+                self.playing = None;
+                self.media.stop();
+            }
+            Action::Discard { token } => {
+                self.wanted.remove(&token);
+                self.clips.remove(&token);
+            }
+            Action::SendDigits(keys) => self.media.send_keys(&keys),
+            Action::Report(event) => self.report(&event),
+            Action::Callback(request) => {
+                self.node.callbacks.send(self.order.call_sid, request, self.key.clone());
+            }
+            Action::Warn { code, message } => {
+                metric::warning(code);
+                tracing::warn!(code, message, "warning about the tenant's document");
+            }
+            Action::End => return ControlFlow::Break(()),
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// The last look at lease and fence is right before the first byte (RELIABILITY.md, protocol 4).
+    fn invite(&mut self) {
+        let due = self.received + Duration::from(self.order.due_in);
+        let valid = Duration::from(self.order.valid_for).saturating_sub(LEASE_GUARD);
+        if self.order.fence < self.node.journal.fence() {
+            return self.not_sent(Reason::Fenced);
+        }
+        if self.received.elapsed() > valid {
+            return self.not_sent(Reason::LeaseExpired);
+        }
+        let Some(events) = self.sip_sender.take() else {
+            return self.not_sent(Reason::CarrierFailure);
+        };
+        let trunk = &self.order.trunk;
+        let invite = Invite {
+            call_id: call_id(
+                self.order.call_sid,
+                self.order.attempt.into(),
+                &self.node.options.name,
+            ),
+            destination: self.destination,
+            trunk: trunk.address.clone(),
+            to: self.order.spec.to.clone(),
+            from: self.order.spec.from.clone(),
+            offer: self.negotiation.offer(),
+            credentials: trunk.username.as_ref().map(|username| Credentials {
+                username: username.clone(),
+                password: trunk.password.expose().to_owned(),
+            }),
+        };
+        let span =
+            tracing::info_span!("invite", carrier = %trunk.carrier, status = tracing::field::Empty);
+        match self.node.sip.invite(invite, events) {
+            Ok(dialog) => {
+                metric::dial_lateness(due.elapsed());
+                self.inviting = Some(span);
+                self.dialog = Some(dialog);
+                self.inputs.push_back(Input::Sent);
+            }
+            Err(InviteError::Uri(error)) => {
+                tracing::warn!(%error, "the call cannot be placed");
+                self.inputs.push_back(Input::Refused(UNWRITABLE));
+            }
+            Err(error) => {
+                tracing::error!(%error, "the INVITE was not sent");
+                self.not_sent(Reason::AgentFull);
+            }
+        }
+    }
+
+    fn not_sent(&mut self, reason: Reason) {
+        self.inputs.push_back(Input::NotSent(reason));
+    }
+
+    fn fetch(&mut self, token: Token, request: Request) {
+        let (http, key) = (self.node.http.clone(), self.key.clone());
+        let span = tracing::info_span!("fetch", url = %without_query(&request.url));
+        let work = async move { Done::Fetched(token, http.document(&request, &key).await) };
+        self.work.push(work.instrument(span).boxed());
+    }
+
+    fn prepare(&mut self, token: Token, source: AudioSource) {
+        self.wanted.insert(token);
+        let (node, key, account) = (self.node.clone(), self.key.clone(), self.order.account);
+        let work = match source {
+            AudioSource::Say { text, voice, .. } => {
+                let span = tracing::info_span!("say", characters = text.len());
+                async move { Done::Prepared(token, node.speech.say(&text, &voice).await) }
+                    .instrument(span)
+                    .boxed()
+            }
+            AudioSource::Play { url } => {
+                let span = tracing::info_span!("load_audio", url = %without_query(&url));
+                async move { Done::Prepared(token, node.audio.get(account, &url, &key).await) }
+                    .instrument(span)
+                    .boxed()
+            }
+        };
+        self.work.push(work);
+    }
+
+    fn play(&mut self, token: Token) {
+        match self.clips.get(&token) {
+            Some(clip) => {
+                self.playing = Some(tracing::info_span!("play", ms = clip.span().as_millis()));
+                self.media.play(token, clip.clone());
+            }
+            // The leg asks only for what it was told is ready.
+            None => self.inputs.push_back(Input::Played { token }),
+        }
+    }
+
+    fn report(&mut self, event: &CallEvent) {
+        let (call, attempt) = (self.order.call, self.order.attempt);
+        match event {
+            CallEvent::NotSent(reason) => {
+                metric::order(reason.code());
+                self.node.journal.forget(call, attempt);
+            }
+            CallEvent::Ended(ending) => {
+                self.node.journal.ended(call, attempt);
+                metric::ended(ending.outcome.as_str());
+                tracing::info!(
+                    outcome = ending.outcome.as_str(),
+                    reason = %ending.reason,
+                    status = ending.sip_code,
+                    talk_ms = ending.talk.as_millis(),
+                    "ended"
+                );
+            }
+            CallEvent::Sent | CallEvent::Ringing | CallEvent::Answered => {}
+        }
+        self.node.reports.push(call, attempt, event);
+    }
+
+    fn take_sip(&mut self, event: SipEvent) {
+        let input = match event {
+            SipEvent::Provisional(status) => Input::Provisional(status),
+            SipEvent::Answered { answer, dialog } => {
+                self.end_invite(200);
+                self.node.journal.answered(
+                    self.order.call,
+                    self.order.attempt,
+                    &self.order.trunk.carrier,
+                    &dialog,
+                );
+                self.take_answer(&answer);
+                return;
+            }
+            SipEvent::Refused(status) => {
+                self.end_invite(status);
+                Input::Refused(status)
+            }
+            SipEvent::Silent => {
+                self.end_invite(0);
+                Input::Silent
+            }
+            SipEvent::FarHangUp => Input::FarHangUp,
+            SipEvent::Closed { confirmed } => Input::Closed { confirmed },
+            SipEvent::SessionLost => Input::MediaLost,
+            SipEvent::Reoffered { offer, answer } => {
+                let answered = self.negotiation.reanswer(offer.as_deref());
+                if let Some((Some(agreed), _)) = &answered {
+                    self.media.connect(agreed.clone());
+                }
+                // The dialog may be over by now.
+                let _ = answer.send(answered.map(|(_, sdp)| sdp));
+                return;
+            }
+        };
+        self.inputs.push_back(input);
+    }
+
+    /// The call is up even if its answer makes no sense: it was charged, and must be hung up.
+    fn take_answer(&mut self, answer: &[u8]) {
+        let agreed = self.negotiation.take_answer(answer);
+        if let Ok(agreed) = &agreed {
+            self.media.connect(agreed.clone());
+        }
+        self.inputs.push_back(Input::Answered);
+        if let Err(error) = agreed {
+            tracing::warn!(%error, "the carrier's SDP is unusable");
+            self.inputs.push_back(Input::HangUp(Reason::CarrierFailure));
+        }
+    }
+
+    fn end_invite(&mut self, status: u16) {
+        if let Some(span) = self.inviting.take() {
+            span.record("status", status);
+        }
+    }
+
+    fn take_media(&mut self, event: MediaEvent) {
+        self.inputs.push_back(match event {
+            MediaEvent::Played(token) => {
+                self.playing = None;
+                Input::Played { token }
+            }
+            MediaEvent::Digit(key) => Input::Digit(key),
+            MediaEvent::Lost => Input::MediaLost,
+        });
+    }
+
+    fn take_done(&mut self, done: Done) {
+        self.inputs.push_back(match done {
+            Done::Fetched(token, result) => Input::Fetched { token, result },
+            Done::Prepared(token, result) => {
+                let result = result.map(|clip| {
+                    let span = clip.span();
+                    if self.wanted.remove(&token) {
+                        self.clips.insert(token, clip);
+                    }
+                    span
+                });
+                Input::Prepared { token, result }
+            }
+        });
+    }
+}
+
+/// A URL without what may hold a caller's data.
+fn without_query(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or_default()
+}

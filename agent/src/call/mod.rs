@@ -1,0 +1,79 @@
+//! One task per call drives its [`Leg`](busyhour_agent_core::leg::Leg) with SIP, media, speech, HTTP and time.
+
+mod driver;
+mod negotiation;
+mod registry;
+mod trunk;
+
+use std::{sync::Arc, sync::atomic::Ordering, time::Instant};
+
+use busyhour_base::{CallEvent, Instructions, Reason};
+use busyhour_protocol::DialOrder;
+use tokio::sync::mpsc;
+use tracing::Instrument;
+
+use crate::{metric_definitions as metric, node::Node};
+
+pub use registry::{Calls, NotAdmitted};
+
+/// What may be ordered of a call that runs.
+#[derive(Clone, Debug)]
+pub enum CallCommand {
+    /// End it.
+    HangUp(Reason),
+    /// Go on with another document.
+    Redirect(Instructions),
+}
+
+/// Judges an order to dial and begins its call. The fence of the node is at least the order's.
+pub fn admit(node: &Arc<Node>, order: DialOrder, received: Instant) {
+    let (call, attempt) = (order.call, order.attempt);
+    let refuse = |reason: Reason| {
+        metric::order(reason.code());
+        node.reports.push(call, attempt, &CallEvent::NotSent(reason));
+    };
+    // What the journal has was sent, or may have been: its first order is being answered, or was (invariant 2).
+    if node.journal.knows(call, attempt) {
+        return metric::order("repeated");
+    }
+    if order.fence < node.journal.fence() {
+        return refuse(Reason::Fenced);
+    }
+    if node.draining.load(Ordering::Acquire) {
+        return refuse(Reason::AgentDraining);
+    }
+    let commands = match node.calls.admit((call, attempt)) {
+        Ok(commands) => commands,
+        Err(NotAdmitted::Running) => return metric::order("repeated"),
+        Err(NotAdmitted::Full) => return refuse(Reason::AgentFull),
+    };
+    metric::order("accepted");
+    metric::load(node.calls.in_use(), node.options.slots);
+    let span = tracing::info_span!(parent: None, "call", sid = %order.call_sid, attempt);
+    tokio::spawn(run(node.clone(), order, received, commands).instrument(span));
+}
+
+async fn run(
+    node: Arc<Node>,
+    order: DialOrder,
+    received: Instant,
+    commands: mpsc::Receiver<CallCommand>,
+) {
+    let name = (order.call, order.attempt);
+    let slot = Slot { node: node.clone(), name };
+    driver::place(&node, order, received, commands).await;
+    drop(slot);
+}
+
+/// A call's slot, given back whatever becomes of its task.
+struct Slot {
+    node: Arc<Node>,
+    name: (u64, u16),
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.node.calls.release(self.name);
+        metric::load(self.node.calls.in_use(), self.node.options.slots);
+    }
+}

@@ -1,0 +1,118 @@
+//! What the controller orders, checked and handed on.
+
+use std::{sync::Arc, time::Instant};
+
+use busyhour_agent_core::webhook::sign::Key;
+use busyhour_base::{
+    AccountSid, CallEvent, CallSid, CallSpec, Ending, Instructions, Outcome, Reason, Span,
+};
+use busyhour_protocol::{DialOrder, FieldError, v1, v1::to_agent::Message};
+
+use super::session::LinkError;
+use crate::{
+    call::{self, CallCommand},
+    metric_definitions as metric,
+    node::Node,
+};
+
+/// Carries out one message. An order that breaks a rule of the protocol is refused and the link goes on.
+pub async fn take(node: &Arc<Node>, message: Message) -> Result<(), LinkError> {
+    match message {
+        Message::Welcome(welcome) => {
+            node.allow_networks(&welcome.allowed_networks);
+        }
+        Message::Dial(dial) => take_dial(node, dial).await?,
+        Message::HangUp(order) => {
+            let reason = Reason::from_code(&order.reason).unwrap_or(Reason::CanceledByTenant);
+            command(node, order.fence, order.call, order.attempt, CallCommand::HangUp(reason));
+        }
+        Message::Redirect(order) => match instructions(order.instructions) {
+            Ok(instructions) => {
+                let redirect = CallCommand::Redirect(instructions);
+                command(node, order.fence, order.call, order.attempt, redirect);
+            }
+            Err(error) => tracing::error!(call = order.call, %error, "redirect refused"),
+        },
+        Message::Ack(ack) => {
+            node.reports.acknowledge(ack.seq);
+            node.forget(&ack.forget);
+        }
+        Message::Callback(callback) => {
+            if let Err(error) = take_callback(node, callback) {
+                tracing::error!(%error, "status callback refused");
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn take_dial(node: &Arc<Node>, dial: v1::Dial) -> Result<(), LinkError> {
+    let received = Instant::now();
+    let (call, attempt) = (dial.call, dial.attempt);
+    let order = match DialOrder::try_from(dial) {
+        Ok(order) => order,
+        Err(error) => {
+            // Sent again it would be refused again, so this ends the call.
+            tracing::error!(call, %error, "order to dial refused");
+            let failed = CallEvent::Ended(never_dialled());
+            if let Ok(attempt) = u16::try_from(attempt) {
+                node.reports.push(call, attempt, &failed);
+            }
+            metric::order("malformed");
+            return Ok(());
+        }
+    };
+    if order.fence > node.journal.fence() {
+        node.journal.store_fence(order.fence).await?;
+    }
+    call::admit(node, order, received);
+    Ok(())
+}
+
+/// The end of a call whose order could not be read: nothing was sent, and nothing ever will be.
+fn never_dialled() -> Ending {
+    Ending {
+        outcome: Outcome::Failed,
+        reason: Reason::Rejected,
+        sip_code: 0,
+        ring: Span::ZERO,
+        talk: Span::ZERO,
+        digits: String::new(),
+        confirmed: true,
+    }
+}
+
+fn instructions(instructions: Option<v1::Instructions>) -> Result<Instructions, FieldError> {
+    let missing = || FieldError::missing("redirect.instructions", "a URL or a document");
+    instructions.ok_or_else(missing)?.try_into()
+}
+
+/// Hands an order to a call. A call that is over has reported so, which is the answer.
+fn command(node: &Arc<Node>, fence: u64, call: u64, attempt: u32, command: CallCommand) {
+    if fence < node.journal.fence() {
+        tracing::warn!(call, fence, "order under an old fence ignored");
+        return;
+    }
+    if let Ok(attempt) = u16::try_from(attempt) {
+        node.calls.command(call, attempt, command);
+    }
+}
+
+/// A call that no agent ever held has ended; its tenant is told.
+fn take_callback(node: &Arc<Node>, callback: v1::Callback) -> Result<(), FieldError> {
+    let account = callback.account.ok_or_else(|| FieldError::missing("account", "an account"))?;
+    let spec = callback.spec.ok_or_else(|| FieldError::missing("spec", "a call's request"))?;
+    let spec = CallSpec::try_from(spec)?;
+    let wrong = |field, value: &str, expected| FieldError::new(field, value, expected);
+    let call_sid: CallSid = callback
+        .call_sid
+        .parse()
+        .map_err(|_| wrong("call_sid", &callback.call_sid, "CA followed by 32 hex digits"))?;
+    let account_sid: AccountSid = account
+        .sid
+        .parse()
+        .map_err(|_| wrong("account.sid", &account.sid, "AC followed by 32 hex digits"))?;
+    let outcome = busyhour_protocol::outcome("outcome", &callback.outcome)?;
+    node.tell_outcome(call_sid, account_sid, &spec, outcome, Key::new(account.auth_token));
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! Whole calls: an agent in this process, orders over gRPC, and `sipp` as an independent carrier (SP-4, SP-5).
+
+mod common;
+
+use busyhour_base::{CallEvent, Outcome, Reason, Span};
+use busyhour_protocol::{DialOrder, Secret};
+use common::{Agent, Sipp, Stub, order};
+
+const PAUSE: &str = "<Response><Pause length=\"1\"/></Response>";
+
+/// One call to a carrier that plays `scenario`: the reports, the ending, and the messages as the carrier saw them.
+async fn call(
+    scenario: &str,
+    change: impl FnOnce(&mut DialOrder),
+) -> (Vec<CallEvent>, busyhour_base::Ending, String) {
+    let mut stub = Stub::start().await;
+    let _agent = Agent::start(&stub);
+    stub.linked().await;
+    let sipp = Sipp::start(scenario);
+    let mut order = order(sipp.port, PAUSE);
+    change(&mut order);
+    stub.dial(&order).await;
+    let (before, ending) = stub.whole_call().await;
+    let messages = sipp.verdict().await;
+    (before, ending, messages)
+}
+
+const UP: [CallEvent; 3] = [CallEvent::Sent, CallEvent::Ringing, CallEvent::Answered];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answered_call_is_spoken_to_and_hung_up_on() {
+    let (before, ending, messages) = call("answer", |_| {}).await;
+    assert_eq!(before, UP);
+    assert_eq!((ending.outcome, ending.reason), (Outcome::Completed, Reason::Completed));
+    assert_eq!((ending.sip_code, ending.confirmed), (200, true));
+    assert!(
+        ending.talk >= Span::from_secs(1) && ending.talk < Span::from_secs(3),
+        "{}",
+        ending.talk
+    );
+    assert!(messages.contains("Supported: timer") && messages.contains("Session-Expires: 1800"));
+    assert!(messages.contains("INVITE sip:+4930555@127.0.0.1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_far_end_hangs_up_first() {
+    let (before, ending, _) = call("answer_hangup", |_| {}).await;
+    assert_eq!(before, UP);
+    assert_eq!((ending.outcome, ending.confirmed), (Outcome::Completed, true));
+    assert!(ending.talk < Span::from_millis(1_000), "{}", ending.talk);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_become_outcomes() {
+    let (before, ending, _) = call("busy", |_| {}).await;
+    assert_eq!(before.first(), Some(&CallEvent::Sent));
+    assert_eq!((ending.outcome, ending.sip_code, ending.confirmed), (Outcome::Busy, 486, true));
+    let (_, ending, _) = call("unavailable", |_| {}).await;
+    assert_eq!((ending.outcome, ending.sip_code, ending.confirmed), (Outcome::Failed, 503, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_rings_out_is_cancelled() {
+    let (before, ending, _) =
+        call("no_answer", |o| o.spec.ring_timeout = Span::from_millis(400)).await;
+    assert_eq!(before, UP[..2]);
+    assert_eq!((ending.outcome, ending.confirmed), (Outcome::NoAnswer, true));
+}
+
+/// RELIABILITY.md: a 200 that crosses CANCEL is acknowledged and hung up on, and the channel is free.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_crosses_the_cancel_is_hung_up_on() {
+    let (_, ending, _) =
+        call("late_answer", |o| o.spec.ring_timeout = Span::from_millis(400)).await;
+    assert_eq!((ending.outcome, ending.confirmed), (Outcome::NoAnswer, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_challenge_is_answered_once_and_rightly() {
+    let trunk = |password: &'static str| {
+        move |order: &mut DialOrder| {
+            order.trunk.username = Some("trunk".to_owned());
+            order.trunk.password = Secret::new(password);
+        }
+    };
+    let (_, ending, messages) = call("digest", trunk("s3cret")).await;
+    assert_eq!((ending.outcome, ending.confirmed), (Outcome::Completed, true));
+    assert!(messages.contains("CSeq: 2 INVITE"));
+    let (_, ending, _) = call("digest", trunk("guess")).await;
+    assert_eq!((ending.outcome, ending.sip_code), (Outcome::Failed, 403));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_answer_is_acknowledged_again() {
+    let (_, ending, messages) = call("repeated_answer", |_| {}).await;
+    assert_eq!((ending.outcome, ending.confirmed), (Outcome::Completed, true));
+    let acks = messages.matches("\nACK sip:").count();
+    assert!(acks >= 2, "{acks} ACKs");
+}
+
+/// RELIABILITY.md, protocol 7: without an answer to BYE the end is not confirmed, so the channel is not released.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_bye_is_repeated_and_leaves_the_end_unconfirmed() {
+    let (_, ending, messages) = call("lost_bye", |_| {}).await;
+    assert_eq!((ending.outcome, ending.confirmed), (Outcome::Completed, false));
+    assert!(messages.contains("BYE sip:"));
+}
