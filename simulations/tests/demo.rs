@@ -12,7 +12,7 @@ use busyhour_crds::{load, read_folder};
 use busyhour_simulations::{
     report::compare,
     scenario,
-    simulator::{Capacity, Documents, Faults, Input, Latencies, Run, SpeechLengths, simulate},
+    simulator::{Capacity, Documents, Input, Latencies, Run, SpeechLengths, simulate},
 };
 
 const START: Timestamp = Timestamp(1_800_000_000_000_000);
@@ -37,7 +37,6 @@ fn demo(latencies: Latencies) -> Run {
         documents: &documents(&folder.join("documents")),
         speech: &SpeechLengths::default(),
         latencies,
-        faults: &Faults::default(),
         start: START,
     })
 }
@@ -91,7 +90,6 @@ fn small_latencies_change_starts_a_little_and_outcomes_not_at_all() {
         signalling: Span::from_micros(300),
         web: Span::from_millis(1),
         speech: Span::from_millis(2),
-        journal: Span::from_millis(1),
     };
     let real = demo(real);
     assert_eq!(real.violations, []);
@@ -101,4 +99,26 @@ fn small_latencies_change_starts_a_little_and_outcomes_not_at_all() {
     let outcomes: BTreeMap<_, _> =
         real.report.calls.iter().map(|call| (&call.to, call.outcome)).collect();
     assert_eq!(outcomes.len(), 120);
+}
+
+/// The comparison of a live run with its simulation is worth no more than the lengths of speech.
+#[test]
+fn every_sentence_of_the_demo_has_a_measured_length() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/demo");
+    let files = read_folder(&folder).expect("the demo");
+    let scenario = scenario::load(&files, &load(&files).expect("declared")).expect("scenario");
+    let mut sentences = 0;
+    for (name, document) in documents(&folder.join("documents")) {
+        let text = String::from_utf8(document).expect("UTF-8");
+        for say in text.split("<Say").skip(1) {
+            let words = say
+                .split_once('>')
+                .and_then(|(_, rest)| rest.split_once("</Say>"))
+                .expect("a Say")
+                .0;
+            assert!(scenario.speech.contains_key(words.trim()), "{name}: {words}");
+            sentences += 1;
+        }
+    }
+    assert!(sentences >= 16, "{sentences}");
 }

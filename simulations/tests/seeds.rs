@@ -12,7 +12,7 @@ use busyhour_simulations::{
     scenario::{Batch, Scenario},
     simulator::{
         Capacity, Documents, Fault, FaultKind, Faults, Input, Latencies, Run, SpeechLengths,
-        simulate,
+        simulate_with,
     },
 };
 use rand::{Rng, seq::IndexedRandom};
@@ -31,15 +31,15 @@ struct World {
 
 impl World {
     fn run(&self) -> Run {
-        simulate(&Input {
+        let input = Input {
             capacity: &self.capacity,
             scenario: &self.scenario,
             documents: &self.documents,
             speech: &SpeechLengths::default(),
             latencies: self.latencies,
-            faults: &self.faults,
             start: START,
-        })
+        };
+        simulate_with(&input, &self.faults)
     }
 }
 
@@ -156,7 +156,6 @@ fn world(seed: u64) -> World {
             signalling: ms(rng, 0, 200),
             web: ms(rng, 0, 500),
             speech: ms(rng, 0, 500),
-            journal: ms(rng, 0, 20),
         }
     };
     World {
@@ -173,6 +172,7 @@ fn world(seed: u64) -> World {
             behaviour: Behaviour { seed, habits },
             batches,
             recordings: BTreeMap::from([("tune.wav".to_owned(), Span::from_secs(3))]),
+            speech: BTreeMap::new(),
         },
         documents: documents(),
         latencies,
@@ -222,6 +222,7 @@ fn faulty(seed: u64) -> World {
         let (after, lasts) = (ms(rng, 0, 60_000), ms(rng, 100, 25_000));
         world.faults.events.push(Fault { after, lasts, kind });
     }
+    world.faults.journal = ms(rng, 0, 20);
     world.faults.byes_lost_permille = rng.random_range(0..200);
     world.faults.invites_lost_permille = rng.random_range(0..200);
     world

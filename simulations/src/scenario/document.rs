@@ -23,6 +23,21 @@ pub struct ScenarioDocument {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub recordings: Vec<RecordingDocument>,
+    /// Measured lengths of speech, for simulations that are to be compared with live runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1_000))]
+    pub speech: Vec<SpeechDocument>,
+}
+
+/// A measured length of speech.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SpeechDocument {
+    /// How long it is: 1ms to 10m.
+    pub length: Duration,
+    /// The whole text of a `Say`.
+    #[schemars(length(min = 1, max = 4_096))]
+    pub words: String,
 }
 
 /// A recording that the application server makes up.

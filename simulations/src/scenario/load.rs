@@ -14,7 +14,7 @@ use super::{
     Batch, Scenario,
     document::{
         BatchDocument, HabitDocument, ReactionName, RecordingDocument, ScenarioDocument,
-        SpreadDocument,
+        SpeechDocument, SpreadDocument,
     },
 };
 use crate::behaviour::{Behaviour, Habit, Reaction, Spread};
@@ -78,8 +78,10 @@ fn read(document: &Document<'_>, declared: &Declared) -> Result<Scenario, LoadEr
         spec.batches.iter().enumerate().filter_map(|(n, batch)| checks.batch(n, batch)).collect();
     let recordings =
         spec.recordings.iter().enumerate().filter_map(|(n, r)| checks.recording(n, r)).collect();
+    let speech = spec.speech.iter().enumerate().filter_map(|(n, s)| checks.speech(n, s)).collect();
     LoadErrors::unless_none(checks.errors)?;
-    Ok(Scenario { behaviour: Behaviour { seed: spec.seed, habits }, batches, recordings })
+    let behaviour = Behaviour { seed: spec.seed, habits };
+    Ok(Scenario { behaviour, batches, recordings, speech })
 }
 
 struct Checks<'a> {
@@ -190,12 +192,24 @@ impl Checks<'_> {
 
     fn recording(&mut self, index: usize, recording: &RecordingDocument) -> Option<(String, Span)> {
         let path = Path::of(&["spec", "recordings"]).index(index).key("length");
-        let (min, max) = (Span::from_millis(100), Span::from_secs(600));
-        if recording.length.0 < min || recording.length.0 > max {
+        let length = self.audio(&path, recording.length, Span::from_millis(100))?;
+        Some((recording.name.clone(), length))
+    }
+
+    fn speech(&mut self, index: usize, speech: &SpeechDocument) -> Option<(String, Span)> {
+        let path = Path::of(&["spec", "speech"]).index(index).key("length");
+        let length = self.audio(&path, speech.length, Span::from_millis(1))?;
+        Some((speech.words.trim().to_owned(), length))
+    }
+
+    /// A length of audio, of at least `min` and at most ten minutes.
+    fn audio(&mut self, path: &Path, length: Duration, min: Span) -> Option<Span> {
+        let max = Span::from_secs(600);
+        if length.0 < min || length.0 > max {
             let allowed = format!("{} to {}", Duration(min), Duration(max));
-            return self.refuse(&path, format!("{} is out of bounds", recording.length), allowed);
+            return self.refuse(path, format!("{length} is out of bounds"), allowed);
         }
-        Some((recording.name.clone(), recording.length.0))
+        Some(length.0)
     }
 
     /// A length of at least `min` and at most a day.

@@ -12,7 +12,7 @@ use crate::behaviour::Behaviour;
 
 pub use document::{
     BatchDocument, HabitDocument, KeyChoice, KeysDocument, ReactionName, RecordingDocument,
-    ScenarioDocument, SpreadDocument,
+    ScenarioDocument, SpeechDocument, SpreadDocument,
 };
 pub use load::load;
 
@@ -25,6 +25,8 @@ pub struct Scenario {
     pub batches: Vec<Batch>,
     /// Recordings that the application server makes up, by file name.
     pub recordings: BTreeMap<String, Span>,
+    /// Measured lengths of speech, by its words; they go before any estimate.
+    pub speech: BTreeMap<String, Span>,
 }
 
 /// A batch of calls to consecutive numbers.

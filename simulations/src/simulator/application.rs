@@ -9,11 +9,9 @@ use busyhour_base::Span;
 /// The application's documents, by file name.
 pub type Documents = BTreeMap<String, Vec<u8>>;
 
-/// How long speech lasts.
+/// How long speech lasts, as an estimate from its letters.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SpeechLengths {
-    /// Measured lengths of whole texts; they go before the estimate.
-    pub measured: BTreeMap<String, Span>,
     /// For each character.
     pub per_character: Span,
     /// For each mark at which a speaker pauses.
@@ -21,13 +19,9 @@ pub struct SpeechLengths {
 }
 
 impl Default for SpeechLengths {
-    /// Fitted to Flite's voice `slt` over the sentences of the demo, whose lengths it meets within a tenth.
+    /// Fitted to the default voice (Flite's `rms`) over the demo's sentences, whose lengths it meets within a tenth.
     fn default() -> Self {
-        Self {
-            measured: BTreeMap::new(),
-            per_character: Span::from_millis(47),
-            per_pause: Span::from_millis(300),
-        }
+        Self { per_character: Span::from_micros(52_500), per_pause: Span::from_millis(330) }
     }
 }
 
@@ -35,9 +29,6 @@ impl SpeechLengths {
     /// How long these words last.
     pub fn of(&self, text: &str) -> Span {
         let text = text.trim();
-        if let Some(measured) = self.measured.get(text) {
-            return *measured;
-        }
         let pauses = text.matches([',', '.', ';', ':', '!', '?']).count() as u64;
         self.per_character.times(text.chars().count() as u64) + self.per_pause.times(pauses)
     }
@@ -50,7 +41,9 @@ pub struct Application<'a> {
     pub documents: &'a Documents,
     /// Its recordings, by file name.
     pub recordings: &'a BTreeMap<String, Span>,
-    /// Of speech.
+    /// Measured lengths of speech, by its words.
+    pub measured: &'a BTreeMap<String, Span>,
+    /// Of all other speech.
     pub speech: &'a SpeechLengths,
 }
 
@@ -69,7 +62,10 @@ impl Application<'_> {
     /// How long this audio is.
     pub fn length(&self, source: &AudioSource) -> Result<Span, AudioError> {
         match source {
-            AudioSource::Say { text, .. } => Ok(self.speech.of(text)),
+            AudioSource::Say { text, .. } => {
+                let measured = self.measured.get(text.trim()).copied();
+                Ok(measured.unwrap_or_else(|| self.speech.of(text)))
+            }
             AudioSource::Play { url } => {
                 let length = self.recordings.get(file_name(url));
                 length.copied().ok_or(AudioError::Fetch(FetchError::Status(404)))
@@ -91,15 +87,12 @@ mod tests {
     #[test]
     fn speech_lasts_about_as_long_as_the_engine_takes() {
         let speech = SpeechLengths::default();
-        // Lengths of flite 2.2, voice slt, of two of the demo's sentences.
+        // Lengths of flite 2.2, voice rms, of two of the demo's sentences.
         let cases = [
+            ("No answer is an answer too. Thank you for listening, and good night.", 4_490),
             (
-                "Thank you for telling us in time. Another patient will be glad to have your place. Goodbye.",
-                5_510,
-            ),
-            (
-                "Hello, this is the city clinic. You have an appointment tomorrow at ten in the morning. Press one to confirm it, two to move it, or three to hear this again.",
-                9_120,
+                "You voted no. Without a ferry at night, the night bus over the bridge stays the way across the harbour, every half an hour until four in the morning.",
+                9_260,
             ),
         ];
         for (text, measured_ms) in cases {
@@ -109,8 +102,6 @@ mod tests {
                 "{estimate} ms, measured {measured_ms}"
             );
         }
-        let measured = BTreeMap::from([("Hello.".to_owned(), Span::from_millis(640))]);
-        assert_eq!(SpeechLengths { measured, ..speech }.of(" Hello. "), Span::from_millis(640));
     }
 
     #[test]

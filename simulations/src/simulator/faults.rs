@@ -21,6 +21,8 @@ pub const GIVEN_UP_AFTER: Span = Span::from_secs(32);
 pub struct Faults {
     /// Once each, at their time.
     pub events: Vec<Fault>,
+    /// How long an agent takes to bring an entry of its journal to the disk: a window to be killed in.
+    pub journal: Span,
     /// Of a thousand calls, those whose BYE never reaches the carrier.
     pub byes_lost_permille: u64,
     /// Of a thousand calls, those whose INVITE never reaches the carrier.

@@ -45,8 +45,7 @@ impl World<'_> {
                 let sids = SidKey(u128::from(self.input.scenario.behaviour.seed));
                 agent.legs.insert(key, Running::new(dial, sids));
                 self.routes.insert(key, (dial.carrier.to_string(), dial.spec.to.clone()));
-                self.queue
-                    .put(now + self.input.latencies.journal, Event::Leg(key, LegInput::Start));
+                self.queue.put(now + self.faults.journal, Event::Leg(key, LegInput::Start));
             }
             Err(reason) => self.report_call(now, key, CallEvent::NotSent(reason)),
         }
@@ -73,7 +72,7 @@ impl World<'_> {
         match action {
             Action::Invite => self.invite(now, key),
             Action::Cancel => self.queue.put(at_carrier, Event::AtCarrier(key, Message::Cancel)),
-            Action::Bye if self.input.faults.loses_bye(key.call.0) => {
+            Action::Bye if self.faults.loses_bye(key.call.0) => {
                 let closed = LegInput::Closed { confirmed: false };
                 self.queue.put(now + GIVEN_UP_AFTER, Event::Leg(key, closed));
                 self.queue
@@ -116,7 +115,7 @@ impl World<'_> {
     fn invite(&mut self, now: Timestamp, key: Key) {
         self.watch.on_invite(now, key);
         self.queue.put(now, Event::Leg(key, LegInput::Sent));
-        if self.input.faults.loses_invite(key.call.0) {
+        if self.faults.loses_invite(key.call.0) {
             return self.queue.put(now + GIVEN_UP_AFTER, Event::Leg(key, LegInput::Silent));
         }
         let at = now + self.input.latencies.signalling;

@@ -45,8 +45,6 @@ pub struct Input<'a> {
     pub speech: &'a SpeechLengths,
     /// How long everything else takes.
     pub latencies: Latencies,
-    /// What goes wrong.
-    pub faults: &'a Faults,
     /// The virtual instant of the start.
     pub start: Timestamp,
 }
@@ -89,8 +87,6 @@ pub struct Latencies {
     pub web: Span,
     /// To make speech ready.
     pub speech: Span,
-    /// To bring an entry of an agent's journal to its disk.
-    pub journal: Span,
 }
 
 /// What a run came to.
@@ -112,7 +108,12 @@ pub struct Run {
 
 /// Runs a scenario to its end.
 pub fn simulate(input: &Input<'_>) -> Run {
-    World::new(input).run()
+    simulate_with(input, &Faults::default())
+}
+
+/// Runs a scenario to its end, with things going wrong.
+pub fn simulate_with(input: &Input<'_>, faults: &Faults) -> Run {
+    World::new(input, faults).run()
 }
 
 /// One attempt of a call at an agent.

@@ -11,7 +11,7 @@ use super::{
     agent::Agent,
     application::Application,
     carrier::{Carrier, Step},
-    faults::Fault,
+    faults::{Fault, Faults},
     queue::Queue,
     watch::Watch,
 };
@@ -62,6 +62,7 @@ pub enum Message {
 /// Everything there is.
 pub struct World<'a> {
     pub(super) input: &'a Input<'a>,
+    pub(super) faults: &'a Faults,
     pub(super) application: Application<'a>,
     pub(super) queue: Queue<Event>,
     pub(super) controller_up: bool,
@@ -84,7 +85,7 @@ pub struct World<'a> {
 
 impl<'a> World<'a> {
     /// Everything declared, every agent up, every batch submitted and started.
-    pub fn new(input: &'a Input<'a>) -> Self {
+    pub fn new(input: &'a Input<'a>, faults: &'a Faults) -> Self {
         let capacity = input.capacity;
         let carrier = |(name, channels, rate): &(String, u32, u32)| {
             (name.clone(), Carrier::new(name, *channels, *rate))
@@ -97,9 +98,11 @@ impl<'a> World<'a> {
         };
         let mut world = Self {
             input,
+            faults,
             application: Application {
                 documents: input.documents,
                 recordings: &input.scenario.recordings,
+                measured: &input.scenario.speech,
                 speech: input.speech,
             },
             queue: Queue::new(input.start),
@@ -129,7 +132,7 @@ impl<'a> World<'a> {
         for batch in &self.input.scenario.batches {
             self.submit(batch);
         }
-        for fault in &self.input.faults.events {
+        for fault in &self.faults.events {
             self.queue.put(now + fault.after, Event::Fault(*fault));
         }
     }
