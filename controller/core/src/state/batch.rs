@@ -39,6 +39,8 @@ pub(super) struct Batch {
     pub created_at: Timestamp,
     pub started_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
+    /// Its end has come.
+    pub past_end: bool,
     /// Its end came before all its calls had started.
     pub expired: bool,
     /// Calls that are not in the records.
@@ -146,6 +148,7 @@ impl State {
             created_at: now,
             started_at: None,
             ended_at: None,
+            past_end: false,
             expired: false,
             unrecorded: 0,
             custom_ids: BTreeSet::new(),

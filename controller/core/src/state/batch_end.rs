@@ -48,9 +48,10 @@ impl State {
             return;
         }
         self.shut_batch(batch);
-        let before = self.batches[batch].counts.queued;
-        self.batches[batch].expired = before > 0 || status == BatchStatus::Draft;
-        self.batches[batch].status = BatchStatus::Running;
+        let state = &mut self.batches[batch];
+        state.past_end = true;
+        state.expired = state.counts.queued > 0 || status == BatchStatus::Draft;
+        state.status = BatchStatus::Running;
         self.end_waiting(batch, Reason::Expired, fx);
         self.settle_batch(batch);
     }
@@ -69,10 +70,14 @@ impl State {
     }
 
     /// Why a call of this batch that was not sent does not go back to its queue, if it does not.
-    pub(super) fn batch_is_over(&self, batch: u32) -> Option<Reason> {
-        match self.batches[batch].status {
+    pub(super) fn batch_is_over(&mut self, batch: u32) -> Option<Reason> {
+        let state = &mut self.batches[batch];
+        match state.status {
             BatchStatus::Cancelling | BatchStatus::Cancelled => Some(Reason::BatchCanceled),
-            _ if self.batches[batch].expired => Some(Reason::Expired),
+            _ if state.past_end => {
+                state.expired = true;
+                Some(Reason::Expired)
+            }
             _ => None,
         }
     }

@@ -86,9 +86,9 @@ impl State {
     }
 
     /// Why a call that was not sent does not go back to its queue, if it does not.
-    fn stays_out(&self, id: u32, not_sent: Reason) -> Option<Reason> {
+    fn stays_out(&mut self, id: u32, not_sent: Reason) -> Option<Reason> {
         let request = &self.requests[id];
-        let owner = self.lanes[request.lane];
+        let (owner, attempt) = (self.lanes[request.lane], request.attempt);
         let expires = self.times.get(request.times).and_then(|times| times.expires);
         if expires.is_some_and(|expires| expires.0 <= self.now) {
             return Some(Reason::Expired);
@@ -98,6 +98,6 @@ impl State {
             return Some(Reason::Suspended);
         }
         let batch = owner.batch.and_then(|batch| self.batch_is_over(batch));
-        batch.or_else(|| (request.attempt >= self.options.attempts_max).then_some(not_sent))
+        batch.or_else(|| (attempt >= self.options.attempts_max).then_some(not_sent))
     }
 }

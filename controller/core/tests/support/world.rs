@@ -1,0 +1,386 @@
+//! Agents and carriers as the state machine meets them, with every fault that they may have: lost orders, repeated
+//! reports, restarts, lost journals, long absences, ends that the carrier does not confirm.
+//!
+//! The world keeps accounts of its own and holds the machine to them: what a carrier counts, what was ever sent,
+//! how each call ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use busyhour_base::{CallEvent, Outcome, Reason, Span, Timestamp};
+use busyhour_controller_core::{
+    Options,
+    command::{AgentCommand, CallReport, Command, Known},
+    effect::{Accepted, Dial, Effect, Phase, Reply},
+    spec::{AgentIx, CallId, Declaration},
+};
+
+use super::{Machine, ended};
+
+/// One agent: a journal that outlives its process, unless it is lost.
+#[derive(Default)]
+struct Agent {
+    incarnation: u64,
+    fence: u64,
+    number: Option<AgentIx>,
+    connected: bool,
+    /// Orders that it has taken and not yet written down.
+    inbox: Vec<(CallId, u16)>,
+    /// What it has written down: how far each call is, and whether this process runs it.
+    journal: BTreeMap<(CallId, u16), Leg>,
+}
+
+#[derive(Clone, Copy)]
+struct Leg {
+    live: bool,
+    told: Phase,
+}
+
+/// A channel as the carrier counts it.
+struct Channel {
+    carrier: String,
+    call: CallId,
+    /// Until when it may still be counted; `None` while the call is up.
+    until: Option<Timestamp>,
+}
+
+pub struct World {
+    pub machine: Machine,
+    agents: Vec<Agent>,
+    declared: Declaration,
+    channels: Vec<Channel>,
+    /// Calls of which an INVITE was ever written down as being sent.
+    sent: BTreeSet<CallId>,
+    pub accepted: BTreeSet<CallId>,
+    pub outcomes: BTreeMap<CallId, Outcome>,
+    seen_effects: usize,
+    seen_dials: usize,
+    /// Orders of the next entry are lost on the way, as in a crash of the controller.
+    pub lose_orders: bool,
+    /// Dials of each carrier, in order.
+    setups: BTreeMap<String, Vec<Timestamp>>,
+    last_due: BTreeMap<u128, Timestamp>,
+}
+
+impl World {
+    pub fn new(agents: usize, options: Options) -> Self {
+        Self {
+            machine: Machine::with(options),
+            agents: (0..agents).map(|_| Agent::default()).collect(),
+            declared: Declaration::default(),
+            channels: Vec::new(),
+            sent: BTreeSet::new(),
+            accepted: BTreeSet::new(),
+            outcomes: BTreeMap::new(),
+            seen_effects: 0,
+            seen_dials: 0,
+            lose_orders: false,
+            setups: BTreeMap::new(),
+            last_due: BTreeMap::new(),
+        }
+    }
+
+    pub fn declare(&mut self, declaration: Declaration) {
+        // What was due before is held to the declaration before.
+        self.apply(Command::Tick);
+        let before = std::mem::replace(&mut self.declared, declaration.clone());
+        let reply = self.apply(Command::Declare(Box::new(declaration)));
+        if reply != Reply::Done {
+            self.declared = before;
+        }
+    }
+
+    pub fn apply(&mut self, command: Command) -> Reply {
+        let reply = self.machine.apply(command);
+        if let Reply::Submitted(verdicts) = &reply {
+            for Accepted { call, .. } in verdicts.iter().flatten() {
+                self.accepted.insert(*call);
+            }
+        }
+        self.observe();
+        reply
+    }
+
+    /// Lets time pass, ticking `late` after the state asks.
+    pub fn run(&mut self, span: Span, late: Span) {
+        let until = self.machine.now + span;
+        while let Some(wake) = self.machine.state.next_wake().filter(|wake| *wake + late <= until) {
+            self.machine.now = self.machine.now.max(wake + late);
+            self.apply(Command::Tick);
+        }
+        self.machine.now = until;
+    }
+
+    /// Carries out what the last entry asked for, and checks it.
+    fn observe(&mut self) {
+        let dials: Vec<_> = self.machine.dials[self.seen_dials..].to_vec();
+        self.seen_dials = self.machine.dials.len();
+        let effects: Vec<_> = self.machine.effects[self.seen_effects..].to_vec();
+        self.seen_effects = self.machine.effects.len();
+        for effect in &effects {
+            match effect {
+                Effect::Changed { call, phase: Phase::Ended(outcome), .. } => {
+                    assert_eq!(self.outcomes.insert(*call, *outcome), None, "{call:?} ended twice");
+                    // A channel whose end no agent reported stays with the carrier for its quarantine.
+                    self.leave(*call, !self.sent.contains(call));
+                }
+                Effect::Changed { call, phase: Phase::Queued, .. } => {
+                    assert!(!self.sent.contains(call), "{call:?} was sent and is queued again");
+                    self.leave(*call, true);
+                }
+                _ => {}
+            }
+        }
+        for (at, dial) in dials {
+            self.dialled(at, &dial);
+        }
+        if std::mem::take(&mut self.lose_orders) {
+            return;
+        }
+        for effect in effects {
+            match effect {
+                Effect::Dial(dial) => self.deliver(&dial),
+                Effect::HangUp { agent, call, attempt, .. } => self.hang_up(agent, call, attempt),
+                _ => {}
+            }
+        }
+    }
+
+    /// Holds a dial to every limit, as the world outside counts them.
+    fn dialled(&mut self, at: Timestamp, dial: &Dial) {
+        let carrier = self.declared.carriers.iter().find(|c| c.name == dial.carrier);
+        let carrier = carrier.expect("a dial goes over a declared carrier").clone();
+        self.channels.retain(|channel| channel.until.is_none_or(|until| until > at));
+        let held =
+            self.channels.iter().filter(|channel| channel.carrier == *carrier.name).count() as u32;
+        let in_use =
+            self.channels.iter().filter(|c| c.carrier == *carrier.name && c.until.is_none());
+        assert!(held < carrier.channels, "MT-12: {held} of {} channels", carrier.channels);
+        assert!((in_use.count() as u32) < carrier.service_ports, "MT-11: service ports");
+        self.channels.push(Channel {
+            carrier: carrier.name.to_string(),
+            call: dial.call,
+            until: None,
+        });
+
+        let setups = self.setups.entry(carrier.name.to_string()).or_default();
+        if carrier.setup_spacing > Span::ZERO {
+            let per_second = (1_020_000 / carrier.setup_spacing.0) as usize;
+            if let Some(earlier) = setups.len().checked_sub(per_second) {
+                let span = at.since(setups[earlier]);
+                assert!(span > Span::from_secs(1), "MT-12: {per_second} set-ups in {span}");
+            }
+        }
+        setups.push(at);
+
+        assert!(dial.at <= at, "a dial is due when its entry is made, or was before");
+        let tenant = self.declared.tenants.iter().find(|t| t.account == dial.account);
+        if let Some(tenant) = tenant {
+            assert!(!tenant.suspended, "a suspended tenant starts nothing");
+            if let (Some(throttle), Some(last)) =
+                (tenant.limits.throttle, self.last_due.get(&dial.account.0))
+            {
+                assert!(
+                    dial.at.since(*last) >= throttle.spacing,
+                    "MT-2: {:?}",
+                    dial.at.since(*last)
+                );
+            }
+            for cap in &tenant.limits.caps {
+                let mine = |(_, d): &&(Timestamp, Dial)| d.account == dial.account;
+                let inside = self.machine.dials[..self.seen_dials].iter().rev().filter(mine);
+                let inside = inside
+                    .skip_while(|(_, d)| (d.call, d.attempt) != (dial.call, dial.attempt))
+                    .take_while(|(other, _)| at.since(*other) < cap.window)
+                    .count();
+                assert!(inside <= cap.count as usize, "MT-3: {inside} in {:?}", cap.window);
+            }
+        }
+        self.last_due.insert(dial.account.0, dial.at);
+    }
+
+    fn deliver(&mut self, dial: &Dial) {
+        for agent in &mut self.agents {
+            if agent.number == Some(dial.agent) && agent.connected {
+                assert!(dial.fence <= agent.fence, "no order is ahead of the agent's fence");
+                if dial.fence == agent.fence {
+                    agent.inbox.push((dial.call, dial.attempt));
+                }
+            }
+        }
+    }
+
+    fn hang_up(&mut self, number: AgentIx, call: CallId, attempt: u16) {
+        let Some(agent) = self.agents.iter().position(|a| a.number == Some(number) && a.connected)
+        else {
+            return;
+        };
+        if self.agents[agent].inbox.contains(&(call, attempt)) {
+            self.not_sent(agent, call, attempt, Reason::CanceledByTenant);
+        } else if self.agents[agent].journal.get(&(call, attempt)).is_some_and(|leg| leg.live) {
+            self.finish(agent, call, attempt, Outcome::Canceled, true);
+        }
+    }
+
+    /// An agent's process starts, connects again, or comes up with its journal gone.
+    pub fn up(&mut self, agent: usize, restarted: bool, journal_lost: bool) {
+        let me = &mut self.agents[agent];
+        if restarted || journal_lost || me.incarnation == 0 {
+            me.incarnation += 1;
+            me.journal.values_mut().for_each(|leg| leg.live = false);
+        }
+        if journal_lost {
+            me.journal.clear();
+            me.fence = 0;
+        }
+        me.inbox.clear();
+        let known = me
+            .journal
+            .iter()
+            .map(|((call, attempt), leg)| Known { call: *call, attempt: *attempt, live: leg.live })
+            .collect();
+        let (incarnation, fence) = (me.incarnation, me.fence);
+        let slots = 4 + agent as u32 * 3;
+        let name = format!("agent-{agent}").into();
+        me.connected = false;
+        let up = AgentCommand::Up { name, incarnation, slots, fence, known };
+        // Orders that this entry brings about reach the agent once it has stored its fence.
+        let reply = self.machine.apply(Command::Agent(up));
+        let Reply::Agent { agent: number, fence: new } = reply else { panic!("{reply:?}") };
+        assert!(new > fence, "every fence is higher than those before");
+        let me = &mut self.agents[agent];
+        (me.number, me.fence, me.connected) = (Some(number), new, true);
+        self.observe();
+        let machine = &self.machine;
+        self.agents[agent].journal.retain(|(call, attempt), leg| {
+            leg.live && machine.state.calls_at(number).any(|c| (c.0, c.1) == (*call, *attempt))
+        });
+    }
+
+    pub fn down(&mut self, agent: usize) {
+        let me = &mut self.agents[agent];
+        if let (Some(agent), true) = (me.number, me.connected) {
+            me.connected = false;
+            let incarnation = me.incarnation;
+            self.apply(Command::Agent(AgentCommand::Disconnected { agent, incarnation }));
+        }
+    }
+
+    pub fn load(&mut self, agent: usize, cpu_permille: u16, draining: bool) {
+        if let (Some(agent), true) = (self.agents[agent].number, self.agents[agent].connected) {
+            self.apply(Command::Agent(AgentCommand::Load { agent, cpu_permille, draining }));
+        }
+    }
+
+    /// One agent goes on with one of its calls, the `which`-th of what it has; `fate` says how.
+    pub fn step(&mut self, agent: usize, which: usize, fate: u8) {
+        let me = &mut self.agents[agent];
+        if !me.connected {
+            return;
+        }
+        if let Some((call, attempt)) = pick(&me.inbox, which) {
+            if fate == 0 {
+                self.not_sent(agent, call, attempt, Reason::AgentFull);
+            } else {
+                self.send(agent, call, attempt, fate);
+            }
+            return;
+        }
+        let running: Vec<_> = me.journal.iter().filter(|(_, leg)| leg.live).collect();
+        let Some((&(call, attempt), leg)) = pick(&running, which) else { return };
+        let next = match (leg.told, fate) {
+            (Phase::Dialling, _) => Some((Phase::Sent, CallEvent::Sent)),
+            (Phase::Sent, 0..3) => Some((Phase::Ringing, CallEvent::Ringing)),
+            (Phase::Ringing, 0..5) => Some((Phase::InProgress, CallEvent::Answered)),
+            _ => None,
+        };
+        match next {
+            Some((phase, event)) => {
+                self.agents[agent].journal.get_mut(&(call, attempt)).expect("it runs").told = phase;
+                self.tell(agent, call, attempt, event, fate == 1);
+            }
+            None => {
+                let outcome = Outcome::ALL[usize::from(fate) % 3];
+                self.finish(agent, call, attempt, outcome, fate % 4 != 0);
+            }
+        }
+    }
+
+    /// SENDING is written down, and the INVITE leaves.
+    fn send(&mut self, agent: usize, call: CallId, attempt: u16, fate: u8) {
+        let me = &mut self.agents[agent];
+        me.inbox.retain(|order| *order != (call, attempt));
+        assert!(self.sent.insert(call), "{call:?} was sent twice");
+        me.journal.insert((call, attempt), Leg { live: true, told: Phase::Dialling });
+        if fate > 2 {
+            me.journal.get_mut(&(call, attempt)).expect("just put in").told = Phase::Sent;
+            self.tell(agent, call, attempt, CallEvent::Sent, false);
+        }
+    }
+
+    fn not_sent(&mut self, agent: usize, call: CallId, attempt: u16, reason: Reason) {
+        self.agents[agent].inbox.retain(|order| *order != (call, attempt));
+        self.leave(call, true);
+        self.tell(agent, call, attempt, CallEvent::NotSent(reason), false);
+    }
+
+    fn finish(&mut self, agent: usize, call: CallId, attempt: u16, outcome: Outcome, sure: bool) {
+        self.agents[agent].journal.remove(&(call, attempt));
+        if sure {
+            self.leave(call, true);
+        }
+        self.tell(agent, call, attempt, ended(outcome, sure), outcome == Outcome::Busy);
+    }
+
+    fn tell(&mut self, agent: usize, call: CallId, attempt: u16, event: CallEvent, twice: bool) {
+        let agent = self.agents[agent].number.expect("it is connected");
+        let report = CallReport { agent, call, attempt, event };
+        let again = twice.then(|| report.clone());
+        self.apply(Command::Reports([report].into_iter().chain(again).collect()));
+    }
+
+    /// The carrier counts a call no more, or until its quarantine ends.
+    fn leave(&mut self, call: CallId, confirmed: bool) {
+        if confirmed {
+            self.channels.retain(|channel| channel.call != call);
+            return;
+        }
+        for channel in self.channels.iter_mut().filter(|c| c.call == call && c.until.is_none()) {
+            let carrier = self.declared.carriers.iter().find(|c| *c.name == *channel.carrier);
+            let quarantine = carrier.map_or(Span::ZERO, |carrier| carrier.quarantine);
+            channel.until = Some(self.machine.now + quarantine);
+        }
+    }
+
+    pub fn record(&mut self) {
+        let last = self.machine.state.outbox(usize::MAX).last().map(|record| record.seq);
+        if let Some(through) = last {
+            self.apply(Command::Recorded { through });
+        }
+    }
+
+    /// Whether an agent has something to go on with.
+    fn busy(&self) -> bool {
+        self.agents.iter().any(|a| !a.inbox.is_empty() || a.journal.values().any(|leg| leg.live))
+    }
+
+    /// The faults end: agents are up, and every call goes on to its end.
+    pub fn settle(&mut self) {
+        for agent in 0..self.agents.len() {
+            self.up(agent, false, false);
+        }
+        for round in 0..20_000 {
+            for agent in 0..self.agents.len() {
+                self.step(agent, round, 5);
+            }
+            self.run(Span::from_secs(1), Span::ZERO);
+            self.record();
+            if !self.busy() && self.outcomes.len() == self.accepted.len() {
+                break;
+            }
+        }
+    }
+}
+
+fn pick<T: Copy>(from: &[T], which: usize) -> Option<T> {
+    (!from.is_empty()).then(|| from[which % from.len()])
+}
