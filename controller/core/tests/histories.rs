@@ -3,7 +3,7 @@
 
 mod support;
 
-use busyhour_base::{Reason, Span};
+use busyhour_base::Span;
 use busyhour_controller_core::{
     Options, State,
     command::{BatchCommand, Change, Command, Submit, Update},
@@ -140,16 +140,11 @@ fn act(world: &mut World, action: &Action) {
             let submit = Submit { account: account(tenant), idempotency, batch: None, calls };
             let first = world.apply(Command::Submit(submit.clone()));
             if idempotency.is_some() && matches!(first, Reply::Submitted(_)) {
-                let hash = world.machine.state.hash();
-                let applied = world.machine.state.applied();
-                assert_eq!(
-                    world.apply(Command::Submit(submit)),
-                    first,
-                    "a repeat gets the first answer"
-                );
-                assert!(
-                    world.machine.state.applied() > applied && world.machine.state.hash() != hash
-                );
+                let waiting = |world: &World| world.machine.state.outbox(usize::MAX).count();
+                let (accepted, before) = (world.accepted.len(), waiting(world));
+                let again = world.apply(Command::Submit(submit));
+                assert_eq!(again, first, "a repeat gets the first answer");
+                assert_eq!((world.accepted.len(), waiting(world)), (accepted, before));
             }
         }
         Action::Batch { tenant, count, spacing, most, begins, lasts } => {
@@ -254,10 +249,6 @@ fn drains(world: &mut World) {
     world.settle();
     let ended: Vec<_> = world.outcomes.keys().collect();
     let accepted: Vec<_> = world.accepted.iter().collect();
-    for call in world.accepted.iter().filter(|call| !world.outcomes.contains_key(call)).take(2) {
-        let state = &world.machine.state;
-        panic!("{:?} {:?} {:?}", state.call(*call), state.explain(*call), state.call(*call).and_then(|c| state.batch(c.batch?)));
-    }
     assert_eq!(ended, accepted, "accepted means exactly one outcome");
     world.record();
     let state = &world.machine.state;
@@ -274,7 +265,7 @@ fn drains(world: &mut World) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, max_shrink_iters: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, max_shrink_iters: 2_000, ..ProptestConfig::default() })]
 
     #[test]
     fn every_history_keeps_every_limit_and_drains(
@@ -347,7 +338,6 @@ fn the_state_does_not_grow_with_time() {
         }
         world.machine.log.clear();
         assert!(world.accepted.len() > 500);
-        let _ = Reason::Ready;
     }
     // Numbers grow, and take a few more bytes each.
     assert!(sizes.iter().all(|size| *size < sizes[0] + 400), "{sizes:?}");

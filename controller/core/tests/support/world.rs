@@ -53,7 +53,6 @@ pub struct World {
     pub accepted: BTreeSet<CallId>,
     pub outcomes: BTreeMap<CallId, Outcome>,
     seen_effects: usize,
-    seen_dials: usize,
     /// Orders of the next entry are lost on the way, as in a crash of the controller.
     pub lose_orders: bool,
     /// Dials of each carrier, in order.
@@ -72,7 +71,6 @@ impl World {
             accepted: BTreeSet::new(),
             outcomes: BTreeMap::new(),
             seen_effects: 0,
-            seen_dials: 0,
             lose_orders: false,
             setups: BTreeMap::new(),
             last_due: BTreeMap::new(),
@@ -112,12 +110,12 @@ impl World {
 
     /// Carries out what the last entry asked for, and checks it.
     fn observe(&mut self) {
-        let dials: Vec<_> = self.machine.dials[self.seen_dials..].to_vec();
-        self.seen_dials = self.machine.dials.len();
+        let at = self.machine.state.now();
         let effects: Vec<_> = self.machine.effects[self.seen_effects..].to_vec();
         self.seen_effects = self.machine.effects.len();
         for effect in &effects {
             match effect {
+                Effect::Dial(dial) => self.dialled(at, dial),
                 Effect::Changed { call, phase: Phase::Ended(outcome), .. } => {
                     assert_eq!(self.outcomes.insert(*call, *outcome), None, "{call:?} ended twice");
                     // A channel whose end no agent reported stays with the carrier for its quarantine.
@@ -129,9 +127,6 @@ impl World {
                 }
                 _ => {}
             }
-        }
-        for (at, dial) in dials {
-            self.dialled(at, &dial);
         }
         if std::mem::take(&mut self.lose_orders) {
             return;
@@ -187,7 +182,7 @@ impl World {
             }
             for cap in &tenant.limits.caps {
                 let mine = |(_, d): &&(Timestamp, Dial)| d.account == dial.account;
-                let inside = self.machine.dials[..self.seen_dials].iter().rev().filter(mine);
+                let inside = self.machine.dials.iter().rev().filter(mine);
                 let inside = inside
                     .skip_while(|(_, d)| (d.call, d.attempt) != (dial.call, dial.attempt))
                     .take_while(|(other, _)| at.since(*other) < cap.window)
@@ -300,7 +295,7 @@ impl World {
             }
             None => {
                 let outcome = Outcome::ALL[usize::from(fate) % 3];
-                self.finish(agent, call, attempt, outcome, fate % 4 != 0);
+                self.finish(agent, call, attempt, outcome, !fate.is_multiple_of(4));
             }
         }
     }
