@@ -1,2 +1,27 @@
-//! Busyhour: one binary, many parts.
-fn main() {}
+//! Busyhour: one binary, every part a subcommand.
+
+use std::process::ExitCode;
+
+use busyhour::{
+    args::{Args, Command},
+    commands, demo, process,
+};
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    process::prepare();
+    let run = async {
+        match args.command {
+            Command::Demo(args) => demo::run(args).await,
+            Command::Simulate(args) => commands::simulate::run(&args),
+            Command::Controller(args) => commands::controller::run(args).await,
+            Command::Agent(args) => commands::agent::run(args).await,
+            Command::Carrier(args) => commands::carrier::run(args).await,
+            Command::Application(args) => commands::application::run(args).await,
+            Command::Check(args) => commands::check::run(&args),
+            Command::Crds { folder } => commands::crds::run(&folder),
+        }
+    };
+    process::block_on(run)
+}

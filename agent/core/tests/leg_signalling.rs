@@ -2,7 +2,7 @@
 
 mod common;
 
-use busyhour_agent_core::leg::{Action, GUARD, Input, Phase, undialled_callback};
+use busyhour_agent_core::leg::{Action, GUARD, Input, Phase};
 use busyhour_base::{CallEvent, Outcome, Reason, Span, StatusEvents};
 use common::{Driver, order, param, webhook};
 
@@ -262,19 +262,4 @@ fn only_chosen_events_are_told_and_every_final_status_counts_as_completed() {
     assert_eq!(callbacks.len(), 1);
     assert_eq!(param(callbacks[0], "CallStatus"), Some("busy"));
     assert_eq!(param(callbacks[0], "SequenceNumber"), Some("0"));
-}
-
-/// Accepted means exactly one outcome, told to the tenant even if no agent ever held the call.
-#[test]
-fn calls_that_no_agent_held_are_told_of_if_that_was_asked_for() {
-    let mut order = order();
-    assert_eq!(undialled_callback(common::T0, &order, Outcome::Failed), None);
-    order.spec.status_callback = Some(webhook("http://app/status/{CallStatus}"));
-    let request = undialled_callback(common::T0, &order, Outcome::Canceled).unwrap();
-    assert_eq!(request.url, "http://app/status/canceled");
-    assert_eq!(param(&request, "SequenceNumber"), Some("0"));
-    assert_eq!(param(&request, "CallDuration"), Some("0"));
-    assert_eq!(param(&request, "SipResponseCode"), None);
-    order.spec.status_events.completed = false;
-    assert_eq!(undialled_callback(common::T0, &order, Outcome::Canceled), None);
 }

@@ -37,8 +37,10 @@ pub struct CallParameters {
 /// One request.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Exchange {
-    /// Path that was asked.
+    /// Path that was asked, with its query.
     pub path: String,
+    /// The signature that it carried, for judging it again with an official validator.
+    pub signature: String,
     /// Its parameters, at most 64, form first.
     pub parameters: Vec<(String, String)>,
 }
@@ -76,6 +78,7 @@ impl Keeper {
         &mut self,
         is_signed: bool,
         path: &str,
+        signature: &str,
         parameters: impl Iterator<Item = &'a (String, String)>,
     ) {
         if !is_signed {
@@ -103,7 +106,11 @@ impl Keeper {
         {
             call.statuses.push(status);
         }
-        call.exchanges.push(Exchange { path: path.to_owned(), parameters });
+        call.exchanges.push(Exchange {
+            path: path.to_owned(),
+            signature: signature.to_owned(),
+            parameters,
+        });
     }
 
     fn call(&mut self, parameters: &[(String, String)]) -> Option<&mut CallParameters> {
@@ -149,7 +156,7 @@ mod tests {
         let mut parameters = vec![("CallSid".to_owned(), sid.to_owned())];
         parameters
             .extend(extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        keeper.note(true, "/answer.xml", parameters.iter());
+        keeper.note(true, "/answer.xml", "c2ln", parameters.iter());
     }
 
     #[test]
@@ -173,7 +180,7 @@ mod tests {
                 told(&mut keeper, sid, &[("Digits", "1")]);
             }
         }
-        keeper.note(false, "/x", [("CallSid".to_owned(), "CA4".to_owned())].iter());
+        keeper.note(false, "/x", "", [("CallSid".to_owned(), "CA4".to_owned())].iter());
         let account = keeper.account();
         assert_eq!((account.verified, account.failed, account.forgotten), (300, 1, 1));
         assert_eq!(account.calls.len(), 2);

@@ -79,6 +79,9 @@ pub struct ApplicationReady {
     pub http: SocketAddr,
 }
 
+/// The header that carries a request's signature.
+const SIGNATURE: &str = "x-twilio-signature";
+
 /// Largest request taken.
 const MAX_BODY: usize = 64 << 10;
 
@@ -146,7 +149,10 @@ async fn document(
     let query: Vec<(String, String)> =
         serde_urlencoded::from_str(uri.query().unwrap_or_default()).unwrap_or_default();
     let is_signed = server.is_signed(&uri, &headers, &form, &query);
-    server.keeper.lock().note(is_signed, uri.path(), form.iter().chain(&query));
+    let path = uri.path_and_query().map_or_else(|| uri.path(), |path| path.as_str());
+    let signature =
+        headers.get(SIGNATURE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    server.keeper.lock().note(is_signed, path, signature, form.iter().chain(&query));
     if !is_signed {
         return refuse(StatusCode::FORBIDDEN, "the signature is not right");
     }
@@ -181,7 +187,7 @@ impl Server {
             .chain(query)
             .find(|(name, _)| name == "AccountSid")
             .and_then(|(_, sid)| self.tokens.get(sid));
-        match (token, text("x-twilio-signature")) {
+        match (token, text(SIGNATURE)) {
             (Some(token), Some(given)) => {
                 signature::is_right(token, &format!("{base}{path}"), form, given)
             }

@@ -51,6 +51,8 @@ pub(crate) struct ResultLine<'a> {
     message: &'static str,
     /// Final SIP status; null if there was none.
     sip_code: Option<u16>,
+    /// The limit that held it last before it started, or `ready`.
+    held_by: &'static str,
     /// How many attempts were made.
     attempts: u16,
     /// Keys that the called party pressed.
@@ -197,6 +199,7 @@ impl<'a> ResultLine<'a> {
             reason: ending.reason.code(),
             message: ending.reason.message(),
             sip_code: Some(ending.sip_code).filter(|code| *code > 0),
+            held_by: record.held_by.code(),
             attempts: record.attempts,
             digits: &ending.digits,
             accepted_at: Rfc3339(record.accepted_at),

@@ -1,0 +1,37 @@
+//! `busyhour check FOLDER`: what is declared, or everything that is wrong with it.
+
+use anyhow::Result;
+use busyhour_crds::Declared;
+
+use super::refused;
+use crate::args::CheckArgs;
+
+/// Prints a line per kind.
+///
+/// # Errors
+/// Something is wrong; the error lists it all, with file, line, field and what is allowed.
+pub fn run(args: &CheckArgs) -> Result<()> {
+    let declared = busyhour_crds::load_folder(&args.folder)
+        .map_err(|errors| refused(&args.folder, &errors))?;
+    let kinds = kinds(&declared);
+    if args.json {
+        let object: serde_json::Map<_, _> =
+            kinds.into_iter().map(|(kind, names)| (kind.to_owned(), names.into())).collect();
+        println!("{}", serde_json::Value::Object(object));
+    } else {
+        for (kind, names) in kinds {
+            println!("{kind:13} {:>4}  {}", names.len(), names.join(", "));
+        }
+    }
+    Ok(())
+}
+
+fn kinds(declared: &Declared) -> [(&'static str, Vec<String>); 5] {
+    [
+        ("carriers", declared.carriers.keys().cloned().collect()),
+        ("tenants", declared.tenants.keys().cloned().collect()),
+        ("applications", declared.applications.keys().cloned().collect()),
+        ("numbers", declared.numbers.keys().cloned().collect()),
+        ("pools", declared.pools.keys().cloned().collect()),
+    ]
+}

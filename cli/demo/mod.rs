@@ -1,0 +1,234 @@
+//! `busyhour demo`: everything on one machine, in processes of their own, and two tenants' batches as real
+//! calls. It ends well only if the report has no failure.
+
+pub mod api;
+mod collect;
+pub mod connection;
+mod follow;
+mod view;
+
+use std::{io::Write, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use busyhour_carrier::account::Account as CarrierAccount;
+use busyhour_crds::{Declared, kinds::PoolSpec};
+use busyhour_simulations::{
+    report::{Report, TenantTerms},
+    scenario::{Batch, Scenario},
+};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::{args::DemoArgs, commands::example, process, stage::Stage};
+use api::{Account, Api};
+use collect::Results;
+use connection::Connection;
+
+/// How long the agents may take to connect.
+const AGENTS_WITHIN: Duration = Duration::from_secs(20);
+/// How long the carrier may take to see the last call's end.
+const CARRIER_WITHIN: Duration = Duration::from_secs(20);
+/// Between two looks at a condition that is waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Runs the demo.
+///
+/// # Errors
+/// A part does not start or ends by itself, or the report has a failure.
+pub async fn run(args: DemoArgs) -> Result<()> {
+    let shutdown = process::shutdown()?;
+    let (declared, scenario) = example(&args.example)?;
+    let binary = std::env::current_exe()?;
+    let mut stage = Stage::set(&binary, &args.example, &args.folder)?;
+    let played = tokio::select! {
+        played = play(&mut stage, &declared, &scenario, &args) => played,
+        () = shutdown.cancelled() => Err(anyhow::anyhow!("interrupted")),
+    };
+    if args.keep && played.is_ok() {
+        keep(&stage, &declared, &shutdown).await?;
+    }
+    stage.end().await;
+    let report = played?;
+    let failures = report.failures();
+    if !failures.is_empty() {
+        bail!("the demo did not keep its promises:\n  {}", failures.join("\n  "));
+    }
+    Ok(())
+}
+
+async fn play(
+    stage: &mut Stage,
+    declared: &Declared,
+    scenario: &Scenario,
+    args: &DemoArgs,
+) -> Result<Report> {
+    let api = raise(stage, declared, &[]).await?;
+    let mut batches = Vec::new();
+    for batch in &scenario.batches {
+        batches.push(submit(&api, stage, declared, batch).await?);
+    }
+    follow::until_over(stage, &api, declared, &batches, args.json).await?;
+    let report = sum_up(stage, &api, declared, scenario, &batches).await?;
+    std::fs::write(stage.folder().join("report.json"), serde_json::to_string_pretty(&report)?)?;
+    let mut output = std::io::stdout().lock();
+    if args.json {
+        writeln!(output, "{}", serde_json::to_string(&report)?)?;
+    } else {
+        writeln!(output, "{}", report.table())?;
+    }
+    Ok(report)
+}
+
+/// Starts every part, the controller with these flags besides its usual ones, and waits until the agents are
+/// connected.
+///
+/// # Errors
+/// A part does not come up.
+pub async fn raise(stage: &mut Stage, declared: &Declared, controller: &[&str]) -> Result<Api> {
+    let (_, carrier) = declared.carriers.first_key_value().context("no carrier is declared")?;
+    let pool = pool(declared)?;
+    stage.start_carrier(carrier.spec.channels, carrier.spec.calls_per_second).await?;
+    stage.start_application().await?;
+    stage.declare()?;
+    stage.start_controller(controller).await?;
+    let agents = pool.agents;
+    for n in 1..=agents {
+        start_agent(stage, declared, n).await?;
+    }
+    let api = Api::new(stage.address("controller.api")?, stage.operator_token()?)?;
+    let connected = async {
+        loop {
+            stage.check()?;
+            let overview = api.overview().await?;
+            let rows = overview["agents"].as_array().map(Vec::as_slice).unwrap_or_default();
+            if rows.iter().filter(|agent| agent["connected"] == true).count() == agents as usize {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    match tokio::time::timeout(AGENTS_WITHIN, connected).await {
+        Ok(connected) => connected.map(|()| api),
+        Err(_) => bail!("the agents did not connect; see the logs in {}", stage.folder().display()),
+    }
+}
+
+fn pool(declared: &Declared) -> Result<&PoolSpec> {
+    Ok(declared.pools.first_key_value().context("no pool is declared")?.1)
+}
+
+/// Starts agent number `n`, from 1, with the slots of the declared pool and RTP ports of its own.
+///
+/// # Errors
+/// It does not come up.
+pub async fn start_agent(stage: &mut Stage, declared: &Declared, n: u32) -> Result<()> {
+    let first = 20_000 + (n - 1) * 1_000;
+    let ports = format!("{first}-{}", first + 999);
+    stage.start_agent(&format!("agent-{n}"), pool(declared)?.slots_per_agent, &ports).await
+}
+
+/// A batch that was submitted.
+pub struct Submitted {
+    /// Name of its tenant.
+    pub tenant: String,
+    /// That tenant's account.
+    pub account: Account,
+    /// `BT...`
+    pub sid: String,
+    /// Accepted lines.
+    pub accepted: u64,
+}
+
+/// Creates a batch of the scenario, uploads its lines and starts it.
+///
+/// # Errors
+/// The API does not answer, or refuses a line.
+pub async fn submit(
+    api: &Api,
+    stage: &Stage,
+    declared: &Declared,
+    batch: &Batch,
+) -> Result<Submitted> {
+    let tenant = declared.tenants.get(&batch.tenant).context("a batch's tenant is declared")?;
+    let account =
+        Account { sid: batch.account.to_string(), token: tenant.token.reveal().to_owned() };
+    let mut defaults = json!({
+        "From": batch.from,
+        "Url": stage.with_addresses(&batch.first_document.url),
+        "Timeout": batch.ring_timeout.as_secs().to_string(),
+        "TimeLimit": batch.time_limit.as_secs().to_string(),
+    });
+    if let Some(fallback) = &batch.fallback {
+        defaults["FallbackUrl"] = stage.with_addresses(&fallback.url).into();
+    }
+    let sid = api.create_batch(&account, &batch.name, &batch.name, &defaults).await?;
+    let mut lines = String::new();
+    for (n, to) in batch.called().enumerate() {
+        lines += &json!({"custom_id": format!("{}-{n}", batch.name), "To": to}).to_string();
+        lines.push('\n');
+    }
+    let said = api.upload(&account, &sid, lines).await?;
+    let accepted = said["accepted"].as_u64().context("an upload says how many it accepted")?;
+    if accepted != u64::from(batch.calls) {
+        bail!("{}: {accepted} of {} lines were accepted: {said}", batch.name, batch.calls);
+    }
+    api.start(&account, &sid).await?;
+    Ok(Submitted { tenant: batch.tenant.clone(), account, sid, accepted })
+}
+
+async fn sum_up(
+    stage: &Stage,
+    api: &Api,
+    declared: &Declared,
+    scenario: &Scenario,
+    batches: &[Submitted],
+) -> Result<Report> {
+    let account = settled(stage, api).await?;
+    let mut results = Vec::new();
+    for batch in batches {
+        let lines = api.results(&batch.account, &batch.sid).await?;
+        results.push(Results { tenant: batch.tenant.clone(), accepted: batch.accepted, lines });
+    }
+    let declaration = declared.declaration();
+    let terms: Vec<_> = declaration
+        .tenants
+        .iter()
+        .map(|tenant| TenantTerms {
+            name: tenant.name.to_string(),
+            spacing: tenant.limits.throttle.map(|throttle| throttle.spacing),
+        })
+        .collect();
+    let (carrier, _) = declared.carriers.first_key_value().context("no carrier is declared")?;
+    collect::report(scenario.behaviour.seed, &terms, carrier, &account, &results)
+}
+
+/// The carrier's account once it has seen the end of every call.
+async fn settled(stage: &Stage, api: &Api) -> Result<CarrierAccount> {
+    let url = format!("http://{}/account", stage.address("carrier.account")?);
+    let look = async {
+        loop {
+            let account: CarrierAccount = serde_json::from_value(api.get(&url).await?)?;
+            if account.channels.current == 0 {
+                return Ok(account);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    match tokio::time::timeout(CARRIER_WITHIN, look).await {
+        Ok(account) => account,
+        Err(_) => bail!("the carrier still has calls up {CARRIER_WITHIN:?} after the last outcome"),
+    }
+}
+
+async fn keep(stage: &Stage, declared: &Declared, shutdown: &CancellationToken) -> Result<()> {
+    let connection = Connection::new(stage, declared)?;
+    connection.write(stage.folder())?;
+    eprintln!("{}", connection.how_to(stage.folder()));
+    shutdown.cancelled().await;
+    Ok(())
+}
+
+/// A number out of a JSON object, 0 where there is none.
+fn number(value: &Value, field: &str) -> u64 {
+    value[field].as_u64().unwrap_or_default()
+}

@@ -1,0 +1,320 @@
+//! The demo's live view: a redrawn panel on a terminal, a plain line every two seconds elsewhere.
+
+use std::{
+    io::{IsTerminal, Write, stderr},
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+use ratatui::{
+    Frame, Terminal, TerminalOptions, Viewport,
+    backend::CrosstermBackend,
+    layout::{Constraint, Layout, Rect},
+    style::{Color, Modifier, Style, Stylize},
+    text::Line,
+    widgets::{Block, Cell, Gauge, Row, Table},
+};
+
+/// How often a plain line is written where there is no terminal.
+const PLAIN_EVERY: Duration = Duration::from_secs(2);
+
+/// What there is to see at one instant.
+#[derive(Clone, Debug, Default)]
+pub struct Scene {
+    /// Since the batches were started.
+    pub elapsed: Duration,
+    /// One row per tenant.
+    pub tenants: Vec<TenantRow>,
+    /// The carrier, as the controller's ledger has it.
+    pub channels_in_use: u32,
+    /// Channels by contract.
+    pub channels: u32,
+    /// Call set-ups in the last second.
+    pub setups_1s: u32,
+    /// Calls per second by contract.
+    pub calls_per_second: u32,
+    /// One row per agent.
+    pub agents: Vec<AgentRow>,
+}
+
+/// One tenant's row.
+#[derive(Clone, Debug, Default)]
+pub struct TenantRow {
+    /// Its name.
+    pub name: String,
+    /// Waiting.
+    pub queued: u64,
+    /// Dialled and not over.
+    pub in_progress: u64,
+    /// Over.
+    pub done: u64,
+    /// Calls dialled per second, over the last ten.
+    pub rate: f64,
+    /// Calls per second that its throttle allows, if it has one.
+    pub throttle: Option<f64>,
+    /// Until its last call is dialled.
+    pub eta: Option<Duration>,
+    /// The limit that binds.
+    pub binding: String,
+}
+
+impl TenantRow {
+    fn total(&self) -> u64 {
+        self.queued + self.in_progress + self.done
+    }
+}
+
+/// One agent's row.
+#[derive(Clone, Debug, Default)]
+pub struct AgentRow {
+    /// Its name.
+    pub name: String,
+    /// Calls that it holds.
+    pub in_use: u32,
+    /// Calls that it can hold.
+    pub slots: u32,
+    /// Of its cores, 0 to 1.
+    pub cpu: f64,
+    /// It has a stream to the controller.
+    pub connected: bool,
+}
+
+/// Shows scenes as they come.
+pub enum View {
+    /// On a terminal.
+    Panel(Box<Terminal<CrosstermBackend<std::io::Stderr>>>),
+    /// Anywhere else.
+    Plain {
+        /// When the last line was written.
+        last: Option<Instant>,
+    },
+    /// Nowhere: only the report is wanted.
+    Silent,
+}
+
+impl View {
+    /// A panel tall enough for this scene if standard error is a terminal, and plain lines if not.
+    ///
+    /// # Errors
+    /// The terminal refuses.
+    pub fn open(scene: &Scene, quiet: bool) -> Result<Self> {
+        if quiet {
+            return Ok(Self::Silent);
+        }
+        if !stderr().is_terminal() {
+            return Ok(Self::Plain { last: None });
+        }
+        let viewport = Viewport::Inline(height(scene));
+        let options = TerminalOptions { viewport };
+        let terminal = Terminal::with_options(CrosstermBackend::new(stderr()), options)?;
+        Ok(Self::Panel(Box::new(terminal)))
+    }
+
+    /// Shows this scene.
+    ///
+    /// # Errors
+    /// The terminal refuses.
+    pub fn show(&mut self, scene: &Scene) -> Result<()> {
+        match self {
+            Self::Panel(terminal) => {
+                terminal.draw(|frame| draw(frame, scene))?;
+            }
+            Self::Plain { last } => {
+                if last.is_none_or(|at| at.elapsed() >= PLAIN_EVERY) {
+                    *last = Some(Instant::now());
+                    writeln!(stderr(), "{}", plain(scene))?;
+                }
+            }
+            Self::Silent => {}
+        }
+        Ok(())
+    }
+
+    /// Leaves the last scene where it stands and gives the cursor back below it.
+    ///
+    /// # Errors
+    /// The terminal refuses.
+    pub fn close(self) -> Result<()> {
+        if let Self::Panel(mut terminal) = self {
+            terminal.show_cursor()?;
+            drop(terminal);
+            writeln!(stderr())?;
+        }
+        Ok(())
+    }
+}
+
+fn height(scene: &Scene) -> u16 {
+    let rows = scene.tenants.len() + scene.agents.len();
+    u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(3 + 1 + 3)
+}
+
+fn draw(frame: &mut Frame<'_>, scene: &Scene) {
+    let tenant_rows = u16::try_from(scene.tenants.len()).unwrap_or(u16::MAX);
+    let agent_rows = u16::try_from(scene.agents.len()).unwrap_or(u16::MAX);
+    let [tenants, carrier, agents] = Layout::vertical([
+        Constraint::Length(tenant_rows.saturating_add(3)),
+        Constraint::Length(1),
+        Constraint::Length(agent_rows.saturating_add(3)),
+    ])
+    .areas(frame.area());
+    draw_tenants(frame, tenants, scene);
+    draw_carrier(frame, carrier, scene);
+    draw_agents(frame, agents, scene);
+}
+
+fn draw_tenants(frame: &mut Frame<'_>, area: Rect, scene: &Scene) {
+    let head = ["tenant", "queued", "in progress", "done", "rate / throttle", "ETA", "held by", ""];
+    let rows = scene.tenants.iter().map(|tenant| {
+        Row::new([
+            Cell::from(tenant.name.clone()).bold(),
+            Cell::from(tenant.queued.to_string()),
+            Cell::from(tenant.in_progress.to_string()),
+            Cell::from(tenant.done.to_string()),
+            Cell::from(rate(tenant)),
+            Cell::from(tenant.eta.map_or("-".to_owned(), |eta| format!("{} s", eta.as_secs()))),
+            Cell::from(tenant.binding.clone()).fg(binding_colour(&tenant.binding)),
+            Cell::from(bar(tenant.done, tenant.in_progress, tenant.total(), 20)).fg(Color::Green),
+        ])
+    });
+    let widths = [14, 7, 12, 5, 17, 6, 18, 22].map(Constraint::Length);
+    let title = format!(" busyhour demo  {:>3} s ", scene.elapsed.as_secs());
+    let table = Table::new(rows, widths)
+        .header(Row::new(head).style(Style::new().add_modifier(Modifier::DIM)))
+        .block(Block::bordered().title(title.bold()));
+    frame.render_widget(table, area);
+}
+
+fn rate(tenant: &TenantRow) -> String {
+    let throttle = tenant.throttle.map_or("any".to_owned(), |throttle| format!("{throttle:.1}"));
+    format!("{:.1} / {throttle} per s", tenant.rate)
+}
+
+fn binding_colour(binding: &str) -> Color {
+    match binding {
+        "throttle" => Color::Cyan,
+        "carrier_channels" | "carrier_rate" | "service_ports" => Color::Yellow,
+        "workers" | "no_carrier" => Color::Red,
+        _ => Color::Reset,
+    }
+}
+
+fn draw_carrier(frame: &mut Frame<'_>, area: Rect, scene: &Scene) {
+    let label = format!(
+        "carrier: {} of {} channels, {} of {} call set-ups in the last second",
+        scene.channels_in_use, scene.channels, scene.setups_1s, scene.calls_per_second
+    );
+    let ratio = f64::from(scene.channels_in_use) / f64::from(scene.channels.max(1));
+    let gauge = Gauge::default().ratio(ratio.clamp(0.0, 1.0)).label(label).fg(Color::Blue);
+    frame.render_widget(gauge, area);
+}
+
+fn draw_agents(frame: &mut Frame<'_>, area: Rect, scene: &Scene) {
+    let rows = scene.agents.iter().map(|agent| {
+        let state =
+            if agent.connected { Line::from("up").green() } else { Line::from("away").red() };
+        Row::new([
+            Cell::from(agent.name.clone()).bold(),
+            Cell::from(state),
+            Cell::from(format!("{} of {} calls", agent.in_use, agent.slots)),
+            Cell::from(format!("{:.0} % cpu", agent.cpu * 100.0)),
+            Cell::from(bar(0, u64::from(agent.in_use), u64::from(agent.slots), 40))
+                .fg(Color::Magenta),
+        ])
+    });
+    let widths = [14, 5, 16, 10, 42].map(Constraint::Length);
+    let head =
+        Row::new(["agent", "", "load", "", ""]).style(Style::new().add_modifier(Modifier::DIM));
+    frame.render_widget(Table::new(rows, widths).header(head).block(Block::bordered()), area);
+}
+
+/// `full` of `total` as solid cells, `partly` as shaded ones.
+fn bar(full: u64, partly: u64, total: u64, width: u64) -> String {
+    let cells = |part: u64| usize::try_from(part * width / total.max(1)).unwrap_or(0);
+    let (solid, reached) = (cells(full), cells(full + partly));
+    let rest = cells(total.max(1)).saturating_sub(reached);
+    format!("{}{}{}", "█".repeat(solid), "▒".repeat(reached - solid), "·".repeat(rest))
+}
+
+fn plain(scene: &Scene) -> String {
+    let mut line = format!("{:>4} s", scene.elapsed.as_secs());
+    for tenant in &scene.tenants {
+        line += &format!(
+            " | {}: {} queued, {} in progress, {} done, {} ({})",
+            tenant.name,
+            tenant.queued,
+            tenant.in_progress,
+            tenant.done,
+            rate(tenant),
+            tenant.binding
+        );
+    }
+    line += &format!(" | channels {} of {}", scene.channels_in_use, scene.channels);
+    for agent in &scene.agents {
+        line +=
+            &format!(" | {}: {} calls, {:.0} % cpu", agent.name, agent.in_use, agent.cpu * 100.0);
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scene() -> Scene {
+        Scene {
+            elapsed: Duration::from_secs(12),
+            tenants: vec![TenantRow {
+                name: "clinic".into(),
+                queued: 30,
+                in_progress: 10,
+                done: 20,
+                rate: 1.9,
+                throttle: Some(2.0),
+                eta: Some(Duration::from_secs(18)),
+                binding: "throttle".into(),
+            }],
+            channels_in_use: 10,
+            channels: 30,
+            setups_1s: 2,
+            calls_per_second: 5,
+            agents: vec![AgentRow {
+                name: "agent-1".into(),
+                in_use: 10,
+                slots: 50,
+                cpu: 0.07,
+                connected: true,
+            }],
+        }
+    }
+
+    #[test]
+    fn a_plain_line_tells_queue_rate_channels_and_load() {
+        let line = plain(&scene());
+        for part in
+            ["12 s", "30 queued", "1.9 / 2.0 per s", "channels 10 of 30", "agent-1: 10 calls"]
+        {
+            assert!(line.contains(part), "{part} is not in {line}");
+        }
+    }
+
+    #[test]
+    fn a_bar_is_always_as_wide_as_asked() {
+        for (full, partly, total) in [(0, 0, 0), (20, 10, 60), (60, 0, 60), (1, 1, 3)] {
+            assert_eq!(bar(full, partly, total, 20).chars().count(), 20, "{full} {partly} {total}");
+        }
+    }
+
+    #[test]
+    fn the_panel_shows_every_tenant_and_agent() {
+        let scene = scene();
+        let backend = ratatui::backend::TestBackend::new(110, height(&scene));
+        let mut terminal = Terminal::new(backend).unwrap();
+        terminal.draw(|frame| draw(frame, &scene)).unwrap();
+        let screen = terminal.backend().to_string();
+        for part in ["clinic", "throttle", "10 of 30 channels", "agent-1", "10 of 50 calls", "18 s"]
+        {
+            assert!(screen.contains(part), "{part} is not on\n{screen}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What every subcommand needs of its process: logs, TLS, a runtime, signals, the ready line, an exit code.
+
+use std::{
+    fs,
+    future::Future,
+    io::{IsTerminal, Write},
+    path::Path,
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// Logs go to standard error (`RUST_LOG` chooses, `info` without it); TLS is rustls with ring.
+pub fn prepare() {
+    // The SIP library prints whole messages, with credentials, below warnings.
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,rsipstack=error"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    prepare_tls();
+}
+
+/// Chooses the TLS provider, once for the process.
+pub fn prepare_tls() {
+    // Only the first installation counts, and all install the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Runs to the end; an error goes to standard error with all its causes.
+pub fn block_on(run: impl Future<Output = Result<()>>) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: no runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Cancelled at the first SIGINT or SIGTERM.
+///
+/// # Errors
+/// The signals cannot be listened to.
+pub fn shutdown() -> Result<CancellationToken> {
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let token = CancellationToken::new();
+    let cancelled = token.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        cancelled.cancel();
+    });
+    Ok(token)
+}
+
+/// The one line on standard output that says that a part is up, and where.
+///
+/// # Errors
+/// Standard output is closed.
+pub fn say_ready(part: &str, addresses: &impl Serialize) -> Result<()> {
+    let mut line = serde_json::to_value(addresses)?;
+    line["ready"] = part.into();
+    let mut output = std::io::stdout().lock();
+    writeln!(output, "{line}")?;
+    output.flush().context("saying that it is ready")
+}
+
+/// A secret out of a file, without the line's end.
+///
+/// # Errors
+/// It cannot be read, or is empty.
+pub fn read_secret(path: &Path) -> Result<String> {
+    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let secret = text.trim();
+    anyhow::ensure!(!secret.is_empty(), "{} is empty; it must hold a secret", path.display());
+    Ok(secret.to_owned())
+}

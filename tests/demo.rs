@@ -1,0 +1,61 @@
+//! The demo as a newcomer sees it, and the same seed in virtual time: both must come to the same
+//! (DC-4; MT-2, MT-4, MT-11, MT-12).
+
+mod support;
+
+use std::{path::Path, process::Command, time::Duration};
+
+use busyhour::commands::{example, simulate::documents};
+use busyhour_base::{Span, Timestamp};
+use busyhour_simulations::{
+    report::{Report, compare},
+    simulator::{Capacity, Input, Latencies, SpeechLengths, simulate},
+};
+use support::{binary, folder, root};
+
+/// One side of SIP, HTTP and gRPC on one machine is well below this; the simulator takes it as its latency.
+const HOP: Span = Span::from_millis(1);
+/// How far a live start may be from its simulated one: what a busy machine with two cores adds to each of the
+/// four calls or so that follow one another on a channel, ringing, speech and hang-up together.
+const TOLERANCE: Span = Span::from_millis(1_000);
+
+fn live(example: &Path) -> Report {
+    let output = Command::new(binary())
+        .arg("demo")
+        .arg(example)
+        .args(["--json", "--folder"])
+        .arg(folder("demo"))
+        .output()
+        .expect("the demo runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    serde_json::from_slice(&output.stdout).expect("the report is JSON")
+}
+
+fn simulated(folder: &Path) -> Report {
+    let (declared, scenario) = example(folder).unwrap();
+    let run = simulate(&Input {
+        capacity: &Capacity::from(&declared),
+        scenario: &scenario,
+        documents: &documents(folder).unwrap(),
+        speech: &SpeechLengths::default(),
+        latencies: Latencies { control: HOP, signalling: HOP, web: HOP, speech: HOP },
+        start: Timestamp(1_800_000_000_000_000),
+    });
+    assert!(run.violations.is_empty(), "{:?}", run.violations);
+    run.report
+}
+
+#[test]
+fn the_live_demo_keeps_its_promises_and_the_simulation_foretells_it() {
+    let example = root().join("examples/demo");
+    let live = live(&example);
+    assert_eq!(live.failures(), Vec::<String>::new());
+    assert_eq!(live.calls.len(), 120);
+    assert!(Duration::from_micros(live.lasted_us) < Duration::from_secs(180));
+    let carrier = &live.carriers[0];
+    assert!(carrier.channels_peak <= carrier.channels, "{carrier:?}");
+    assert!(live.tenants.iter().all(|tenant| tenant.with_digits > 0), "no digit was gathered");
+    let comparison = compare(&live, &simulated(&example), TOLERANCE);
+    assert!(comparison.agrees(), "{comparison:#?}\n{}", live.table());
+}

@@ -1,0 +1,67 @@
+// Drives a running Busyhour with the official Node SDK; any surprise is an exception.
+// Reads connection.json (its path is the one argument), as `busyhour demo --keep` writes it.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import twilio from "twilio";
+import { busyhourClient } from "./busyhour-client.mjs";
+
+const connection = JSON.parse(readFileSync(process.argv[2], "utf8"));
+const [mine, other] = connection.tenants;
+const document = "<Response><Say>Hello from Busyhour.</Say><Hangup/></Response>";
+const FINAL = new Set(["completed", "busy", "no-answer", "failed", "canceled"]);
+
+const client = (account, token) => busyhourClient(connection.api, account, token);
+
+/** The call must be refused with this code, in the SDK's own exception class. */
+async function refused(code, status, promise) {
+  await assert.rejects(promise, (error) => error.code === code && error.status === status);
+}
+
+/** Waits for the condition, at most so long. */
+async function until(condition, seconds = 60) {
+  const end = Date.now() + seconds * 1000;
+  for (;;) {
+    const value = await condition();
+    if (value) return value;
+    assert.ok(Date.now() < end, `${condition} did not hold in ${seconds} s`);
+    await new Promise((done) => setTimeout(done, 50));
+  }
+}
+
+const tel = client(mine.account_sid, mine.auth_token);
+const from = mine.numbers[0];
+
+const made = await tel.calls.create({ to: "+15550100002", from, twiml: document });
+assert.match(made.sid, /^CA[0-9a-f]{32}$/);
+assert.equal(made.status, "queued");
+assert.equal(typeof made.queueTime, "string");
+const ended = await until(async () => {
+  const call = await tel.calls(made.sid).fetch();
+  return FINAL.has(call.status) && call;
+});
+assert.ok(ended.dateCreated instanceof Date && !Number.isNaN(ended.dateCreated.valueOf()));
+
+const burst = [];
+for (let n = 30; n < 38; n += 1) {
+  burst.push(await tel.calls.create({ to: `+155501000${n}`, from, twiml: document }));
+}
+await tel.calls(burst.at(-1).sid).update({ status: "canceled" });
+await until(async () => (await tel.calls(burst.at(-1).sid).fetch()).status === "canceled");
+const listed = await tel.calls.list({ pageSize: 3, limit: 9 });
+assert.equal(new Set(listed.map((call) => call.sid)).size, 9);
+assert.equal(listed[0].sid, burst.at(-1).sid);
+for (const call of burst) {
+  await until(async () => FINAL.has((await tel.calls(call.sid).fetch()).status));
+}
+
+await refused(20003, 401, client(mine.account_sid, "wrong").calls.list({ limit: 1 }));
+await refused(20404, 404, client(other.account_sid, other.auth_token).calls(made.sid).fetch());
+await refused(21201, 400, tel.calls.create({ to: "", from, twiml: document }));
+await refused(21205, 400, tel.calls.create({ to: "+15550100001", from, url: "ftp://x/y" }));
+
+let signatures = 0;
+for (const sample of connection.signature_samples ?? []) {
+  assert.ok(twilio.validateRequest(mine.auth_token, sample.signature, sample.url, sample.params));
+  signatures += 1;
+}
+console.log(JSON.stringify({ node: "ok", calls: burst.length + 1, signatures }));

@@ -1,0 +1,92 @@
+"""Drives a running Busyhour with the official Python SDK; any surprise is an exception.
+
+Reads connection.json (its path is the one argument), as `busyhour demo --keep` writes it.
+"""
+
+import json
+import pathlib
+import sys
+import time
+
+from twilio.base.exceptions import TwilioRestException
+from twilio.request_validator import RequestValidator
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[3] / "examples" / "sdk"))
+from busyhour_client import busyhour_client  # noqa: E402
+
+connection = json.load(open(sys.argv[1]))
+mine, other = connection["tenants"][0], connection["tenants"][1]
+
+
+def client(account, token):
+    return busyhour_client(connection["api"], account, token)
+
+
+def refused(code, status, call):
+    """The call must be refused with this code, in the SDK's own exception class."""
+    try:
+        call()
+    except TwilioRestException as error:
+        assert (error.code, error.status) == (code, status), (error.code, error.status, error.msg)
+        return error.msg
+    raise AssertionError(f"not refused with {code}")
+
+
+def until(condition, seconds=60):
+    """Waits for the condition, at most so long."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"{condition} did not hold in {seconds} s")
+
+
+tel = client(mine["account_sid"], mine["auth_token"])
+number = mine["numbers"][0]
+document = "<Response><Say>Hello from Busyhour.</Say><Hangup/></Response>"
+
+# The account.
+assert tel.api.v2010.accounts(mine["account_sid"]).fetch().sid == mine["account_sid"]
+
+# Create, fetch, wait for the end.
+made = tel.calls.create(to="+15550100001", from_=number, twiml=document)
+assert made.sid.startswith("CA") and len(made.sid) == 34, made.sid
+assert made.status == "queued" and made.direction == "outbound-api", made.status
+assert int(made.queue_time) >= 0 and made.duration is None, made.queue_time
+assert tel.calls(made.sid).fetch().sid == made.sid
+FINAL = {"completed", "busy", "no-answer", "failed", "canceled"}
+ended = until(lambda: (c := tel.calls(made.sid).fetch()).status in FINAL and c)
+assert ended.date_created is not None and ended.to == "+15550100001", ended.to
+
+# A scheduled burst waits in the queue: cancel one, list with filters and pages.
+calls = [tel.calls.create(to=f"+1555010{n:04}", from_=number, twiml=document) for n in range(10, 22)]
+assert int(calls[-1].queue_time) > 0, calls[-1].queue_time
+last = tel.calls(calls[-1].sid).update(status="canceled")
+assert last.sid == calls[-1].sid
+assert until(lambda: tel.calls(calls[-1].sid).fetch().status == "canceled")
+refused(21220, 400, lambda: tel.calls(made.sid).update(twiml=document))
+seen = [c.sid for c in tel.calls.list(page_size=5, limit=13)]
+assert len(seen) == len(set(seen)) == 13 and seen[0] == calls[-1].sid, seen
+assert [c.sid for c in tel.calls.list(to="+15550100001", limit=50)].count(made.sid) == 1
+assert all(c.status == "canceled" for c in tel.calls.list(status="canceled", limit=5))
+for call in calls[:-1]:
+    until(lambda: tel.calls(call.sid).fetch().status in FINAL)
+
+# Refusals, in the documented shape.
+refused(20003, 401, lambda: client(mine["account_sid"], "wrong").calls.list(limit=1))
+theirs = client(other["account_sid"], other["auth_token"])
+refused(20404, 404, lambda: theirs.calls(made.sid).fetch())
+refused(20404, 404, lambda: theirs.calls("CA" + "0" * 32).fetch())
+refused(21201, 400, lambda: tel.calls.create(to="", from_=number, twiml=document))
+refused(21205, 400, lambda: tel.calls.create(to="+15550100001", from_=number, url="no url"))
+refused(21205, 400, lambda: tel.calls.create(to="+15550100001", from_=number, url="ftp://x/y"))
+
+# The official validator accepts the signatures that the application server was sent.
+validator = RequestValidator(mine["auth_token"])
+for sample in connection.get("signature_samples", []):
+    assert validator.validate(sample["url"], sample["params"], sample["signature"]), sample
+    tampered = dict(sample["params"], CallSid="CA" + "0" * 32)
+    assert not validator.validate(sample["url"], tampered, sample["signature"]), sample
+print(json.dumps({"python": "ok", "calls": len(calls) + 1, "signatures": len(connection.get("signature_samples", []))}))
