@@ -6,6 +6,7 @@ use std::{fs, path::PathBuf};
 use busyhour_base::Span;
 use busyhour_controller_core::spec::{Cap, Excess};
 use busyhour_crds::{Declared, LoadErrors, SourceFile, load, load_folder};
+use proptest::{collection::vec, prelude::*, sample::Index};
 
 const GOOD: &str = r#"# A carrier and a tenant.
 apiVersion: busyhour.dev/v1alpha1
@@ -281,6 +282,25 @@ fn hostile_files_are_refused_within_bounds() {
         LoadErrors::MAX
     );
     assert!(load_folder(&folder.path().join("none")).is_err());
+}
+
+proptest! {
+    /// Whatever is written, the loader answers: it takes it or names what is wrong, and never panics.
+    #[test]
+    fn any_damage_is_taken_or_refused(
+        damages in vec((any::<Index>(), 0usize..12, "[ -~\\n]{0,12}"), 1..4),
+    ) {
+        let mut text = GOOD.to_owned();
+        for (at, cut, put) in damages {
+            let at = at.index(text.len());
+            let end = (at + cut).min(text.len());
+            text.replace_range(at..end, &put);
+        }
+        if let Err(errors) = read(&text) {
+            prop_assert!(errors.iter().count() >= 1);
+            prop_assert!(errors.iter().all(|error| !error.problem.is_empty()));
+        }
+    }
 }
 
 #[test]

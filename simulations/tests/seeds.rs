@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use busyhour_base::{AccountSid, Method, Span, Timestamp, Webhook};
+use busyhour_base::{AccountSid, Method, Reason, Span, Timestamp, Webhook};
 use busyhour_controller_core::spec::{
     Cap, Carrier, Declaration, Excess, Limits, OrderPolicy, Tenant, Throttle,
 };
@@ -240,6 +240,34 @@ fn the_invariants_hold_when_things_go_wrong() {
         }
     }
     assert!(outcomes.len() >= 4 && outcomes.values().all(|count| *count > 50), "{outcomes:?}");
+}
+
+/// Calls in progress live on agents: a controller that is killed, or a link that is cut for less than the grace of
+/// 30 s, costs no call its outcome, whatever happens at the agents meanwhile.
+#[test]
+fn a_lost_controller_costs_no_call_its_outcome() {
+    let mut ended = 0;
+    for seed in 0..200 {
+        let mut world = faulty(seed);
+        world.faults.events.retain(|fault| !matches!(fault.kind, FaultKind::AgentKilled { .. }));
+        // Even one after the other they stay below the grace.
+        world
+            .faults
+            .events
+            .iter_mut()
+            .for_each(|fault| fault.lasts = fault.lasts.min(Span::from_secs(5)));
+        let (after, kind) = (Span::from_secs(3), FaultKind::ControllerKilled);
+        world.faults.events.push(Fault { after, lasts: Span::from_secs(6), kind });
+        let run = world.run();
+        assert_eq!(run.violations, [], "seed {seed}");
+        let in_doubt =
+            [Reason::InDoubtAgentLost, Reason::InDoubtAgentRestarted, Reason::InDoubtJournalLost];
+        for reason in in_doubt {
+            assert_eq!(run.endings.get(&reason), None, "seed {seed}: {:?}", run.endings);
+        }
+        ended += run.endings.values().sum::<u64>();
+    }
+    assert!(ended > 5_000, "{ended} calls");
 }
 
 /// The watch would notice a quarantine that ends before the carrier has given the channel up.

@@ -19,7 +19,7 @@ mod world;
 
 use std::collections::BTreeMap;
 
-use busyhour_base::{Span, Timestamp};
+use busyhour_base::{Reason, Span, Timestamp};
 use busyhour_controller_core::spec::{AgentIx, CallId, Declaration};
 use busyhour_crds::Declared;
 
@@ -98,6 +98,8 @@ pub struct Run {
     pub violations: Vec<Violation>,
     /// Warnings of the documents.
     pub warnings: Vec<String>,
+    /// Ended calls, by the reason of their end.
+    pub endings: BTreeMap<Reason, u64>,
     /// Events that happened.
     pub events: u64,
     /// Entries of the log.

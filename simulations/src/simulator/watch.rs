@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use busyhour_base::{AccountSid, Timestamp};
+use busyhour_base::{AccountSid, Reason, Timestamp};
 use busyhour_controller_core::{
     State,
     effect::Dial,
@@ -84,6 +84,15 @@ impl Watch {
         if !self.invited.insert(key.call) {
             self.broken(now, format!("{key:?} was placed before"));
         }
+    }
+
+    /// Ended calls, by the reason of their end.
+    pub fn endings(&self) -> BTreeMap<Reason, u64> {
+        let mut endings = BTreeMap::new();
+        for record in self.records.values().flatten() {
+            *endings.entry(record.ending.reason).or_default() += 1;
+        }
+        endings
     }
 
     /// The controller ordered a call: spacing, caps and fences hold, and each attempt is ordered once.

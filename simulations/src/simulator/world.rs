@@ -19,6 +19,10 @@ use super::{
 /// Events after which a run is given up as one that does not drain.
 const EVENTS_MAX: u64 = 200_000_000;
 
+/// Sums over tenants that an event may cost. Small worlds are checked after every event, so that a violation
+/// names its cause; in large ones that would take all the time.
+const SUMS_PER_EVENT: u64 = 64;
+
 /// Something that happens.
 pub enum Event {
     /// An entry is proposed.
@@ -81,6 +85,8 @@ pub struct World<'a> {
     pub(super) watch: Watch,
     pub(super) warnings: Vec<String>,
     events: u64,
+    /// Sums are checked after each so many events.
+    check_every: u64,
 }
 
 impl<'a> World<'a> {
@@ -118,6 +124,7 @@ impl<'a> World<'a> {
             watch: Watch::new(&capacity.declaration),
             warnings: Vec::new(),
             events: 0,
+            check_every: (capacity.declaration.tenants.len() as u64 / SUMS_PER_EVENT).max(1),
         };
         world.begin();
         world
@@ -146,12 +153,15 @@ impl<'a> World<'a> {
                 break;
             }
             self.on(event);
-            self.watch.after_event(self.queue.now(), &self.state, &self.carriers);
+            if self.events.is_multiple_of(self.check_every) {
+                self.watch.after_event(self.queue.now(), &self.state, &self.carriers);
+            }
         }
         let legs = self.agents.iter().map(|agent| agent.legs.len()).sum();
         self.watch.at_end(self.queue.now(), &self.state, &self.carriers, legs);
         Run {
             report: self.report(),
+            endings: self.watch.endings(),
             violations: self.watch.violations,
             warnings: self.warnings,
             events: self.events,
