@@ -30,7 +30,8 @@ macro_rules! sids {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}{:032x}", Self::PREFIX, self.0)
+                f.write_str(Self::PREFIX)?;
+                f.write_str(std::str::from_utf8(&hex(self.0)).map_err(|_| fmt::Error)?)
             }
         }
 
@@ -79,6 +80,17 @@ sids! {
     ApplicationSid "AP";
     /// A phone number.
     NumberSid "PN";
+}
+
+/// 32 hex digits. Every answer of the API holds several sids, and the formatter's own way, a character at a
+/// time, was the dearest part of writing one.
+fn hex(value: u128) -> [u8; 32] {
+    let mut digits = [0; 32];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(value.to_be_bytes()) {
+        pair[0] = b"0123456789abcdef"[usize::from(byte >> 4)];
+        pair[1] = b"0123456789abcdef"[usize::from(byte & 15)];
+    }
+    digits
 }
 
 fn parse(text: &str, prefix: &'static str) -> Result<u128, SidError> {
@@ -166,6 +178,7 @@ mod tests {
             let sid = CallSid(value);
             prop_assert_eq!(sid.to_string().parse(), Ok(sid));
             prop_assert!(sid.to_string().parse::<AccountSid>().is_err());
+            prop_assert_eq!(sid.to_string(), format!("CA{value:032x}"));
         }
     }
 

@@ -27,19 +27,29 @@ fn calendar(at: Timestamp) -> DateTime<Utc> {
 }
 
 impl fmt::Display for Rfc2822 {
+    /// Written digit by digit: each answer holds several, and the formatter's own way was among the
+    /// dearest parts of writing one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let t = calendar(self.0);
-        let day = DAYS[t.weekday().num_days_from_sunday() as usize];
-        let month = MONTHS[t.month0() as usize];
-        write!(
-            f,
-            "{day}, {:02} {month} {:04} {:02}:{:02}:{:02} +0000",
-            t.day(),
-            t.year(),
-            t.hour(),
-            t.minute(),
-            t.second()
-        )
+        if t.year() > 9_999 {
+            // Nothing reads such a year back; it is still told.
+            return write!(f, "{}", t.format("%a, %d %b %Y %H:%M:%S +0000"));
+        }
+        let mut text = *b"Thu, 01 Jan 1970 00:00:00 +0000";
+        let mut put = |at: usize, value: u32| {
+            text[at] = b'0' + (value / 10 % 10) as u8;
+            text[at + 1] = b'0' + (value % 10) as u8;
+        };
+        let year = t.year().unsigned_abs();
+        put(5, t.day());
+        put(12, year / 100);
+        put(14, year % 100);
+        put(17, t.hour());
+        put(20, t.minute());
+        put(23, t.second());
+        text[..3].copy_from_slice(DAYS[t.weekday().num_days_from_sunday() as usize].as_bytes());
+        text[8..11].copy_from_slice(MONTHS[t.month0() as usize].as_bytes());
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 
