@@ -77,6 +77,7 @@ fn told(error: LogError) -> ProposeError {
             tracing::error!(%error, "the API made a command that the log does not take");
             ProposeError::Overloaded
         }
-        LogError::Closed | LogError::InDoubt => ProposeError::Stopped,
+        LogError::Closed => ProposeError::Stopped,
+        LogError::InDoubt => ProposeError::InDoubt,
     }
 }
