@@ -17,6 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Hangs up on what is left and reports what was confirmed. Before the first hello: those calls are then ours to
 /// report, and the rest are in doubt.
 pub async fn settle(node: &Arc<Node>) {
+    node.calls.doubt(node.journal.known());
     let left = node.journal.answered_before();
     if left.is_empty() {
         return;
@@ -35,7 +36,7 @@ async fn hang_up(node: &Arc<Node>, (call, attempt): (u64, u16), dialog: StoredDi
     if node.sip.end_stored(dialog).await != Ok(true) {
         return;
     }
-    node.calls.inherit((call, attempt));
+    node.calls.settled(call, attempt);
     let ending = Ending {
         outcome: Outcome::Failed,
         reason: Reason::InDoubtAgentRestarted,

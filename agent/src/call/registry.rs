@@ -13,7 +13,7 @@ const COMMANDS_MAX: usize = 4;
 /// A call and its attempt.
 pub type Name = (u64, u16);
 
-/// Every call that runs, and every one of an earlier process that this one has settled.
+/// Every call that runs, and every one of an earlier process that nobody can answer for.
 pub struct Calls {
     slots: usize,
     inner: Mutex<Inner>,
@@ -23,8 +23,8 @@ pub struct Calls {
 #[derive(Default)]
 struct Inner {
     running: HashMap<Name, mpsc::Sender<CallCommand>>,
-    /// Of an earlier process, hung up by this one, whose report is not acknowledged yet.
-    inherited: HashSet<Name>,
+    /// Of an earlier process: how they went on is not known.
+    in_doubt: HashSet<Name>,
 }
 
 /// Why a call was not admitted.
@@ -79,14 +79,14 @@ impl Calls {
         }
     }
 
-    /// This process settles a call of an earlier one.
-    pub fn inherit(&self, name: Name) {
-        self.inner.lock().inherited.insert(name);
+    /// Calls that an earlier process has left behind.
+    pub fn doubt(&self, names: impl IntoIterator<Item = Name>) {
+        self.inner.lock().in_doubt.extend(names);
     }
 
-    /// The controller has heard of its end.
+    /// The call needs no doubt any more: this process has ended it, or the controller has settled it.
     pub fn settled(&self, call: u64, attempt: u16) {
-        self.inner.lock().inherited.remove(&(call, attempt));
+        self.inner.lock().in_doubt.remove(&(call, attempt));
     }
 
     /// This process runs the call.
@@ -94,11 +94,10 @@ impl Calls {
         self.inner.lock().running.contains_key(&(call, attempt))
     }
 
-    /// This process runs the call, or has settled it and says how it ended.
+    /// This process runs the call, or reports how it ended. That holds for every call of its own, also from its
+    /// end to the acknowledgement of its report.
     pub fn answers_for(&self, call: u64, attempt: u16) -> bool {
-        let inner = self.inner.lock();
-        let name = (call, attempt);
-        inner.running.contains_key(&name) || inner.inherited.contains(&name)
+        !self.inner.lock().in_doubt.contains(&(call, attempt))
     }
 
     /// Slots in use.
@@ -132,9 +131,16 @@ mod tests {
         calls.release((1, 1));
         assert!(calls.admit((2, 1)).is_ok());
         assert_eq!(calls.in_use(), 2);
-        calls.inherit((9, 1));
-        assert!(calls.answers_for(9, 1) && calls.answers_for(2, 1) && !calls.is_running(9, 1));
+    }
+
+    #[test]
+    fn a_call_of_an_earlier_process_is_in_doubt_until_it_is_settled_and_ones_own_never_is() {
+        let calls = Calls::new(1);
+        calls.doubt([(9, 1)]);
+        let _own = calls.admit((1, 1)).unwrap();
+        calls.release((1, 1));
+        assert!(!calls.answers_for(9, 1) && calls.answers_for(1, 1) && !calls.is_running(1, 1));
         calls.settled(9, 1);
-        assert!(!calls.answers_for(9, 1));
+        assert!(calls.answers_for(9, 1));
     }
 }
