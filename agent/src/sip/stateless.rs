@@ -5,13 +5,13 @@ use super::message;
 
 const HEADERS_MAX: usize = 64;
 
-/// The parser accepts some requests that the RFC does not: those whose `CSeq` names another method, and those
-/// whose `Content-Length` is longer than the datagram or no number.
+/// The parser accepts some requests that the RFC does not: those of another version, those whose `CSeq` names another
+/// method, and those whose `Content-Length` is longer than the datagram or no number.
 pub fn must_refuse(datagram: &[u8]) -> bool {
     let Some(request) = read(datagram) else {
         return false;
     };
-    request.broken(datagram)
+    request.version != "SIP/2.0" || request.broken(datagram)
 }
 
 /// The answer to a datagram that no transaction can take, or `None` if it deserves none: a response, an ACK,

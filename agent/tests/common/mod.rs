@@ -172,6 +172,11 @@ impl Stub {
         timeout(PATIENCE, self.heard.recv()).await.expect("something is heard in time").unwrap()
     }
 
+    /// What was heard and not taken yet.
+    pub fn pending(&mut self) -> Option<Heard> {
+        self.heard.try_recv().ok()
+    }
+
     pub async fn hello(&mut self) -> v1::Hello {
         loop {
             if let Heard::Hello(hello) = self.heard().await {
@@ -220,7 +225,11 @@ pub struct Agent {
 
 impl Agent {
     pub fn options(stub: &Stub, folder: &Path) -> Options {
-        let mut options = Options::new("agent-1", &stub.address, TOKEN, folder.to_owned());
+        Self::options_for(&stub.address, folder)
+    }
+
+    pub fn options_for(controller: &str, folder: &Path) -> Options {
+        let mut options = Options::new("agent-1", controller, TOKEN, folder.to_owned());
         options.slots = 10;
         options.timers = Timers { t1: Duration::from_millis(50), ..Timers::default() };
         options.drain = Duration::from_millis(100);
@@ -257,12 +266,6 @@ impl Agent {
     pub fn stop(mut self) {
         self.stop.cancel();
         self.done.take().unwrap().recv_timeout(PATIENCE).expect("the agent stops");
-    }
-
-    /// Ends it as a crash would: no farewell to anybody.
-    pub fn kill(mut self) -> Arc<TempDir> {
-        self.runtime.take().unwrap().shutdown_background();
-        self.folder.clone()
     }
 }
 
