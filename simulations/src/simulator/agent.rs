@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use busyhour_agent_core::{
-    journal::{Attempt, Journal, Standing},
+    journal::{Attempt, Journal},
     leg::{Leg, Order, Token},
 };
 use busyhour_base::{SidKey, Span, Timestamp};
@@ -95,15 +95,6 @@ impl Agent {
             known.push(Known { call, attempt, live: runs || self.unacknowledged.iter().any(owes) });
         }
         known
-    }
-
-    /// Attempts that are over here and of which the controller has heard everything.
-    pub fn settled(&self) -> Vec<Attempt> {
-        let owes = |attempt: &Attempt| {
-            self.unacknowledged.iter().any(|(_, report)| attempt_of(report) == *attempt)
-        };
-        let ended = self.journal.known().filter(|known| *known.standing == Standing::Ended);
-        ended.map(|known| known.attempt).filter(|attempt| !owes(attempt)).collect()
     }
 }
 

@@ -105,9 +105,12 @@ impl World<'_> {
         if agent.link != Some(link) {
             return;
         }
-        agent.unacknowledged.retain(|(number, _)| *number > seq);
-        for attempt in agent.settled() {
-            agent.journal.apply(&Entry::Forget(attempt));
+        while let Some((_, report)) =
+            agent.unacknowledged.pop_front_if(|(number, _)| *number <= seq)
+        {
+            if matches!(report.event, CallEvent::Ended(_)) {
+                agent.journal.apply(&Entry::Forget(attempt_of(&report)));
+            }
         }
     }
 }

@@ -21,7 +21,7 @@ const EVENTS_MAX: u64 = 200_000_000;
 
 /// Sums over tenants that an event may cost. Small worlds are checked after every event, so that a violation
 /// names its cause; in large ones that would take all the time.
-const SUMS_PER_EVENT: u64 = 64;
+const SUMS_PER_EVENT: u64 = 4;
 
 /// Something that happens.
 pub enum Event {
