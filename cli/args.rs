@@ -147,6 +147,9 @@ pub struct CarrierArgs {
     /// A call without any RTP for this long is over, in seconds.
     #[arg(long, default_value_t = 60)]
     pub rtp_timeout_s: u64,
+    /// A call that rings for this long is given up with 480, in seconds.
+    #[arg(long, default_value_t = 180)]
+    pub ring_limit_s: u64,
     /// Ask for digest authentication of this user.
     #[arg(long, requires = "password_file")]
     pub user: Option<String>,

@@ -15,6 +15,11 @@ use crate::part::Part;
 const DECLARED_CARRIER: &str = "127.0.0.1:5070";
 const DECLARED_APPLICATION: &str = "127.0.0.1:8081";
 
+/// When the carrier lets go of a call whose agent has died: well above a pause between two RTP packets, and above
+/// the examples' ringing times. What the examples declare as quarantine must be longer than both.
+const CARRIER_RTP_TIMEOUT_S: u32 = 4;
+const CARRIER_RING_LIMIT_S: u32 = 12;
+
 /// Where everything runs. Dropping it kills every part.
 pub struct Stage {
     binary: PathBuf,
@@ -107,6 +112,8 @@ impl Stage {
         args.extend(["--channels".to_owned(), channels.to_string()]);
         args.extend(["--calls-per-second".to_owned(), calls_per_second.to_string()]);
         args.extend(["--scenario".to_owned(), text(&self.example)]);
+        args.extend(["--rtp-timeout-s".to_owned(), CARRIER_RTP_TIMEOUT_S.to_string()]);
+        args.extend(["--ring-limit-s".to_owned(), CARRIER_RING_LIMIT_S.to_string()]);
         self.start("carrier", &args, &["sip", "account"]).await
     }
 

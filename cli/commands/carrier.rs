@@ -1,8 +1,9 @@
 //! `busyhour carrier`
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use busyhour_base::Span;
 use busyhour_carrier::{Contract, Credentials, Options};
 use tokio::sync::oneshot;
 
@@ -24,7 +25,8 @@ pub async fn run(args: CarrierArgs) -> Result<()> {
     options.contract =
         Contract { channels: args.channels, calls_per_second: args.calls_per_second };
     options.seed = seed;
-    options.rtp_timeout = Some(Duration::from_secs(args.rtp_timeout_s).into());
+    options.rtp_timeout = Some(Span::from_secs(args.rtp_timeout_s));
+    options.ring_limit = Span::from_secs(args.ring_limit_s);
     if let (Some(user), Some(file)) = (args.user, args.password_file) {
         options.credentials = Some(Credentials { user, password: process::read_secret(&file)? });
     }
