@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -115,6 +116,11 @@ impl Stage {
         args.extend(["--rtp-timeout-s".to_owned(), CARRIER_RTP_TIMEOUT_S.to_string()]);
         args.extend(["--ring-limit-s".to_owned(), CARRIER_RING_LIMIT_S.to_string()]);
         self.start("carrier", &args, &["sip", "account"]).await
+    }
+
+    /// Takes what listens at `address` for the carrier, in place of one on the stage.
+    pub fn use_carrier_at(&mut self, address: SocketAddr) {
+        self.kept.insert("carrier.sip".to_owned(), address.to_string());
     }
 
     /// The tenants' application server.

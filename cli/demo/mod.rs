@@ -86,8 +86,20 @@ async fn play(
 /// A part does not come up.
 pub async fn raise(stage: &mut Stage, declared: &Declared, controller: &[&str]) -> Result<Api> {
     let (_, carrier) = declared.carriers.first_key_value().context("no carrier is declared")?;
-    let pool = pool(declared)?;
     stage.start_carrier(carrier.spec.channels, carrier.spec.calls_per_second).await?;
+    raise_under_carrier(stage, declared, controller).await
+}
+
+/// As [`raise`], with the carrier up already.
+///
+/// # Errors
+/// A part does not come up.
+pub async fn raise_under_carrier(
+    stage: &mut Stage,
+    declared: &Declared,
+    controller: &[&str],
+) -> Result<Api> {
+    let pool = pool(declared)?;
     stage.start_application().await?;
     stage.declare()?;
     stage.start_controller(controller).await?;

@@ -3,8 +3,12 @@
 // Each test binary uses its own part of this.
 #![allow(dead_code)]
 
+pub mod sipp;
+pub mod tenant;
+
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -23,6 +27,7 @@ use busyhour_carrier::account::Account as CarrierAccount;
 use busyhour_crds::Declared;
 use busyhour_simulations::scenario::Scenario;
 use serde_json::Value;
+use tenant::Tenant;
 
 /// How long a condition is left alone between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
@@ -91,14 +96,33 @@ impl Running {
     /// As [`Running::start`], with more flags for the controller.
     pub async fn start_with(name: &str, scenario: &str, controller: &[&str]) -> Self {
         let folder = root().join("tests/scenarios").join(scenario);
-        Self::raise(name, &folder, controller).await.unwrap_or_else(|error| panic!("{error:#}"))
+        let raised = Self::raise(name, &folder, None, controller).await;
+        raised.unwrap_or_else(|error| panic!("{error:#}"))
     }
 
-    async fn raise(name: &str, example_folder: &Path, controller: &[&str]) -> Result<Self> {
+    /// As [`Running::start`], but the carrier is the test's own affair, at this address.
+    pub async fn start_under(name: &str, scenario: &str, carrier: SocketAddr) -> Self {
+        let folder = root().join("tests/scenarios").join(scenario);
+        let raised = Self::raise(name, &folder, Some(carrier), &[]).await;
+        raised.unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    async fn raise(
+        name: &str,
+        example_folder: &Path,
+        carrier: Option<SocketAddr>,
+        controller: &[&str],
+    ) -> Result<Self> {
         busyhour::process::prepare_tls();
         let (declared, scenario) = example(example_folder)?;
         let mut stage = Stage::set(binary(), example_folder, &folder(name))?;
-        let api = demo::raise(&mut stage, &declared, controller).await?;
+        let api = match carrier {
+            None => demo::raise(&mut stage, &declared, controller).await?,
+            Some(address) => {
+                stage.use_carrier_at(address);
+                demo::raise_under_carrier(&mut stage, &declared, controller).await?
+            }
+        };
         Ok(Self { stage, api, declared, scenario, batches: Vec::new() })
     }
 
@@ -172,6 +196,11 @@ impl Running {
     pub fn account(&self, tenant: &str) -> Account {
         let tenant = &self.declared.tenants[tenant];
         Account { sid: tenant.spec.account.to_string(), token: tenant.token.reveal().to_owned() }
+    }
+
+    /// A tenant as a client.
+    pub fn tenant(&self, name: &str) -> Tenant {
+        Tenant::new(self.api.base(), self.account(name))
     }
 
     /// Everything that a program needs to use it.
