@@ -107,6 +107,7 @@ impl Pump {
             agent: dial.agent,
             call: dial.call,
             attempt: dial.attempt,
+            heard_at: clock::now(),
             event: CallEvent::NotSent(reason),
         };
         if self.given_back.try_send(report).is_err() {

@@ -4,13 +4,21 @@ use std::{sync::Arc, time::Duration};
 
 use busyhour_controller_core::{command::Command, view::Record};
 use busyhour_records::Records;
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{health::Health, metric_definitions as names, proposer::Proposer, trace::CallSpans};
 
 /// Rows stored in one transaction.
-const ROWS_MAX: usize = 1_000;
+const ROWS_MAX: usize = 4_096;
+
+/// The least time from one transaction to the next: rows that end meanwhile share its pages and syncs, which would
+/// otherwise get in the way of the log's. Much longer, and the disk is busy for long at a time, which delays the
+/// log more. The API finds the rows in the state until then.
+const GATHER: Duration = Duration::from_millis(50);
 
 /// After a failure the same rows are tried again in this time.
 const RETRY: Duration = Duration::from_secs(1);
@@ -41,9 +49,16 @@ impl Writer {
                     () = shutdown.cancelled() => return,
                 }
             }
+            let gathered = Instant::now() + GATHER;
             tokio::select! {
                 done = self.move_rows(&rows) => if done.is_none() { return },
                 () = shutdown.cancelled() => return,
+            }
+            if rows.len() < ROWS_MAX {
+                tokio::select! {
+                    () = tokio::time::sleep_until(gathered) => {}
+                    () = shutdown.cancelled() => return,
+                }
             }
         }
     }

@@ -179,6 +179,8 @@ pub struct CallReport {
     pub call: CallId,
     /// Of which attempt.
     pub attempt: u16,
+    /// When the controller heard it, if that was before the entry: a report may wait behind a slow disk.
+    pub heard_at: Timestamp,
     /// What.
     pub event: CallEvent,
 }

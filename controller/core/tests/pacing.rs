@@ -2,8 +2,12 @@
 
 mod support;
 
-use busyhour_base::{Outcome, Reason, Span, Timestamp};
-use busyhour_controller_core::spec::{Cap, Urgency};
+use busyhour_base::{CallEvent, Outcome, Reason, Span, Timestamp};
+use busyhour_controller_core::{
+    command::{CallReport, Command},
+    engine::ledger::SETUP_LATENESS_MAX_US,
+    spec::{Cap, Urgency},
+};
 use support::{Machine, START, call, carrier, ended, tenant};
 
 const FAST: Span = Span::ZERO;
@@ -81,6 +85,35 @@ fn mt_4_tenants_alternate_and_mt_12_channels_and_rate_hold() {
         "{accounts:?}"
     );
     assert_eq!(machine.dials[8].1.held_by, Reason::CarrierChannels);
+}
+
+/// What makes the carrier count one too many is a late INVITE. A report that waits behind a slow disk is none.
+#[test]
+fn mt_12_a_late_set_up_moves_the_carriers_grid_and_a_late_report_does_not() {
+    const GUARD_MS: u64 = SETUP_LATENESS_MAX_US / 1_000;
+    for (heard_after_ms, second_at_ms) in [(1, 204), (150, 204 + 150 - GUARD_MS)] {
+        let mut machine = Machine::declared(
+            vec![tenant(1, None)],
+            vec![carrier("a", 10, Span::from_millis(204))],
+        );
+        machine.submit(1, vec![call("+1"); 2]);
+        let first = machine.dials[0].1.clone();
+        machine.now = START + Span::from_millis(150);
+        machine.apply(Command::Reports(vec![CallReport {
+            agent: first.agent,
+            call: first.call,
+            attempt: first.attempt,
+            heard_at: START + Span::from_millis(heard_after_ms),
+            event: CallEvent::Sent,
+        }]));
+        machine.run(Span::from_secs(1));
+        let second = machine.dials[1].1.at;
+        assert_eq!(
+            second,
+            START + Span::from_millis(second_at_ms),
+            "heard after {heard_after_ms} ms"
+        );
+    }
 }
 
 #[test]

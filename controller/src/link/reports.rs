@@ -1,6 +1,6 @@
 //! What an agent reports, from its messages to one command at a time.
 
-use busyhour_base::CallEvent;
+use busyhour_base::{CallEvent, Timestamp};
 use busyhour_controller_core::{
     command::CallReport,
     spec::{AgentIx, CallId},
@@ -46,6 +46,7 @@ impl Reports {
         &mut self,
         agent: AgentIx,
         message: v1::Reports,
+        heard_at: Timestamp,
     ) -> Result<(), FieldError> {
         let count = message.reports.len();
         if count > MESSAGE_MAX {
@@ -56,7 +57,7 @@ impl Reports {
         for (n, report) in message.reports.into_iter().enumerate() {
             let at = |error: FieldError| error.within(&format!("reports[{n}]"));
             let given = report.seq;
-            let report = check(agent, report).map_err(at)?;
+            let report = check(agent, report, heard_at).map_err(at)?;
             // Repeated until it is acknowledged; on this connection it was heard the first time.
             if given > seq {
                 seq = given;
@@ -89,7 +90,11 @@ impl Batch {
     }
 }
 
-fn check(agent: AgentIx, report: v1::Report) -> Result<CallReport, FieldError> {
+fn check(
+    agent: AgentIx,
+    report: v1::Report,
+    heard_at: Timestamp,
+) -> Result<CallReport, FieldError> {
     let event = report.event.ok_or_else(|| FieldError::missing("event", "an event"))?;
     if report.seq == 0 {
         return Err(FieldError::new("seq", 0, "a number from 1"));
@@ -98,6 +103,7 @@ fn check(agent: AgentIx, report: v1::Report) -> Result<CallReport, FieldError> {
         agent,
         call: CallId(report.call),
         attempt: attempt("attempt", report.attempt)?,
+        heard_at,
         event: event.try_into()?,
     })
 }
@@ -114,12 +120,16 @@ mod tests {
         report(seq, v1::report::Event::Sent(v1::Empty {}))
     }
 
+    fn take(reports: &mut Reports, message: v1::Reports) -> Result<(), FieldError> {
+        reports.take_in(AgentIx(1), message, Timestamp(9))
+    }
+
     #[test]
     fn a_repeated_report_is_heard_once_and_acknowledged_with_the_rest() {
         let mut reports = Reports::default();
         let not_sent = report(2, v1::report::Event::NotSent("agent_full".to_owned()));
         let first = v1::Reports { reports: vec![sent(1), not_sent] };
-        reports.take_in(AgentIx(1), first.clone()).unwrap();
+        take(&mut reports, first.clone()).unwrap();
         let batch = reports.next_batch();
         assert_eq!(batch.reports.len(), 2);
         let Message::Ack(ack) = batch.ack() else { panic!() };
@@ -127,8 +137,8 @@ mod tests {
         assert_eq!(ack.forget.len(), 1);
         assert_eq!((ack.forget[0].call, ack.forget[0].attempt), (42, 1));
 
-        reports.take_in(AgentIx(1), first).unwrap();
-        reports.take_in(AgentIx(1), v1::Reports { reports: vec![sent(3)] }).unwrap();
+        take(&mut reports, first).unwrap();
+        take(&mut reports, v1::Reports { reports: vec![sent(3)] }).unwrap();
         let batch = reports.next_batch();
         assert_eq!(batch.reports.len(), 1);
         assert_eq!(batch.reports[0].call, CallId(43));
@@ -138,22 +148,21 @@ mod tests {
     fn a_message_with_one_bad_report_is_refused_whole() {
         let mut reports = Reports::default();
         let bad = report(2, v1::report::Event::NotSent("just because".to_owned()));
-        let refused =
-            reports.take_in(AgentIx(1), v1::Reports { reports: vec![sent(1), bad] }).unwrap_err();
+        let refused = take(&mut reports, v1::Reports { reports: vec![sent(1), bad] }).unwrap_err();
         assert_eq!(
             refused.to_string(),
             r#"reports[1].not_sent: "just because" is not the code of a reason"#
         );
         assert!(reports.is_empty());
         // Nor does it count as heard.
-        reports.take_in(AgentIx(1), v1::Reports { reports: vec![sent(1)] }).unwrap();
+        take(&mut reports, v1::Reports { reports: vec![sent(1)] }).unwrap();
         assert!(!reports.is_empty());
         for (bad, field) in [
             (v1::Report { event: None, ..sent(9) }, "reports[0].event"),
             (v1::Report { attempt: 0, ..sent(9) }, "reports[0].attempt"),
             (sent(0), "reports[0].seq"),
         ] {
-            let refused = reports.take_in(AgentIx(1), v1::Reports { reports: vec![bad] });
+            let refused = take(&mut reports, v1::Reports { reports: vec![bad] });
             assert_eq!(refused.unwrap_err().field, field);
         }
     }

@@ -22,7 +22,7 @@ use super::{
     reports::{Batch, Reports},
     service::Shared,
 };
-use crate::metric_definitions as names;
+use crate::{clock, metric_definitions as names};
 
 /// How long a connection may take to say who it is.
 const HELLO_WAIT: Duration = Duration::from_secs(10);
@@ -215,7 +215,7 @@ fn take_in(
     let wrong = |problem: String| Err(Status::invalid_argument(problem));
     match message.message {
         Some(from_agent::Message::Reports(message)) => {
-            let taken = reports.take_in(entered.agent, message);
+            let taken = reports.take_in(entered.agent, message, clock::now());
             taken.or_else(|error| wrong(error.to_string()))
         }
         Some(from_agent::Message::Load(message)) => {

@@ -11,15 +11,27 @@ use tokio::{
 
 use super::{ACCOUNT, TOKEN, WAIT};
 
-/// A request as bytes.
+/// A request of the tenant of [`super::DECLARATION`] as bytes.
 pub fn request(method: &str, path: &str, form: &[(&str, &str)]) -> Vec<u8> {
     let mut body = url::form_urlencoded::Serializer::new(String::new());
     let body = body.extend_pairs(form).finish();
-    let basic = base64::engine::general_purpose::STANDARD.encode(format!("{ACCOUNT}:{TOKEN}"));
+    let form = "application/x-www-form-urlencoded";
+    request_of((ACCOUNT, TOKEN), method, path, form, &body)
+}
+
+/// A request with any body of any account.
+pub fn request_of(
+    (account, token): (&str, &str),
+    method: &str,
+    path: &str,
+    content_type: &str,
+    body: &str,
+) -> Vec<u8> {
+    let basic = base64::engine::general_purpose::STANDARD.encode(format!("{account}:{token}"));
     let length = body.len();
     format!(
         "{method} {path} HTTP/1.1\r\nHost: busyhour\r\nAuthorization: Basic {basic}\r\n\
-         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n\r\n{body}"
+         Content-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n{body}"
     )
     .into_bytes()
 }

@@ -146,6 +146,12 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(
     answer.unwrap_or_else(|_| panic!("never came: {what}"))
 }
 
+/// The async runtime of a benchmark.
+pub fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2).enable_all().build().expect("a runtime")
+}
+
 /// Waits for what must come, within [`WAIT`].
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     let done = tokio::time::timeout(WAIT, future).await;

@@ -69,7 +69,9 @@ impl World<'_> {
         let Some(index) = self.index_of(key.agent) else { return };
         let agent = &mut self.agents[index];
         agent.reported += 1;
-        let report = CallReport { agent: key.agent, call: key.call, attempt: key.attempt, event };
+        // When it is heard is known when it is.
+        let (call, attempt, heard_at) = (key.call, key.attempt, Timestamp::NEVER);
+        let report = CallReport { agent: key.agent, call, attempt, heard_at, event };
         match report.event {
             CallEvent::Ended(_) => agent.journal.apply(&Entry::Ended(attempt_of(&report))),
             CallEvent::NotSent(_) => agent.journal.apply(&Entry::Forget(attempt_of(&report))),
@@ -94,7 +96,7 @@ impl World<'_> {
         }
         let waiting = self.agents[index].unacknowledged.iter().find(|(number, _)| *number == seq);
         let Some((_, report)) = waiting.cloned() else { return };
-        self.apply(Command::Reports(vec![report]));
+        self.apply(Command::Reports(vec![CallReport { heard_at: now, ..report }]));
         let at = now + self.input.latencies.control;
         self.queue.put(at, Event::Acknowledged { agent: index, link, seq });
     }

@@ -14,7 +14,7 @@ impl State {
     pub(super) fn reports(&mut self, reports: &[CallReport], fx: &mut Vec<Effect>) -> Reply {
         for report in reports {
             match self.attempt(report) {
-                Some((id, live)) => self.report(id, live, &report.event, fx),
+                Some((id, live)) => self.report(id, live, report, fx),
                 None => self.stray_reports += 1,
             }
         }
@@ -31,22 +31,24 @@ impl State {
         fits.then_some((id, live))
     }
 
-    fn report(&mut self, id: u32, live: u32, event: &CallEvent, fx: &mut Vec<Effect>) {
+    fn report(&mut self, id: u32, live: u32, report: &CallReport, fx: &mut Vec<Effect>) {
         let phase = self.live[live].phase;
-        match event {
+        let heard_at = report.heard_at.0.min(self.now);
+        match &report.event {
             CallEvent::NotSent(reason) if phase == Phase::Dialling => {
                 self.not_sent(id, live, *reason, fx);
             }
             CallEvent::NotSent(_) => self.stray_reports += 1,
-            CallEvent::Sent => self.reaches(id, live, Phase::Sent, fx),
-            CallEvent::Ringing => self.reaches(id, live, Phase::Ringing, fx),
-            CallEvent::Answered => self.reaches(id, live, Phase::InProgress, fx),
+            CallEvent::Sent => self.reaches(id, live, Phase::Sent, heard_at, fx),
+            CallEvent::Ringing => self.reaches(id, live, Phase::Ringing, heard_at, fx),
+            CallEvent::Answered => self.reaches(id, live, Phase::InProgress, heard_at, fx),
             CallEvent::Ended(ending) => self.end(id, ending.clone(), Teller::Agent, fx),
         }
     }
 
-    /// A call goes on to a later phase. Phases never go back, though reports may come twice.
-    fn reaches(&mut self, id: u32, live: u32, phase: Phase, fx: &mut Vec<Effect>) {
+    /// A call goes on to a later phase. Phases never go back, though reports may come twice. `heard_at`, not this
+    /// entry's instant, is what a set-up's lateness is told by: a slow disk delays reports, not set-ups.
+    fn reaches(&mut self, id: u32, live: u32, phase: Phase, heard_at: u64, fx: &mut Vec<Effect>) {
         let now = self.now;
         let call = &mut self.live[live];
         if phase <= call.phase {
@@ -54,7 +56,7 @@ impl State {
         }
         if call.phase == Phase::Dialling {
             let slot = call.due.max(call.dialled_at.saturating_sub(SETUP_LATENESS_MAX_US));
-            self.engine.left_late(call.carrier, slot, call.moved, now);
+            self.engine.left_late(call.carrier, slot, call.moved, heard_at);
         }
         call.phase = phase;
         if phase == Phase::InProgress {

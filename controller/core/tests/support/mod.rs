@@ -198,7 +198,8 @@ impl Machine {
     }
 
     pub fn report(&mut self, agent: AgentIx, call: CallId, attempt: u16, event: CallEvent) {
-        self.apply(Command::Reports(vec![CallReport { agent, call, attempt, event }]));
+        let heard_at = self.now;
+        self.apply(Command::Reports(vec![CallReport { agent, call, attempt, heard_at, event }]));
     }
 
     /// The agent of the call's last dial says this of it.

@@ -328,7 +328,8 @@ impl World {
 
     fn tell(&mut self, agent: usize, call: CallId, attempt: u16, event: CallEvent, twice: bool) {
         let agent = self.agents[agent].number.expect("it is connected");
-        let report = CallReport { agent, call, attempt, event };
+        let heard_at = self.machine.now;
+        let report = CallReport { agent, call, attempt, heard_at, event };
         let again = twice.then(|| report.clone());
         self.apply(Command::Reports([report].into_iter().chain(again).collect()));
     }

@@ -98,6 +98,7 @@ impl Machine {
             agent,
             call: dial.call,
             attempt: dial.attempt,
+            heard_at: Timestamp::NEVER, // the entry's own instant
             event,
         }]));
     }
