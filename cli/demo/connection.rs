@@ -68,44 +68,56 @@ impl Connection {
         })
     }
 
-    /// Writes it to `FOLDER/connection.json`.
+    /// Writes it to `FOLDER/connection.json`, and the first tenant's part as shell variables to
+    /// `FOLDER/connection.env`.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// A file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
-        let path = folder.join("connection.json");
-        fs::write(&path, serde_json::to_string_pretty(self)? + "\n")
-            .with_context(|| format!("writing {}", path.display()))
+        let write = |name: &str, text: String| {
+            let path = folder.join(name);
+            fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+        };
+        write("connection.json", serde_json::to_string_pretty(self)? + "\n")?;
+        write("connection.env", self.variables())
+    }
+
+    /// What the guide's commands name, for a shell to read.
+    fn variables(&self) -> String {
+        let tenant = self.tenants.first();
+        let of = |field: fn(&TenantConnection) -> &str| tenant.map_or("", field);
+        let variables = [
+            ("API", self.api.as_str()),
+            ("ACCOUNT", of(|tenant| &tenant.account_sid)),
+            ("TOKEN", of(|tenant| &tenant.auth_token)),
+            ("NUMBER", of(|tenant| tenant.numbers.first().map_or("", String::as_str))),
+            ("APPLICATION", self.application.as_str()),
+            ("OPERATOR_TOKEN", self.operator_token.as_str()),
+            ("CARRIER_ACCOUNT", self.carrier_account.as_str()),
+        ];
+        variables.map(|(name, value)| format!("{name}='{}'\n", value.replace('\'', ""))).concat()
     }
 
     /// How to go on, with commands that work as they stand.
     pub fn how_to(&self, folder: &Path) -> String {
-        let Some(tenant) = self.tenants.first() else { return String::new() };
-        let (account, token, api) = (&tenant.account_sid, &tenant.auth_token, &self.api);
-        let from = tenant.numbers.first().map_or("", String::as_str);
         format!(
-            r#"It stays up until Ctrl-C. Everything below is in {folder}/connection.json too.
+            r#"It stays up until Ctrl-C. In another terminal, from here:
 
-Place a call:
-  curl -u {account}:{token} {api}/2010-04-01/Accounts/{account}/Calls.json \
-       -d To=%2B15551000001 -d From={from} \
+Set $API, $ACCOUNT, $TOKEN, $NUMBER, $APPLICATION, $OPERATOR_TOKEN (all tenants are in connection.json):
+  . {folder}/connection.env
+Place a call, and list the latest:
+  curl -u $ACCOUNT:$TOKEN $API/2010-04-01/Accounts/$ACCOUNT/Calls.json \
+       --data-urlencode To=+15551000001 --data-urlencode From=$NUMBER \
        --data-urlencode 'Twiml=<Response><Say>Hello from Busyhour.</Say></Response>'
-List calls:
-  curl -u {account}:{token} '{api}/2010-04-01/Accounts/{account}/Calls.json?PageSize=5'
-Everything at a glance, as the operator:
-  curl -H 'Authorization: Bearer {operator}' {api}/v1/overview.json
-The carrier's own account:
-  curl {carrier}
+  curl -u $ACCOUNT:$TOKEN "$API/2010-04-01/Accounts/$ACCOUNT/Calls.json?PageSize=5"
+Everything at a glance, as the operator, and the carrier's own account:
+  curl -H "Authorization: Bearer $OPERATOR_TOKEN" $API/v1/overview.json
+  curl $CARRIER_ACCOUNT
 Change a limit while it runs:
-  edit {declarations}/*.yaml, then look at {folder}/controller.log
-With the official SDKs (docs/guide/sdks.md):
-  from busyhour_client import busyhour_client   # examples/sdk/busyhour_client.py
-  tel = busyhour_client("{api}", "{account}", "{token}")
+  edit {declarations}/clinic.yaml, then look at {folder}/controller.log
+More: docs/guide/README.md
 "#,
             folder = folder.display(),
-            from = from.replace('+', "%2B"),
-            operator = self.operator_token,
-            carrier = self.carrier_account,
             declarations = self.declarations,
         )
     }

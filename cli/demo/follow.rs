@@ -51,6 +51,7 @@ fn scene(declared: &Declared, overview: &Value, started: Instant) -> Scene {
     Scene {
         elapsed: started.elapsed(),
         tenants: rows("tenants").iter().map(tenant).collect(),
+        carrier: carrier["name"].as_str().unwrap_or_default().to_owned(),
         channels_in_use: small(&carrier, "in_use"),
         channels: small(&carrier, "channels"),
         setups_1s: small(&carrier, "setups_1s"),

@@ -12,7 +12,7 @@ use ratatui::{
     layout::{Constraint, Layout, Rect},
     style::{Color, Modifier, Style, Stylize},
     text::Line,
-    widgets::{Block, Cell, Gauge, Row, Table},
+    widgets::{Block, Cell, Row, Table},
 };
 
 /// How often a plain line is written where there is no terminal.
@@ -25,7 +25,9 @@ pub struct Scene {
     pub elapsed: Duration,
     /// One row per tenant.
     pub tenants: Vec<TenantRow>,
-    /// The carrier, as the controller's ledger has it.
+    /// Name of the carrier.
+    pub carrier: String,
+    /// Channels in use, as the controller's ledger has it.
     pub channels_in_use: u32,
     /// Channels by contract.
     pub channels: u32,
@@ -136,6 +138,8 @@ impl View {
     /// The terminal refuses.
     pub fn close(self) -> Result<()> {
         if let Self::Panel(mut terminal) = self {
+            let panel = terminal.get_frame().area();
+            terminal.set_cursor_position((0, panel.bottom().saturating_sub(1)))?;
             terminal.show_cursor()?;
             drop(terminal);
             writeln!(stderr())?;
@@ -144,9 +148,12 @@ impl View {
     }
 }
 
+/// Columns of every panel's bar.
+const BAR: u16 = 30;
+
 fn height(scene: &Scene) -> u16 {
-    let rows = scene.tenants.len() + scene.agents.len();
-    u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(3 + 1 + 3)
+    let rows = scene.tenants.len() + 1 + scene.agents.len();
+    u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(3 + 2 + 2)
 }
 
 fn draw(frame: &mut Frame<'_>, scene: &Scene) {
@@ -154,8 +161,8 @@ fn draw(frame: &mut Frame<'_>, scene: &Scene) {
     let agent_rows = u16::try_from(scene.agents.len()).unwrap_or(u16::MAX);
     let [tenants, carrier, agents] = Layout::vertical([
         Constraint::Length(tenant_rows.saturating_add(3)),
-        Constraint::Length(1),
-        Constraint::Length(agent_rows.saturating_add(3)),
+        Constraint::Length(1 + 2),
+        Constraint::Length(agent_rows.saturating_add(2)),
     ])
     .areas(frame.area());
     draw_tenants(frame, tenants, scene);
@@ -164,25 +171,42 @@ fn draw(frame: &mut Frame<'_>, scene: &Scene) {
 }
 
 fn draw_tenants(frame: &mut Frame<'_>, area: Rect, scene: &Scene) {
-    let head = ["tenant", "queued", "in progress", "done", "rate / throttle", "ETA", "held by", ""];
+    let head = [
+        "tenant",
+        "█ done  ▒ in progress  · queued",
+        "done",
+        "in progress",
+        "queued",
+        "rate / throttle",
+        "last in",
+        "held by",
+    ];
     let rows = scene.tenants.iter().map(|tenant| {
+        let number = |count: u64| Cell::from(Line::from(count.to_string()).right_aligned());
+        let bar = bar(tenant.done, tenant.in_progress, tenant.total(), BAR.into());
         Row::new([
             Cell::from(tenant.name.clone()).bold(),
-            Cell::from(tenant.queued.to_string()),
-            Cell::from(tenant.in_progress.to_string()),
-            Cell::from(tenant.done.to_string()),
+            Cell::from(bar).fg(Color::Green),
+            number(tenant.done),
+            number(tenant.in_progress),
+            number(tenant.queued),
             Cell::from(rate(tenant)),
             Cell::from(tenant.eta.map_or("-".to_owned(), |eta| format!("{} s", eta.as_secs()))),
             Cell::from(tenant.binding.clone()).fg(binding_colour(&tenant.binding)),
-            Cell::from(bar(tenant.done, tenant.in_progress, tenant.total(), 20)).fg(Color::Green),
         ])
     });
-    let widths = [14, 7, 12, 5, 17, 6, 18, 22].map(Constraint::Length);
-    let title = format!(" busyhour demo  {:>3} s ", scene.elapsed.as_secs());
+    let widths = [9, BAR + 1, 5, 11, 6, 17, 7, 16].map(Constraint::Length);
+    let title = format!(" busyhour demo, {} s: batches of the tenants ", scene.elapsed.as_secs());
     let table = Table::new(rows, widths)
-        .header(Row::new(head).style(Style::new().add_modifier(Modifier::DIM)))
+        .header(Row::new(head.map(heading)).style(Style::new().add_modifier(Modifier::DIM)))
         .block(Block::bordered().title(title.bold()));
     frame.render_widget(table, area);
+}
+
+/// A column's name, where its values stand.
+fn heading(name: &str) -> Line<'_> {
+    let is_count = matches!(name, "done" | "in progress" | "queued");
+    if is_count { Line::from(name).right_aligned() } else { Line::from(name) }
 }
 
 fn rate(tenant: &TenantRow) -> String {
@@ -200,32 +224,39 @@ fn binding_colour(binding: &str) -> Color {
 }
 
 fn draw_carrier(frame: &mut Frame<'_>, area: Rect, scene: &Scene) {
-    let label = format!(
-        "carrier: {} of {} channels, {} of {} call set-ups in the last second",
-        scene.channels_in_use, scene.channels, scene.setups_1s, scene.calls_per_second
-    );
-    let ratio = f64::from(scene.channels_in_use) / f64::from(scene.channels.max(1));
-    let gauge = Gauge::default().ratio(ratio.clamp(0.0, 1.0)).label(label).fg(Color::Blue);
-    frame.render_widget(gauge, area);
+    let (used, channels) = (u64::from(scene.channels_in_use), u64::from(scene.channels));
+    let row = Row::new([
+        Cell::from(scene.carrier.clone()).bold(),
+        Cell::from(bar(used, 0, channels, BAR.into())).fg(Color::Yellow),
+        Cell::from(format!("{used} of {channels} channels")),
+        Cell::from(format!(
+            "{} of {} call set-ups in the last second",
+            scene.setups_1s, scene.calls_per_second
+        )),
+    ]);
+    draw_block(frame, area, vec![row], " carrier ");
 }
 
 fn draw_agents(frame: &mut Frame<'_>, area: Rect, scene: &Scene) {
     let rows = scene.agents.iter().map(|agent| {
-        let state =
-            if agent.connected { Line::from("up").green() } else { Line::from("away").red() };
+        let state = if agent.connected { "up".green() } else { "away".red() };
+        let cpu = format!(", {:.0} % of its processors", agent.cpu * 100.0);
         Row::new([
             Cell::from(agent.name.clone()).bold(),
-            Cell::from(state),
-            Cell::from(format!("{} of {} calls", agent.in_use, agent.slots)),
-            Cell::from(format!("{:.0} % cpu", agent.cpu * 100.0)),
-            Cell::from(bar(0, u64::from(agent.in_use), u64::from(agent.slots), 40))
+            Cell::from(bar(agent.in_use.into(), 0, agent.slots.into(), BAR.into()))
                 .fg(Color::Magenta),
+            Cell::from(format!("{} of {} calls", agent.in_use, agent.slots)),
+            Cell::from(Line::from(vec![state, cpu.into()])),
         ])
     });
-    let widths = [14, 5, 16, 10, 42].map(Constraint::Length);
-    let head =
-        Row::new(["agent", "", "load", "", ""]).style(Style::new().add_modifier(Modifier::DIM));
-    frame.render_widget(Table::new(rows, widths).header(head).block(Block::bordered()), area);
+    draw_block(frame, area, rows.collect(), " agents ");
+}
+
+/// A name, a bar and two texts per row, in columns that stand below those of the tenants.
+fn draw_block(frame: &mut Frame<'_>, area: Rect, rows: Vec<Row<'_>>, title: &str) {
+    let widths = [9, BAR + 1, 18, 42].map(Constraint::Length);
+    let block = Block::bordered().title(title.bold());
+    frame.render_widget(Table::new(rows, widths).block(block), area);
 }
 
 /// `full` of `total` as solid cells, `partly` as shaded ones.
@@ -274,6 +305,7 @@ mod tests {
                 eta: Some(Duration::from_secs(18)),
                 binding: "throttle".into(),
             }],
+            carrier: "harbour".into(),
             channels_in_use: 10,
             channels: 30,
             setups_1s: 2,
