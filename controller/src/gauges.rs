@@ -37,15 +37,10 @@ fn log(status: &busyhour_log::Status) {
 }
 
 fn state(proposer: &Proposer) {
-    let (queued, in_progress, carriers) = proposer.read(|state| {
-        let (mut queued, mut in_progress) = (0, 0);
-        for tenant in state.tenants() {
-            queued += tenant.counts.queued;
-            in_progress += tenant.counts.in_progress;
-        }
-        (queued, in_progress, state.carriers().collect::<Vec<_>>())
+    let (waiting, in_progress, carriers) = proposer.read(|state| {
+        (state.calls_waiting(), state.calls_in_progress(), state.carriers().collect::<Vec<_>>())
     });
-    metrics::gauge!(names::CALLS_QUEUED).set(queued as f64);
+    metrics::gauge!(names::CALLS_QUEUED).set(waiting as f64);
     metrics::gauge!(names::CALLS_IN_PROGRESS).set(in_progress as f64);
     for carrier in carriers {
         let name = carrier.name.to_string();

@@ -256,3 +256,41 @@ async fn a_second_connection_of_the_same_agent_ends_the_first_and_keeps_the_call
     assert_eq!(second.dial().await.call_sid.to_string(), sid);
     controller.stop().await;
 }
+
+/// DC-1: what was answered with 201 is on the disk at that moment, whatever becomes of the process.
+#[tokio::test]
+async fn whatever_was_accepted_is_in_the_disk_of_that_moment() {
+    let house = House::new();
+    let controller = house.start().await;
+    let mut sids = Vec::new();
+    for n in 0..20 {
+        sids.push(http::place(controller.ready.api, &format!("+1555100{n:04}"), &[]).await);
+        if n % 5 == 0 {
+            let lost = house.copy();
+            let survivor = lost.start().await;
+            for sid in &sids {
+                assert_eq!(http::fetch(survivor.ready.api, sid).await["status"], "queued");
+            }
+            survivor.stop().await;
+        }
+    }
+    controller.stop().await;
+}
+
+/// An agent that was connected to the last process and never comes to the next is given up like any other.
+#[tokio::test]
+async fn an_agent_that_does_not_come_back_after_a_restart_loses_its_calls() {
+    let mut house = House::new();
+    house.agent_grace = Span::from_millis(500);
+    let controller = house.start().await;
+    let mut agent = Agent::connect(controller.ready.grpc, hello("agent-1")).await;
+    let sid = http::place(controller.ready.api, "+15551000001", &[]).await;
+    let order = agent.dial().await;
+    let seq = agent.report(&order, &[CallEvent::Sent, CallEvent::Answered]).await;
+    agent.acknowledged(seq).await;
+    controller.stop().await;
+    let controller = house.start().await;
+    http::until_status(controller.ready.api, &sid, "failed").await;
+    assert_eq!(reason_of(&controller, &sid).await, Reason::InDoubtAgentLost.code());
+    controller.stop().await;
+}

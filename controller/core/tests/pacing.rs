@@ -68,6 +68,11 @@ fn mt_4_tenants_alternate_and_mt_12_channels_and_rate_hold() {
     }
     machine.run(Span::from_secs(5));
     assert_eq!(machine.dials.len(), 4);
+    let state = &machine.state;
+    let counts = state.tenants().map(|tenant| tenant.counts);
+    let sums = counts.fold((0, 0), |(q, p), counts| (q + counts.queued, p + counts.in_progress));
+    assert_eq!(sums, (20, 4));
+    assert_eq!((state.calls_waiting(), state.calls_in_progress()), (20, 4));
     let waiting = machine.accepted(1, call("+2"));
     assert_eq!(machine.state.explain(waiting).expect("waits").binding, Reason::CarrierChannels);
     for turn in 0..20 {

@@ -187,3 +187,6 @@ impl Link {
         self.cut.cancel();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,6 +75,13 @@ impl House {
         house
     }
 
+    /// The folders as they are on the disk at this moment, as a killed controller would leave them.
+    pub fn copy(&self) -> Self {
+        let copy = Self { dir: tempfile::tempdir().unwrap(), agent_grace: self.agent_grace };
+        copy_folder(self.dir.path(), copy.dir.path());
+        copy
+    }
+
     pub fn data(&self) -> PathBuf {
         self.dir.path().join("data")
     }
@@ -156,6 +163,18 @@ pub fn runtime() -> tokio::runtime::Runtime {
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     let done = tokio::time::timeout(WAIT, future).await;
     done.unwrap_or_else(|_| panic!("never came: {what}"))
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap().flatten() {
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            std::fs::create_dir(&to).unwrap();
+            copy_folder(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
 }
 
 /// Every byte of every file under a folder.

@@ -231,6 +231,16 @@ impl State {
         self.agent_names.get(name).map(|id| AgentIx(*id))
     }
 
+    /// Calls that wait, over all tenants.
+    pub fn calls_waiting(&self) -> usize {
+        self.requests.len() - self.live.len() - self.outbox.len()
+    }
+
+    /// Calls that were dialled and are not over, over all tenants.
+    pub fn calls_in_progress(&self) -> usize {
+        self.live.len()
+    }
+
     /// What is declared.
     pub const fn declaration(&self) -> &Declaration {
         &self.declaration
