@@ -77,7 +77,7 @@ impl Confirmed {
 
     /// Tells the call of the answer and follows the dialog to its end.
     pub async fn run(mut self, answer: Vec<u8>) {
-        let dialog = self.dialog.clone();
+        let dialog = Box::new(self.dialog.clone());
         self.base.tell(SipEvent::Answered { answer, dialog }).await;
         match self.live().await {
             End::Ours => {
@@ -135,12 +135,12 @@ impl Confirmed {
         }
         let remote = reply.response.to_header().map(|h| h.value().to_owned());
         let Ok(remote) = remote else { return };
-        if message::to_tag(&reply.response) == tag_of(&self.dialog.remote) {
+        if message::to_tag(&*reply.response) == tag_of(&self.dialog.remote) {
             return;
         }
         let mut fork = self.dialog.clone();
         fork.remote = remote;
-        if let Some(target) = message::contact(&reply.response) {
+        if let Some(target) = message::contact(&*reply.response) {
             fork.target = target.to_string();
         }
         let shared = self.base.shared.clone();
@@ -183,7 +183,8 @@ impl Confirmed {
             return true;
         }
         if code < 300 {
-            self.session = Session::agreed(session_expires(&reply.response), self.session.interval);
+            self.session =
+                Session::agreed(session_expires(&*reply.response), self.session.interval);
             self.wake = Instant::now() + self.session.wake_after();
         } else if matches!(code, 405 | 501) && refreshed == Some(Method::Update) {
             self.far_updates = false;
@@ -196,7 +197,7 @@ impl Confirmed {
     }
 
     /// Answers a request of the far end; `true` if it was BYE.
-    fn take_request(&mut self, transaction: Transaction) -> bool {
+    fn take_request(&mut self, transaction: Box<Transaction>) -> bool {
         let responder = self.base.shared.responder.clone();
         let request = &transaction.original;
         let cseq = request.cseq_header().and_then(|c| c.seq()).unwrap_or(0);
@@ -226,7 +227,7 @@ impl Confirmed {
     }
 
     /// A re-INVITE or UPDATE refreshes the session, may move the far end, and may offer other media.
-    fn take_reoffer(&mut self, transaction: Transaction) {
+    fn take_reoffer(&mut self, transaction: Box<Transaction>) {
         let responder = self.base.shared.responder.clone();
         let request = &transaction.original;
         if self.refresh.is_some() && request.method == Method::Invite {

@@ -33,7 +33,7 @@ pub(super) struct Dialog {
     pub invite: Invite,
     pub events: mpsc::Sender<SipEvent>,
     pub commands: mpsc::Receiver<DialogCommand>,
-    pub requests: mpsc::Receiver<Transaction>,
+    pub requests: mpsc::Receiver<Box<Transaction>>,
     pub _registration: Registration,
     from: String,
     to: String,
@@ -168,7 +168,7 @@ impl Dialog {
                             }
                         }
                         200..300 => {
-                            let response = Box::new(reply.response);
+                            let response = reply.response;
                             return Outcome::Answered { response, request: Box::new(request), replies };
                         }
                         code => {

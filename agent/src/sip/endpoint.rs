@@ -18,7 +18,7 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
-use tracing::{instrument::WithSubscriber, subscriber::NoSubscriber};
+use tracing::{Dispatch, instrument::WithSubscriber};
 
 use super::{
     DialogControl, Invite, InviteError, SipEvent, SipStack, StoredDialog, Timers, dialog, incoming,
@@ -126,7 +126,7 @@ impl SipStack for SipAgent {
 
 /// Runs a part of the stack where nothing is logged: it prints whole messages, credentials included.
 fn quietly(future: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
-    AbortOnDropHandle::new(tokio::spawn(future.with_subscriber(NoSubscriber::new())))
+    AbortOnDropHandle::new(tokio::spawn(future.with_subscriber(Dispatch::none())))
 }
 
 /// What we call ourselves in `Via` and `Contact`: as told, with the bound port if none was told.

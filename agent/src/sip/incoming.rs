@@ -12,7 +12,7 @@ use rsipstack::{
     transaction::{Transaction, TransactionReceiver},
 };
 use tokio::sync::{Semaphore, mpsc};
-use tracing::{instrument::WithSubscriber, subscriber::NoSubscriber};
+use tracing::{Dispatch, instrument::WithSubscriber};
 
 use super::{InviteError, message};
 use crate::metric_definitions as metric;
@@ -27,7 +27,7 @@ pub struct Dialogs {
 }
 
 struct Entry {
-    requests: mpsc::Sender<Transaction>,
+    requests: mpsc::Sender<Box<Transaction>>,
     local_tag: String,
     target: String,
 }
@@ -61,7 +61,7 @@ impl Dialogs {
         call_id: &str,
         local_tag: &str,
         target: String,
-    ) -> Result<(Registration, mpsc::Receiver<Transaction>), InviteError> {
+    ) -> Result<(Registration, mpsc::Receiver<Box<Transaction>>), InviteError> {
         let (requests, receiver) = mpsc::channel(REQUESTS_MAX);
         let mut table = self.table.lock();
         if table.len() >= self.max {
@@ -82,7 +82,7 @@ impl Dialogs {
         Some(self.table.lock().get(call_id)?.target.clone())
     }
 
-    fn find(&self, request: &Request) -> Option<mpsc::Sender<Transaction>> {
+    fn find(&self, request: &Request) -> Option<mpsc::Sender<Box<Transaction>>> {
         let call_id = request.call_id_header().ok()?.value();
         let table = self.table.lock();
         let entry = table.get(call_id)?;
@@ -97,6 +97,8 @@ pub async fn dispatch(
     responder: Responder,
 ) {
     while let Some(transaction) = incoming.recv().await {
+        // In a box: a channel's memory is that of dozens of its messages, and every call has one.
+        let transaction = Box::new(transaction);
         if let Some(dialog) = dialogs.find(&transaction.original) {
             match dialog.try_send(transaction) {
                 Ok(()) => {}
@@ -146,7 +148,7 @@ impl Responder {
     /// Answers and sees the transaction to its end: a final response to an INVITE is repeated until its ACK.
     pub fn respond(
         &self,
-        mut transaction: Transaction,
+        mut transaction: Box<Transaction>,
         code: StatusCode,
         headers: Vec<Header>,
         body: Option<Vec<u8>>,
@@ -162,17 +164,17 @@ impl Responder {
             }
             while transaction.receive().await.is_some() {}
         };
-        tokio::spawn(answer.with_subscriber(NoSubscriber::new()));
+        tokio::spawn(answer.with_subscriber(Dispatch::none()));
     }
 
     /// 481: no such dialog.
-    pub fn refuse_unknown(&self, transaction: Transaction) {
+    pub fn refuse_unknown(&self, transaction: Box<Transaction>) {
         let code = StatusCode::CallTransactionDoesNotExist;
         self.respond(transaction, code, Vec::new(), None);
     }
 
     /// A request outside of any dialog. Known and unknown users get the same answers.
-    fn answer_stranger(&self, transaction: Transaction) {
+    fn answer_stranger(&self, transaction: Box<Transaction>) {
         let allow = Header::Allow(message::ALLOW.into());
         if let Some(unsupported) = unsupported(&transaction.original) {
             let header = Header::Unsupported(unsupported.into());

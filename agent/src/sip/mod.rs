@@ -92,7 +92,7 @@ pub enum SipEvent {
         /// The far end's SDP.
         answer: Vec<u8>,
         /// Enough to end the dialog from another process.
-        dialog: StoredDialog,
+        dialog: Box<StoredDialog>,
     },
     /// Final failure from the carrier.
     Refused(u16),

@@ -10,7 +10,7 @@ use rsipstack::{
     transport::{SipAddr, SipConnection},
 };
 use tokio::sync::mpsc;
-use tracing::{instrument::WithSubscriber, subscriber::NoSubscriber};
+use tracing::{Dispatch, instrument::WithSubscriber};
 
 use super::message;
 
@@ -21,7 +21,7 @@ const REPLIES_MAX: usize = 8;
 #[derive(Debug)]
 pub struct Reply {
     /// The response.
-    pub response: Response,
+    pub response: Box<Response>,
     /// Made up: the transaction timed out.
     pub local: bool,
 }
@@ -63,7 +63,7 @@ impl Sender {
             addr: destination.into(),
         });
         let (replies, receiver) = mpsc::channel(REPLIES_MAX);
-        tokio::spawn(run(transaction, replies).with_subscriber(NoSubscriber::new()));
+        tokio::spawn(run(transaction, replies).with_subscriber(Dispatch::none()));
         Ok(receiver)
     }
 }
@@ -78,7 +78,7 @@ async fn run(mut transaction: Transaction, replies: mpsc::Sender<Reply>) {
             continue;
         };
         let local = message::is_local(&response);
-        if replies.send(Reply { response, local }).await.is_err() {
+        if replies.send(Reply { response: Box::new(response), local }).await.is_err() {
             // Nobody listens any more, but repeated responses still want their ACK.
             continue;
         }

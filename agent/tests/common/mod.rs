@@ -37,7 +37,7 @@ use tonic::{Request, Response, Status, Streaming};
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// The fence that the controller gives first.
 pub const FENCE: u64 = 5;
-const TOKEN: &str = "cluster secret";
+pub const TOKEN: &str = "cluster secret";
 
 /// What the controller heard.
 #[derive(Debug)]
