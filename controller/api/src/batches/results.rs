@@ -78,7 +78,8 @@ pub(crate) struct ResultLine<'a> {
     talk_ms: u64,
 }
 
-/// Results as NDJSON. With `follow=true` the answer goes on until the batch is over.
+/// Results as NDJSON. With `follow=true` the answer goes on until the batch is over. The results of a batch that is
+/// over are whole: the answer waits for those that are not recorded yet.
 #[utoipa::path(
     get, path = "/v1/Batches/{Sid}/results", tag = "Batches",
     params(
@@ -110,7 +111,8 @@ pub(crate) async fn results(
         batch: view.batch,
         after,
         left: limit.unwrap_or(last),
-        follow,
+        // A batch ends a moment before its last calls are in the records.
+        follow: follow || view.ended_at.is_some(),
         recorded: app.platform.recorded.clone(),
         _permit: app.gate.stream(caller.account, caller.permit)?,
         app,

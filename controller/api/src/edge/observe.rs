@@ -7,6 +7,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use http::{HeaderMap, HeaderValue, Version, header};
 use metrics::Gauge;
 use tracing::{Instrument, field::Empty};
 
@@ -14,6 +15,9 @@ use crate::{error::ApiError, metric_definitions as metric};
 
 /// The route label of what matches no route: paths that clients make up must not become labels.
 const UNKNOWN_ROUTE: &str = "unknown";
+
+/// A longer body may be answered before all of it has come.
+const AT_ONCE: u64 = 8 * 1_024;
 
 /// The outermost layer.
 pub(crate) async fn observe(request: Request, next: Next) -> Response {
@@ -31,9 +35,15 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
         status = Empty
     );
     let in_flight = InFlight::begin();
-    let response = next.run(request).instrument(span.clone()).await;
+    let is_long = request.version() < Version::HTTP_2 && may_be_unread(request.headers());
+    let mut response = next.run(request).instrument(span.clone()).await;
     drop(in_flight);
     let status = response.status();
+    if is_long && !status.is_success() {
+        // The rest of the body would be taken for the next request, so that the connection ends. A client that is not
+        // told would lose that next request with it.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     span.record("status", status.as_u16());
     let _entered = span.enter();
     tracing::debug!("answered");
@@ -46,6 +56,13 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
     metrics::histogram!(metric::REQUEST_SECONDS, "route" => route.to_owned())
         .record(started.elapsed().as_secs_f64());
     response
+}
+
+/// Whether a refusal may leave some of the body unread.
+fn may_be_unread(headers: &HeaderMap) -> bool {
+    let length = headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    length.map_or(headers.contains_key(header::TRANSFER_ENCODING), |length| length > AT_ONCE)
 }
 
 /// Counts a request as in progress, also when its client goes away and the handler is dropped.
