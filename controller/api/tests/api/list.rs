@@ -1,11 +1,17 @@
 //! `calls.list`: one list over what lives and what is recorded.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use busyhour_base::{Outcome, Span};
+use axum::body::Body;
+use busyhour_base::{CallSpec, Instructions, Outcome, Span, StatusEvents};
+use busyhour_controller_core::{
+    command::{Command, Submit},
+    spec::{NewCall, Urgency},
+};
+use http::Request;
 use serde_json::Value;
 
-use crate::support::{NUMBER_A, Rig, calls};
+use crate::support::{B, NUMBER_A, NUMBER_B, Rig, basic, calls};
 
 /// Walks all pages and gives the sids, in order.
 async fn walk(rig: &Rig, query: &str) -> Vec<String> {
@@ -149,6 +155,59 @@ async fn filters_choose_among_live_and_recorded_alike() {
     assert_eq!(chosen("StartTime=2026-03-10T12:00:05Z").await, [5]);
     assert_eq!(chosen("EndTime=2026-03-10T12:00:04Z&PageSize=2").await, [0, 1, 2, 3, 4]);
     assert_eq!(chosen("EndTime%3E=2026-03-10T12:00:05Z").await.len(), 2);
+}
+
+/// A filter that few of very many live calls match: no request looks at more than 10,000 of them, and where it stops
+/// the page stops too, though the records below have a match.
+#[tokio::test]
+async fn a_page_ends_where_the_look_at_live_calls_ended() {
+    let rig = Rig::new().await;
+    let submit = |numbers: Vec<String>| {
+        let one = |to: String| NewCall {
+            spec: Arc::new(CallSpec {
+                to,
+                from: NUMBER_B.to_owned(),
+                instructions: Instructions::Document("<Response/>".to_owned()),
+                fallback: None,
+                status_callback: None,
+                status_events: StatusEvents::default(),
+                send_digits: None,
+                ring_timeout: Span::from_secs(60),
+                time_limit: Span::from_secs(60),
+            }),
+            not_before: None,
+            expires: None,
+            urgency: Urgency::Ordinary,
+            custom_id: None,
+        };
+        let calls = numbers.into_iter().map(one).collect();
+        rig.machine.apply(Command::Submit(Submit {
+            account: B,
+            idempotency: None,
+            batch: None,
+            calls,
+        }));
+    };
+    submit(vec!["+4930777".to_owned(), "+4930777".to_owned()]);
+    let dial = rig.machine.dials().remove(0);
+    rig.machine.end(&dial, Outcome::Busy);
+    rig.record().await;
+    submit((0..10_500).map(|n| format!("+49301{n:06}")).collect());
+    let mut path = format!("/2010-04-01/Accounts/{B}/Calls.json?To=%2B4930777&PageSize=5");
+    let mut pages = Vec::new();
+    while pages.len() < 10 {
+        let request = Request::get(&path).header("authorization", basic(&B.to_string(), "token-b"));
+        let page = rig.send(request.body(Body::empty()).unwrap()).await.json();
+        let rows = page["calls"].as_array().unwrap();
+        pages.push(
+            rows.iter().map(|row| row["status"].as_str().unwrap().to_owned()).collect::<Vec<_>>(),
+        );
+        match page["next_page_uri"].as_str() {
+            Some(next) => path = next.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(pages, [vec![], vec!["queued", "busy"]]);
 }
 
 #[tokio::test]

@@ -175,7 +175,7 @@ fn declaration() -> Declaration {
             throttle: Some(Throttle { spacing: Span::from_secs(1) }),
             caps: Vec::new(),
             excess: Excess::Schedule,
-            queue_max: 5_000,
+            queue_max: if account == B { 20_000 } else { 5_000 },
             wait_max: Span::from_secs(86_400),
         },
         suspended,
