@@ -218,6 +218,16 @@ mod tests {
     }
 
     #[test]
+    fn the_guide_lists_every_code_as_the_catalogue_has_it() {
+        let guide = include_str!("../../../docs/guide/errors.md");
+        for code in Code::ALL {
+            let (number, status) = (code.number(), code.status());
+            let row = format!("| {number} | {status} | {} | {} |", code.title(), code.help());
+            assert!(guide.contains(&row), "no {row}");
+        }
+    }
+
+    #[test]
     fn being_over_the_rate_of_calls_is_never_429() {
         for reason in Reason::ALL {
             assert_ne!(ApiError::refused(*reason).code.status(), 429, "{reason}");
