@@ -7,17 +7,26 @@ use busyhour_protocol::{DialOrder, Secret};
 use common::{Agent, Sipp, Stub, order};
 
 const PAUSE: &str = "<Response><Pause length=\"1\"/></Response>";
+const LONGER: &str = "<Response><Pause length=\"9\"/></Response>";
 
 /// One call to a carrier that plays `scenario`: the reports, the ending, and the messages as the carrier saw them.
 async fn call(
     scenario: &str,
     change: impl FnOnce(&mut DialOrder),
 ) -> (Vec<CallEvent>, busyhour_base::Ending, String) {
+    call_with(scenario, PAUSE, change).await
+}
+
+async fn call_with(
+    scenario: &str,
+    document: &str,
+    change: impl FnOnce(&mut DialOrder),
+) -> (Vec<CallEvent>, busyhour_base::Ending, String) {
     let mut stub = Stub::start().await;
     let _agent = Agent::start(&stub);
     stub.linked().await;
     let sipp = Sipp::start(scenario);
-    let mut order = order(sipp.port, PAUSE);
+    let mut order = order(sipp.port, document);
     change(&mut order);
     stub.dial(&order).await;
     let (before, ending) = stub.whole_call().await;
@@ -104,4 +113,32 @@ async fn a_lost_bye_is_repeated_and_leaves_the_end_unconfirmed() {
     let (_, ending, messages) = call("lost_bye", |_| {}).await;
     assert_eq!((ending.outcome, ending.confirmed), (Outcome::Completed, false));
     assert!(messages.contains("BYE sip:"));
+}
+
+/// RFC 4028: a session is refreshed as agreed, and one that the far end has forgotten comes to an end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_refreshed_or_ended() {
+    const LONG: &str = "<Response><Pause length=\"3\"/></Response>";
+    let (_, ending, messages) = call_with("refreshed", LONG, |_| {}).await;
+    assert_eq!((ending.outcome, ending.reason), (Outcome::Completed, Reason::Completed));
+    assert_eq!(messages.matches("\nUPDATE sip:").count(), 2);
+    let (_, ending, _) = call_with("session_lost", LONG, |_| {}).await;
+    assert_eq!((ending.reason, ending.confirmed), (Reason::MediaLost, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_far_end_may_hold_the_call() {
+    let (_, ending, messages) = call_with("reinvite", LONGER, |_| {}).await;
+    assert_eq!((ending.outcome, ending.confirmed), (Outcome::Completed, true));
+    assert!(messages.contains("a=recvonly"), "{messages}");
+}
+
+/// RFC 3261, 13.2.2.4: of two phones that answer one is spoken to and the other is hung up on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_phone_that_answers_is_hung_up_on() {
+    let (before, ending, messages) = call("forked", |_| {}).await;
+    assert_eq!(before, UP);
+    assert_eq!((ending.outcome, ending.confirmed), (Outcome::Completed, true));
+    let byes: Vec<&str> = messages.split("\nBYE sip:").skip(1).collect();
+    assert!(byes[0].contains("tag=second") && !byes[1].contains("tag=second"), "{byes:?}");
 }

@@ -58,7 +58,9 @@ impl Confirmed {
         response: &Response,
         replies: mpsc::Receiver<Reply>,
     ) -> Self {
-        let session = Session::agreed(session_expires(response), base.shared.timers.session);
+        let timers = base.shared.timers;
+        let session =
+            Session::agreed(session_expires(response), timers.session, timers.session_min);
         let far_updates = response.headers().iter().any(|h| {
             matches!(h, Header::Allow(allow)
                 if allow.value().split(',').any(|m| m.trim().eq_ignore_ascii_case("UPDATE")))
@@ -153,7 +155,8 @@ impl Confirmed {
         let Ok(mut request) = self.base.shared.in_dialog(&mut self.dialog, method) else {
             return false;
         };
-        message::add_session(&mut request, self.session.interval.as_secs(), 0);
+        let min = self.base.shared.timers.session_min;
+        message::add_session(&mut request, self.session.interval, min);
         request.headers.extend(authorization.into_iter().collect());
         if method == Method::Invite {
             let offer = self.base.invite.offer.clone();
@@ -183,8 +186,7 @@ impl Confirmed {
             return true;
         }
         if code < 300 {
-            self.session =
-                Session::agreed(session_expires(&*reply.response), self.session.interval);
+            self.session = self.agreed(session_expires(&*reply.response));
             self.wake = Instant::now() + self.session.wake_after();
         } else if matches!(code, 405 | 501) && refreshed == Some(Method::Update) {
             self.far_updates = false;
@@ -266,13 +268,17 @@ impl Confirmed {
     /// Starts the session's interval anew if the far end's request carries one, and answers it (RFC 4028, 9).
     fn refreshed_by(&mut self, request: &impl HasHeaders) -> Option<Header> {
         let asked = session_expires(request)?;
-        let agreed = Session::agreed(Some(asked), self.session.interval);
+        let agreed = self.agreed(Some(asked));
         // The roles of RFC 4028 are those of this request, in which the far end is the client.
         self.session = Session { interval: agreed.interval, ours: !agreed.ours };
         self.wake = Instant::now() + self.session.wake_after();
         let refresher = if self.session.ours { "uas" } else { "uac" };
         let value = format!("{};refresher={refresher}", self.session.interval.as_secs());
         Some(Header::SessionExpires(value.into()))
+    }
+
+    fn agreed(&self, header: Option<&str>) -> Session {
+        Session::agreed(header, self.session.interval, self.base.shared.timers.session_min)
     }
 
     /// Sends BYE until it is answered or given up; a crossing BYE of the far end confirms as well.

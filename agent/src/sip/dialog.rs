@@ -11,7 +11,7 @@
 //! | | the far end's BYE | over |
 //! | ending | final response, crossing BYE, or nothing for 64 T1 | over |
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use rsipstack::{
     sip::{Header, Method, Request, Response, Uri, prelude::HasHeaders},
@@ -39,7 +39,7 @@ pub(super) struct Dialog {
     to: String,
     target: Uri,
     cseq: u32,
-    session_min_s: u64,
+    session_min: Option<Duration>,
     answered_challenges: u32,
 }
 
@@ -74,7 +74,7 @@ pub(super) fn start(
         to: format!("<{text}>"),
         target,
         cseq: 0,
-        session_min_s: 0,
+        session_min: None,
         answered_challenges: 0,
         shared,
         invite,
@@ -133,8 +133,9 @@ impl Dialog {
             local: self.shared.local,
         };
         let mut request = draft.request(Method::Invite);
-        let interval = self.shared.timers.session.as_secs();
-        message::add_session(&mut request, interval, self.session_min_s);
+        let timers = self.shared.timers;
+        let min = self.session_min.unwrap_or(timers.session_min);
+        message::add_session(&mut request, timers.session, min);
         request.headers.extend(authorization.into_iter().collect());
         let offer = self.invite.offer.clone();
         message::add_sdp(&mut request.headers, &mut request.body, offer);
@@ -226,8 +227,8 @@ impl Dialog {
                 self.answered_challenges += 1;
                 Some(header)
             }
-            422 if self.session_min_s == 0 => {
-                self.session_min_s = min_session(response)?;
+            422 if self.session_min.is_none() => {
+                self.session_min = Some(min_session(response)?);
                 None
             }
             _ => return None,
@@ -262,11 +263,11 @@ impl Dialog {
 }
 
 /// The `Min-SE` of a 422, within the interval that the RFC calls reasonable.
-fn min_session(response: &Response) -> Option<u64> {
+fn min_session(response: &Response) -> Option<Duration> {
     let value = response.headers().iter().find_map(|h| match h {
         Header::MinSE(value) => Some(value.value()),
         _ => None,
     })?;
-    let seconds = value.split(';').next()?.trim().parse().ok()?;
-    (seconds <= 24 * 3_600).then_some(seconds)
+    let seconds: u64 = value.split(';').next()?.trim().parse().ok()?;
+    (seconds <= 24 * 3_600).then(|| Duration::from_secs(seconds))
 }

@@ -1,6 +1,6 @@
 //! Builds requests, and reads out of responses what a dialog needs (RFC 3261, 8.1.1, 12.1.2 and 12.2.1.1).
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use rsipstack::sip::{
     Header, Headers, Host, Method, Request, Response, SipMessage, Uri, Version,
@@ -8,7 +8,7 @@ use rsipstack::sip::{
     typed,
 };
 
-use super::{StoredDialog, session::INTERVAL_MIN_S};
+use super::StoredDialog;
 
 /// Methods that a dialog of ours answers with more than 405.
 pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO";
@@ -90,11 +90,10 @@ impl Draft<'_> {
 }
 
 /// Adds a session interval (RFC 4028) that we offer to refresh.
-pub fn add_session(request: &mut Request, interval_s: u64, min_s: u64) {
-    let min_s = min_s.max(INTERVAL_MIN_S);
-    let interval_s = interval_s.max(min_s);
-    request.headers.push(Header::SessionExpires(format!("{interval_s};refresher=uac").into()));
-    request.headers.push(Header::MinSE(min_s.to_string().into()));
+pub fn add_session(request: &mut Request, interval: Duration, min: Duration) {
+    let seconds = interval.max(min).as_secs();
+    request.headers.push(Header::SessionExpires(format!("{seconds};refresher=uac").into()));
+    request.headers.push(Header::MinSE(min.as_secs().to_string().into()));
 }
 
 /// Adds an SDP body.

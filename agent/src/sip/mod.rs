@@ -170,8 +170,10 @@ impl DialogControl {
 pub struct Timers {
     /// Estimate of the round trip.
     pub t1: Duration,
-    /// Offered session interval (RFC 4028), at least 90 s by the RFC.
+    /// Offered session interval (RFC 4028), in whole seconds.
     pub session: Duration,
+    /// Shortest interval that is agreed to; 90 s by the RFC.
+    pub session_min: Duration,
 }
 
 impl Timers {
@@ -183,6 +185,10 @@ impl Timers {
 
 impl Default for Timers {
     fn default() -> Self {
-        Self { t1: Duration::from_millis(500), session: Duration::from_secs(1_800) }
+        Self {
+            t1: Duration::from_millis(500),
+            session: Duration::from_secs(1_800),
+            session_min: session::INTERVAL_MIN,
+        }
     }
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 /// Smallest interval that the RFC allows.
-pub const INTERVAL_MIN_S: u64 = 90;
+pub const INTERVAL_MIN: Duration = Duration::from_secs(90);
+/// Largest interval that is believed.
+const INTERVAL_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 /// What a 2xx agreed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +19,7 @@ pub struct Session {
 impl Session {
     /// Reads a `Session-Expires` of a 2xx. Without one the far end keeps no timer, and we refresh by ourselves
     /// at `offered`, so that a session whose BYE was lost still comes to an end.
-    pub fn agreed(header: Option<&str>, offered: Duration) -> Self {
+    pub fn agreed(header: Option<&str>, offered: Duration, min: Duration) -> Self {
         let Some(header) = header else {
             return Self { interval: offered, ours: true };
         };
@@ -28,8 +30,7 @@ impl Session {
                 && value.trim().eq_ignore_ascii_case("uas")
         });
         Self {
-            interval: seconds
-                .map_or(offered, |s| Duration::from_secs(s.clamp(INTERVAL_MIN_S, 24 * 3_600))),
+            interval: seconds.map_or(offered, |s| Duration::from_secs(s).clamp(min, INTERVAL_MAX)),
             ours: !theirs,
         }
     }
@@ -53,20 +54,26 @@ mod tests {
 
     #[test]
     fn the_refresher_and_its_moment_follow_the_answer() {
-        let theirs = Session::agreed(Some("600;refresher=uas"), OFFERED);
+        let theirs = Session::agreed(Some("600;refresher=uas"), OFFERED, INTERVAL_MIN);
         assert_eq!((theirs.interval.as_secs(), theirs.ours), (600, false));
         assert_eq!(theirs.wake_after(), Duration::from_secs(568));
-        let ours = Session::agreed(Some("120; refresher = UAC"), OFFERED);
+        let ours = Session::agreed(Some("120; refresher = UAC"), OFFERED, INTERVAL_MIN);
         assert_eq!((ours.ours, ours.wake_after().as_secs()), (true, 60));
-        assert_eq!(Session::agreed(Some("93;refresher=uas"), OFFERED).wake_after().as_secs(), 62);
+        assert_eq!(
+            Session::agreed(Some("93;refresher=uas"), OFFERED, INTERVAL_MIN).wake_after().as_secs(),
+            62
+        );
     }
 
     #[test]
     fn silence_and_nonsense_leave_the_timer_with_us() {
-        let silent = Session::agreed(None, OFFERED);
+        let silent = Session::agreed(None, OFFERED, INTERVAL_MIN);
         assert_eq!((silent.interval, silent.ours), (OFFERED, true));
-        assert_eq!(Session::agreed(Some("soon"), OFFERED), silent);
-        assert_eq!(Session::agreed(Some("0"), OFFERED).interval.as_secs(), 90);
-        assert!(Session::agreed(Some("99999999999999999"), OFFERED).interval.as_secs() <= 86_400);
+        assert_eq!(Session::agreed(Some("soon"), OFFERED, INTERVAL_MIN), silent);
+        assert_eq!(Session::agreed(Some("0"), OFFERED, INTERVAL_MIN).interval.as_secs(), 90);
+        assert!(
+            Session::agreed(Some("99999999999999999"), OFFERED, INTERVAL_MIN).interval.as_secs()
+                <= 86_400
+        );
     }
 }

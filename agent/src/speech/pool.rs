@@ -53,7 +53,11 @@ impl Pool {
             files: AtomicU64::new(0),
         };
         for _ in 0..pool.ready_max {
-            let worker = pool.new_worker(Voice::Slt)?;
+            let worker = pool.new_worker(Voice::Slt).map_err(|error| {
+                let program = pool.flite.display();
+                let problem = format!("{program} (Debian package flite): {error}");
+                io::Error::new(error.kind(), problem)
+            })?;
             pool.ready.lock().entry(Voice::Slt).or_default().push_back(worker);
         }
         Ok(pool)

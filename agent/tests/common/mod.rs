@@ -231,7 +231,11 @@ impl Agent {
     pub fn options_for(controller: &str, folder: &Path) -> Options {
         let mut options = Options::new("agent-1", controller, TOKEN, folder.to_owned());
         options.slots = 10;
-        options.timers = Timers { t1: Duration::from_millis(50), ..Timers::default() };
+        options.timers = Timers {
+            t1: Duration::from_millis(50),
+            session_min: Duration::from_secs(1),
+            ..Timers::default()
+        };
         options.drain = Duration::from_millis(100);
         options.callbacks.backoff = Duration::from_millis(5);
         options
