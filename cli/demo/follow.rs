@@ -39,7 +39,7 @@ pub(super) async fn until_over(
             over &= now["status"].as_str().is_some_and(|status| OVER.contains(&status));
         }
         if over {
-            return view.close();
+            return Ok(());
         }
     }
 }

@@ -131,25 +131,27 @@ impl View {
         }
         Ok(())
     }
+}
 
-    /// Leaves the last scene where it stands and gives the cursor back below it.
-    ///
-    /// # Errors
-    /// The terminal refuses.
-    pub fn close(self) -> Result<()> {
-        if let Self::Panel(mut terminal) = self {
-            let panel = terminal.get_frame().area();
-            terminal.set_cursor_position((0, panel.bottom().saturating_sub(1)))?;
-            terminal.show_cursor()?;
-            drop(terminal);
-            writeln!(stderr())?;
+/// Leaves the last scene where it stands and gives the cursor back below it, also when the demo fails or is
+/// interrupted: what follows must not be written across the panel.
+impl Drop for View {
+    fn drop(&mut self) {
+        if let Self::Panel(terminal) = self {
+            let bottom = terminal.get_frame().area().bottom();
+            // A terminal that refuses this shows nothing more anyway.
+            let _ = terminal.set_cursor_position((0, bottom.saturating_sub(1)));
+            let _ = terminal.show_cursor();
+            let _ = writeln!(stderr());
         }
-        Ok(())
     }
 }
 
-/// Columns of every panel's bar.
-const BAR: u16 = 30;
+/// Columns of every panel's bar where there is room, and where there is less.
+const BAR: u16 = 28;
+const BAR_NARROW: u16 = 18;
+/// From this width on, tenants have a bar, too.
+const WIDE: u16 = 111;
 
 fn height(scene: &Scene) -> u16 {
     let rows = scene.tenants.len() + 1 + scene.agents.len();
@@ -171,9 +173,11 @@ fn draw(frame: &mut Frame<'_>, scene: &Scene) {
 }
 
 fn draw_tenants(frame: &mut Frame<'_>, area: Rect, scene: &Scene) {
+    let is_wide = area.width >= WIDE;
+    let legend = "█ done ▒ in progress · queued";
     let head = [
         "tenant",
-        "█ done  ▒ in progress  · queued",
+        legend,
         "done",
         "in progress",
         "queued",
@@ -181,10 +185,11 @@ fn draw_tenants(frame: &mut Frame<'_>, area: Rect, scene: &Scene) {
         "last in",
         "held by",
     ];
+    let shown = |column: usize| is_wide || head[column] != legend;
     let rows = scene.tenants.iter().map(|tenant| {
         let number = |count: u64| Cell::from(Line::from(count.to_string()).right_aligned());
         let bar = bar(tenant.done, tenant.in_progress, tenant.total(), BAR.into());
-        Row::new([
+        let cells = [
             Cell::from(tenant.name.clone()).bold(),
             Cell::from(bar).fg(Color::Green),
             number(tenant.done),
@@ -193,14 +198,21 @@ fn draw_tenants(frame: &mut Frame<'_>, area: Rect, scene: &Scene) {
             Cell::from(rate(tenant)),
             Cell::from(tenant.eta.map_or("-".to_owned(), |eta| format!("{} s", eta.as_secs()))),
             Cell::from(tenant.binding.clone()).fg(binding_colour(&tenant.binding)),
-        ])
+        ];
+        Row::new(cells.into_iter().enumerate().filter(|(n, _)| shown(*n)).map(|(_, cell)| cell))
     });
-    let widths = [9, BAR + 1, 5, 11, 6, 17, 7, 16].map(Constraint::Length);
+    let widths = [9, BAR + 1, 5, 11, 6, 17, 8, 16];
+    let widths = (0..head.len()).filter(|n| shown(*n)).map(|n| Constraint::Length(widths[n]));
+    let names = (0..head.len()).filter(|n| shown(*n)).map(|n| heading(head[n]));
     let title = format!(" busyhour demo, {} s: batches of the tenants ", scene.elapsed.as_secs());
     let table = Table::new(rows, widths)
-        .header(Row::new(head.map(heading)).style(Style::new().add_modifier(Modifier::DIM)))
+        .header(Row::new(names).style(Style::new().add_modifier(Modifier::DIM)))
         .block(Block::bordered().title(title.bold()));
     frame.render_widget(table, area);
+}
+
+const fn bar_width(area: Rect) -> u16 {
+    if area.width >= WIDE { BAR } else { BAR_NARROW }
 }
 
 /// A column's name, where its values stand.
@@ -227,12 +239,9 @@ fn draw_carrier(frame: &mut Frame<'_>, area: Rect, scene: &Scene) {
     let (used, channels) = (u64::from(scene.channels_in_use), u64::from(scene.channels));
     let row = Row::new([
         Cell::from(scene.carrier.clone()).bold(),
-        Cell::from(bar(used, 0, channels, BAR.into())).fg(Color::Yellow),
+        Cell::from(bar(used, 0, channels, bar_width(area).into())).fg(Color::Yellow),
         Cell::from(format!("{used} of {channels} channels")),
-        Cell::from(format!(
-            "{} of {} call set-ups in the last second",
-            scene.setups_1s, scene.calls_per_second
-        )),
+        Cell::from(format!("{} of {} call set-ups per s", scene.setups_1s, scene.calls_per_second)),
     ]);
     draw_block(frame, area, vec![row], " carrier ");
 }
@@ -243,7 +252,7 @@ fn draw_agents(frame: &mut Frame<'_>, area: Rect, scene: &Scene) {
         let cpu = format!(", {:.0} % of its processors", agent.cpu * 100.0);
         Row::new([
             Cell::from(agent.name.clone()).bold(),
-            Cell::from(bar(agent.in_use.into(), 0, agent.slots.into(), BAR.into()))
+            Cell::from(bar(agent.in_use.into(), 0, agent.slots.into(), bar_width(area).into()))
                 .fg(Color::Magenta),
             Cell::from(format!("{} of {} calls", agent.in_use, agent.slots)),
             Cell::from(Line::from(vec![state, cpu.into()])),
@@ -254,7 +263,7 @@ fn draw_agents(frame: &mut Frame<'_>, area: Rect, scene: &Scene) {
 
 /// A name, a bar and two texts per row, in columns that stand below those of the tenants.
 fn draw_block(frame: &mut Frame<'_>, area: Rect, rows: Vec<Row<'_>>, title: &str) {
-    let widths = [9, BAR + 1, 18, 42].map(Constraint::Length);
+    let widths = [9, bar_width(area) + 1, 18, 28].map(Constraint::Length);
     let block = Block::bordered().title(title.bold());
     frame.render_widget(Table::new(rows, widths).block(block), area);
 }
@@ -338,15 +347,28 @@ mod tests {
     }
 
     #[test]
-    fn the_panel_shows_every_tenant_and_agent() {
-        let scene = scene();
-        let backend = ratatui::backend::TestBackend::new(110, height(&scene));
-        let mut terminal = Terminal::new(backend).unwrap();
-        terminal.draw(|frame| draw(frame, &scene)).unwrap();
-        let screen = terminal.backend().to_string();
-        for part in ["clinic", "throttle", "10 of 30 channels", "agent-1", "10 of 50 calls", "18 s"]
+    fn the_panel_shows_every_tenant_and_agent_whole() {
+        let mut scene = scene();
+        scene.tenants[0].binding = "carrier_channels".into();
+        for (columns, bar) in [(80, "███"), (112, "█████████▒▒▒▒")]
         {
-            assert!(screen.contains(part), "{part} is not on\n{screen}");
+            let backend = ratatui::backend::TestBackend::new(columns, height(&scene));
+            let mut terminal = Terminal::new(backend).unwrap();
+            terminal.draw(|frame| draw(frame, &scene)).unwrap();
+            let screen = terminal.backend().to_string();
+            for part in [
+                bar,
+                "in progress",
+                "1.9 / 2.0 per s",
+                "18 s",
+                "carrier_channels",
+                "10 of 30 channels",
+                "2 of 5 call set-ups per s",
+                "10 of 50 calls",
+                "up, 7 % of its processors",
+            ] {
+                assert!(screen.contains(part), "{part} is not on\n{screen}");
+            }
         }
     }
 }
