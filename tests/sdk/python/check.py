@@ -75,7 +75,7 @@ for call in calls[:-1]:
     until(lambda: tel.calls(call.sid).fetch().status in FINAL)
 
 # Refusals, in the documented shape.
-refused(20003, 401, lambda: client(mine["account_sid"], "wrong").calls.list(limit=1))
+refused(20003, 401, lambda: client(mine["account_sid"], "wrong").calls(made.sid).fetch())
 theirs = client(other["account_sid"], other["auth_token"])
 refused(20404, 404, lambda: theirs.calls(made.sid).fetch())
 refused(20404, 404, lambda: theirs.calls("CA" + "0" * 32).fetch())
