@@ -21,11 +21,14 @@ use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered}
 use tokio::{sync::mpsc, time::sleep_until};
 use tracing::{Instrument, Span};
 
-use super::{CallCommand, negotiation::Negotiation, trunk};
+use super::{
+    CallCommand,
+    negotiation::Negotiation,
+    prepare::{Ready, prepare},
+};
 use crate::{
     audio::Clip,
-    journal::JournalError,
-    media::{self, MediaEvent, MediaSession},
+    media::{MediaEvent, MediaSession},
     metric_definitions as metric,
     node::Node,
     sip::{self, DialogControl, Invite, InviteError, SipEvent},
@@ -41,7 +44,7 @@ const UNWRITABLE: u16 = 484;
 type Work = BoxFuture<'static, Done>;
 
 /// What became of it.
-enum Done {
+pub(super) enum Done {
     Fetched(Token, Result<Document, FetchError>),
     Prepared(Token, Result<Clip, AudioError>),
 }
@@ -65,53 +68,10 @@ pub async fn place(
     }
 }
 
-/// What must be there before the INVITE.
-struct Ready {
-    destination: std::net::SocketAddr,
-    media: MediaSession,
-    media_events: mpsc::Receiver<MediaEvent>,
-    negotiation: Negotiation,
-}
-
-/// Everything that takes time is done before the call is due, the journal's fsync above all.
-async fn prepare(
-    node: &Arc<Node>,
-    order: &DialOrder,
-    received: Instant,
-    commands: &mut mpsc::Receiver<CallCommand>,
-) -> Result<Ready, Reason> {
-    let destination = trunk::resolve(&order.trunk.address).await.map_err(|error| {
-        tracing::error!(trunk = %order.trunk.address, %error, "the trunk's address is not known");
-        Reason::CarrierFailure
-    })?;
-    let (sender, media_events) = mpsc::channel(media::EVENTS_MAX);
-    let media = node.media.open(sender).map_err(|error| {
-        tracing::error!(%error, "no media for the call");
-        Reason::AgentFull
-    })?;
-    let address = node
-        .options
-        .media_public
-        .map_or(media.address(), |ip| std::net::SocketAddr::new(ip, media.address().port()));
-    let negotiation = Negotiation::new(address, &order.trunk.codecs);
-    let written = node.journal.sending(order.call, order.attempt, order.fence).await;
-    written.map_err(|error| {
-        tracing::error!(%error, "the call is not in the journal, so it is not placed");
-        match error {
-            JournalError::Refused(reason) => reason,
-            JournalError::File(_) | JournalError::Failed(_) => Reason::AgentDraining,
-        }
-    })?;
-    node.pacer.until(received + Duration::from(order.due_in)).await;
-    if let Ok(CallCommand::HangUp(reason)) = commands.try_recv() {
-        return Err(reason);
-    }
-    Ok(Ready { destination, media, media_events, negotiation })
-}
-
-struct Driver {
-    node: Arc<Node>,
-    order: DialOrder,
+/// A call at work.
+pub(super) struct Driver {
+    pub(super) node: Arc<Node>,
+    pub(super) order: DialOrder,
     received: Instant,
     key: Key,
     leg: Leg,
@@ -120,15 +80,15 @@ struct Driver {
     sip_events: mpsc::Receiver<SipEvent>,
     sip_sender: Option<mpsc::Sender<SipEvent>>,
     dialog: Option<DialogControl>,
-    media: MediaSession,
+    pub(super) media: MediaSession,
     media_events: mpsc::Receiver<MediaEvent>,
-    negotiation: Negotiation,
+    pub(super) negotiation: Negotiation,
     work: FuturesUnordered<Work>,
-    wanted: HashSet<Token>,
-    clips: HashMap<Token, Clip>,
-    inputs: VecDeque<Input>,
-    inviting: Option<Span>,
-    playing: Option<Span>,
+    pub(super) wanted: HashSet<Token>,
+    pub(super) clips: HashMap<Token, Clip>,
+    pub(super) inputs: VecDeque<Input>,
+    pub(super) inviting: Option<Span>,
+    pub(super) playing: Option<Span>,
 }
 
 impl Driver {
@@ -343,90 +303,6 @@ impl Driver {
             CallEvent::Sent | CallEvent::Ringing | CallEvent::Answered => {}
         }
         self.node.reports.push(call, attempt, event);
-    }
-
-    fn take_sip(&mut self, event: SipEvent) {
-        let input = match event {
-            SipEvent::Provisional(status) => Input::Provisional(status),
-            SipEvent::Answered { answer, dialog } => {
-                self.end_invite(200);
-                self.node.journal.answered(
-                    self.order.call,
-                    self.order.attempt,
-                    &self.order.trunk.carrier,
-                    &dialog,
-                );
-                self.take_answer(&answer);
-                return;
-            }
-            SipEvent::Refused(status) => {
-                self.end_invite(status);
-                Input::Refused(status)
-            }
-            SipEvent::Silent => {
-                self.end_invite(0);
-                Input::Silent
-            }
-            SipEvent::FarHangUp => Input::FarHangUp,
-            SipEvent::Closed { confirmed } => Input::Closed { confirmed },
-            SipEvent::SessionLost => Input::MediaLost,
-            SipEvent::Reoffered { offer, answer } => {
-                let answered = self.negotiation.reanswer(offer.as_deref());
-                if let Some((Some(agreed), _)) = &answered {
-                    self.media.connect(agreed.clone());
-                }
-                // The dialog may be over by now.
-                let _ = answer.send(answered.map(|(_, sdp)| sdp));
-                return;
-            }
-        };
-        self.inputs.push_back(input);
-    }
-
-    /// The call is up even if its answer makes no sense: it was charged, and must be hung up.
-    fn take_answer(&mut self, answer: &[u8]) {
-        let agreed = self.negotiation.take_answer(answer);
-        if let Ok(agreed) = &agreed {
-            self.media.connect(agreed.clone());
-        }
-        self.inputs.push_back(Input::Answered);
-        if let Err(error) = agreed {
-            tracing::warn!(%error, "the carrier's SDP is unusable");
-            self.inputs.push_back(Input::HangUp(Reason::CarrierFailure));
-        }
-    }
-
-    fn end_invite(&mut self, status: u16) {
-        if let Some(span) = self.inviting.take() {
-            span.record("status", status);
-        }
-    }
-
-    fn take_media(&mut self, event: MediaEvent) {
-        self.inputs.push_back(match event {
-            MediaEvent::Played(token) => {
-                self.playing = None;
-                Input::Played { token }
-            }
-            MediaEvent::Digit(key) => Input::Digit(key),
-            MediaEvent::Lost => Input::MediaLost,
-        });
-    }
-
-    fn take_done(&mut self, done: Done) {
-        self.inputs.push_back(match done {
-            Done::Fetched(token, result) => Input::Fetched { token, result },
-            Done::Prepared(token, result) => {
-                let result = result.map(|clip| {
-                    let span = clip.span();
-                    if self.wanted.remove(&token) {
-                        self.clips.insert(token, clip);
-                    }
-                    span
-                });
-                Input::Prepared { token, result }
-            }
-        });
     }
 }
 

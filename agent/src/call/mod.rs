@@ -1,7 +1,9 @@
 //! One task per call drives its [`Leg`](busyhour_agent_core::leg::Leg) with SIP, media, speech, HTTP and time.
 
 mod driver;
+mod events;
 mod negotiation;
+mod prepare;
 mod registry;
 mod trunk;
 
