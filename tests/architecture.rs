@@ -33,7 +33,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "busyhour-simulations",
         &["busyhour-base", "busyhour-crds", "busyhour-controller-core", "busyhour-agent-core"],
     ),
-    ("busyhour-carrier", &["busyhour-base", "busyhour-agent-core", "busyhour-simulations"]),
+    // No agent code: it is the independent witness.
+    ("busyhour-carrier", &["busyhour-base", "busyhour-simulations"]),
 ];
 
 /// The pure crates: time, randomness and I/O are arguments.

@@ -8,6 +8,7 @@ cd "$(dirname "$0")/../.."
 all=(
     busyhour-controller-core:engine
     busyhour-log:durable
+    busyhour-api:create
     busyhour-controller:accept
     busyhour-controller:pacing
     busyhour-agent-core:twiml
@@ -19,8 +20,9 @@ lines=target/bench.lines
 mkdir -p target && : >"$lines"
 for one in "${all[@]}"; do
     echo "== $one" >&2
-    cargo bench --quiet --locked -p "${one%%:*}" --bench "${one##*:}" | { grep '^{"id"' || true; } >>"$lines"
-    [ -s "$lines" ] || { echo "$one printed no figure" >&2; exit 1; }
+    figures=$(cargo bench --quiet --locked -p "${one%%:*}" --bench "${one##*:}" | grep '^{"id"') ||
+        { echo "$one failed or printed no figure" >&2; exit 1; }
+    echo "$figures" >>"$lines"
 done
 
 python3 - "$lines" target/bench.json <<'PY'
