@@ -13,7 +13,11 @@ const NO_BATCH: &str = "BT0123456789abcdef0123456789abcdef";
 async fn strangers_learn_nothing_and_neighbours_are_strangers() {
     let (running, tenant) = victim("bad-tenants").await;
     let south = running.tenant("south");
-    let call = tenant.accepted(&[("To", TO), ("From", FROM), ("Twiml", HANGUP)]).await;
+    // One that is up, and one that is in the records only.
+    let twiml = "<Response><Pause length=\"60\"/></Response>";
+    let call = tenant.accepted(&[("To", TO), ("From", FROM), ("Twiml", twiml)]).await;
+    let over = tenant.accepted(&[("To", TO), ("From", FROM), ("Twiml", HANGUP)]).await;
+    tenant.ended(&over).await;
     let request = tenant.request(Method::POST, "/v1/Batches");
     let batch = answer(request.json(&serde_json::json!({"name": "ours"}))).await;
     assert_eq!(batch.status, 201, "{batch:?}");
@@ -46,13 +50,17 @@ async fn strangers_learn_nothing_and_neighbours_are_strangers() {
     // A neighbour's ids and ids of nobody get the same answer, byte for byte.
     let mut pairs: Vec<(Answer, Answer)> = Vec::new();
     let call_path = |sid: &str| south.path(&format!("Calls/{sid}.json"));
-    pairs.push((south.get(&call_path(&call)).await, south.get(&call_path(NO_CALL)).await));
     let canceled = [("Status", "canceled")];
     let cancel = |sid: &str| south.request(Method::POST, &call_path(sid)).form(&canceled);
-    pairs.push((answer(cancel(&call)).await, answer(cancel(NO_CALL)).await));
     let explain = |sid: &str| format!("/v1/Calls/{sid}/explain");
-    pairs.push((south.get(&explain(&call)).await, south.get(&explain(NO_CALL)).await));
-    pairs.push((south.get(&path).await, south.get(&path.replace(&call, NO_CALL)).await));
+    for ours in [&call, &over] {
+        let of_tenant = tenant.path(&format!("Calls/{ours}.json"));
+        let of_nobody = tenant.path(&format!("Calls/{NO_CALL}.json"));
+        pairs.push((south.get(&call_path(ours)).await, south.get(&call_path(NO_CALL)).await));
+        pairs.push((answer(cancel(ours)).await, answer(cancel(NO_CALL)).await));
+        pairs.push((south.get(&explain(ours)).await, south.get(&explain(NO_CALL)).await));
+        pairs.push((south.get(&of_tenant).await, south.get(&of_nobody).await));
+    }
     for (method, rest) in [
         (Method::GET, ""),
         (Method::GET, "/results"),
@@ -77,7 +85,8 @@ async fn strangers_learn_nothing_and_neighbours_are_strangers() {
         assert_eq!(neighbours.status, nobodys.status);
     }
     let listed = south.get(&south.path("Calls.json")).await;
-    assert!(listed.status == 200 && !listed.text.contains(&call), "{listed:?}");
+    assert!(listed.status == 200 && !listed.text.contains(&ours.sid), "{listed:?}");
+    assert_eq!(listed.json()["calls"].as_array().map(Vec::len), Some(0), "{listed:?}");
     let listed = south.get("/v1/Batches").await;
     assert!(listed.status == 200 && !listed.text.contains(&batch), "{listed:?}");
     let now = tenant.get(&format!("/v1/Batches/{batch}")).await;
