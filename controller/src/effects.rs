@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use busyhour_base::{CallEvent, Reason, SidKey};
+use busyhour_base::{CallEvent, Reason, SidKey, Span};
 use busyhour_controller_core::{
     command::{CallReport, Command},
     effect::{Dial, Effect, Phase},
@@ -32,6 +32,8 @@ pub(crate) struct Pump {
     pub spans: Arc<CallSpans>,
     pub dial_book: watch::Receiver<Arc<DialBook>>,
     pub sid_key: SidKey,
+    /// How long after it is due an order to dial may be carried out.
+    pub valid_after_due: Span,
     pub given_back: mpsc::Sender<CallReport>,
 }
 
@@ -78,7 +80,7 @@ impl Pump {
     fn dial(&self, dial: &Dial) {
         let now = clock::now();
         let book = self.dial_book.borrow().clone();
-        let handed = match link::dial(dial, now, self.sid_key, &book) {
+        let handed = match link::dial(dial, now, self.valid_after_due, self.sid_key, &book) {
             Ok(order) => match self.links.send_dial(dial.agent, dial.fence, order) {
                 Handed::Sent => "sent",
                 Handed::Kept => "kept",

@@ -30,7 +30,7 @@ use crate::{
     gauges,
     health::Health,
     installation::Installation,
-    link::{LinkService, Links},
+    link::{self, LinkService, Links},
     machine::{Core, EFFECTS_MAX, Effects, Outlets},
     metric_definitions as names,
     options::{Options, Ready, RunError},
@@ -133,6 +133,7 @@ impl Controller {
             spans: self.spans.clone(),
             dial_book: self.published.dial_book.subscribe(),
             sid_key: self.sid_key,
+            valid_after_due: link::valid_after_due(self.options.agent_grace),
             given_back,
         };
         // These two end with the log, after everything else.

@@ -180,6 +180,7 @@ async fn an_agent_that_stays_away_loses_its_calls() {
     let fence = agent.welcome.fence;
     let sid = http::place(controller.ready.api, "+15551000001", &[]).await;
     let order = agent.dial().await;
+    assert!(order.valid_for < house.agent_grace, "no order outlives the verdict on its call");
     let seq = agent.report(&order, &[CallEvent::Sent, CallEvent::Answered]).await;
     agent.acknowledged(seq).await;
     drop(agent);
@@ -188,6 +189,7 @@ async fn an_agent_that_stays_away_loses_its_calls() {
     let mut again = hello("agent-1");
     (again.fence, again.known) = (fence, vec![known(&order, true)]);
     let mut agent = Agent::connect(controller.ready.grpc, again).await;
+    assert!(agent.welcome.forget.is_empty(), "it has yet to end the call");
     let Ok(Some(Message::HangUp(hang_up))) = agent.next().await else { panic!("no hang-up") };
     assert_eq!((hang_up.call, hang_up.fence), (order.call, agent.welcome.fence));
     let seq = agent.report(&order, &[CallEvent::Ended(completed())]).await;

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-pub(crate) use orders::{callback, dial, hang_up, redirect};
+pub(crate) use orders::{callback, dial, hang_up, redirect, valid_after_due};
 pub(crate) use service::LinkService;
 
 use crate::metric_definitions as names;

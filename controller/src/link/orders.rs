@@ -9,15 +9,20 @@ use busyhour_protocol::{
 
 use crate::declared::DialBook;
 
-/// How long after it is due an order to dial may still be carried out. An agent that was held up for longer gives it back.
-///
-/// It is well below every agent's grace, so that no order outlives the verdict on its call.
+/// How long after it is due an order to dial may still be carried out, if the agents' grace allows.
 const VALID_AFTER_DUE: Span = Span::from_secs(5);
+
+/// How long after it is due an order may still be carried out. An agent that was held up for longer gives it back. It is
+/// below the agents' grace by half, so that no order outlives the verdict on its call.
+pub(crate) fn valid_after_due(agent_grace: Span) -> Span {
+    VALID_AFTER_DUE.min(Span(agent_grace.0 / 2))
+}
 
 /// An order to dial. `Err` says what it needs and is not declared (any more).
 pub(crate) fn dial(
     dial: &Dial,
     now: Timestamp,
+    valid_after_due: Span,
     key: SidKey,
     book: &DialBook,
 ) -> Result<Message, Reason> {
@@ -29,7 +34,7 @@ pub(crate) fn dial(
         attempt: dial.attempt,
         fence: dial.fence,
         due_in,
-        valid_for: due_in + VALID_AFTER_DUE,
+        valid_for: due_in + valid_after_due,
         call_sid: key.call(dial.call.0),
         account: dial.account,
         auth_token: auth_token.clone(),
