@@ -29,7 +29,7 @@ crds: ## Write crds/*.yaml from the Rust types
 	cargo run --quiet --locked --bin busyhour -- crds crds
 
 bench: ## Every benchmark, into target/bench.json
-	@$(SETUP) build demo
+	@$(SETUP) build demo bench
 	tests/bench/run.sh
 
 soak: ## The simulator over many seeds (SEEDS=20000)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the named parts of the work need, and nothing that is there already.
-# Usage: setup.sh build|demo|test ...   (Debian 12 or newer, Ubuntu 22.04 or newer)
+# Usage: setup.sh build|demo|bench|test ...   (Debian 12 or newer, Ubuntu 22.04 or newer)
 set -euo pipefail
 cd "$(dirname "$0")"
 export PATH="$HOME/.cargo/bin:$PATH"
@@ -45,6 +45,7 @@ for part in "$@"; do
             install_rust
             ;;
         demo) apt_install flite ;;
+        bench) apt_install python3 ;;
         test)
             apt_install sip-tester python3
             python3 -c 'import venv, ensurepip' 2>/dev/null || apt_install python3-venv
@@ -53,6 +54,6 @@ for part in "$@"; do
             rustup component add clippy rustfmt 2>/dev/null || true
             cargo deny --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-deny
             ;;
-        *) echo "setup.sh: unknown part '$part': allowed are build, demo, test" >&2; exit 2 ;;
+        *) echo "setup.sh: unknown part '$part': allowed are build, demo, bench, test" >&2; exit 2 ;;
     esac
 done

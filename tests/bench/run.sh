@@ -25,14 +25,7 @@ for one in "${all[@]}"; do
     echo "$figures" >>"$lines"
 done
 
-python3 - "$lines" target/bench.json <<'PY'
-import json, sys
-figures = [json.loads(line) for line in open(sys.argv[1])]
-json.dump(figures, open(sys.argv[2], "w"), indent=1)
-print(f"{'id':34} {'value':>14} {'unit':12} {'better':6} {'peer':34} {'ratio':>7}")
-for f in figures:
-    ratio = f"{f['ratio']:.2f}" if f.get("ratio") is not None else ""
-    peer = f"{f['peer']} ({f['peer_value']:,.4g})" if f.get("peer") else ""
-    print(f"{f['id']:34} {f['value']:>14,.6g} {f['unit']:12} {f['better']:6} {peer:34} {ratio:>7}")
-PY
+python3 -c 'import json, sys; json.dump([json.loads(line) for line in open(sys.argv[1])], open(sys.argv[2], "w"), indent=1)' \
+    "$lines" target/bench.json
+tests/bench/table.py
 echo "written: target/bench.json" >&2
