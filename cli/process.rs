@@ -45,25 +45,40 @@ pub fn block_on(run: impl Future<Output = Result<()>>) -> ExitCode {
     match runtime.block_on(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", causes(&error));
             ExitCode::FAILURE
         }
     }
 }
 
-/// Cancelled at the first SIGINT or SIGTERM.
+/// An error with its causes, without those that the text before them tells already.
+fn causes(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
+        if told.contains(&cause) {
+            told
+        } else if told.is_empty() {
+            cause
+        } else {
+            format!("{told}: {cause}")
+        }
+    })
+}
+
+/// Cancelled at the first SIGINT, SIGTERM or SIGHUP (the terminal was closed).
 ///
 /// # Errors
 /// The signals cannot be listened to.
 pub fn shutdown() -> Result<CancellationToken> {
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
     let token = CancellationToken::new();
     let cancelled = token.clone();
     tokio::spawn(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
         }
         cancelled.cancel();
     });
@@ -91,4 +106,18 @@ pub fn read_secret(path: &Path) -> Result<String> {
     let secret = text.trim();
     anyhow::ensure!(!secret.is_empty(), "{} is empty; it must hold a secret", path.display());
     Ok(secret.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error =
+            anyhow!("the disk is full").context("writing a: the disk is full").context("log");
+        assert_eq!(causes(&error), "log: writing a: the disk is full");
+    }
 }

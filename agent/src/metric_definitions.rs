@@ -160,6 +160,11 @@ pub fn warning(code: u16) {
     counter!(WARNINGS, "code" => code.to_string()).increment(1);
 }
 
+/// The one histogram that counts records rather than seconds.
+pub fn journal_batch() -> metrics_exporter_prometheus::Matcher {
+    metrics_exporter_prometheus::Matcher::Full(JOURNAL_BATCH.to_owned())
+}
+
 /// A batch of the journal was made durable.
 pub fn journal_synced(records: usize, took: Duration) {
     histogram!(JOURNAL_SYNC).record(took.as_secs_f64());

@@ -138,6 +138,7 @@ async fn serve_metrics(
     let failed = |source| AgentError::Start { part: "metrics", source };
     let recorder = PrometheusBuilder::new()
         .set_buckets(&SECONDS)
+        .and_then(|builder| builder.set_buckets_for_metric(metric::journal_batch(), &RECORDS))
         .and_then(PrometheusBuilder::install_recorder)
         .map_err(|e| failed(io::Error::other(e)))?;
     metric::describe();
@@ -156,6 +157,9 @@ async fn serve_metrics(
 /// Bounds of the histograms' buckets, in seconds: from a fraction of a packet to a slow server.
 const SECONDS: [f64; 12] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 20.0];
+
+/// Bounds of the buckets of what counts records: a journal's group is at most all calls of an agent.
+const RECORDS: [f64; 8] = [1.0, 2.0, 4.0, 8.0, 16.0, 64.0, 256.0, 1_024.0];
 
 async fn drain(node: &Arc<Node>) {
     node.draining.store(true, Ordering::Release);

@@ -95,7 +95,9 @@ impl Teller {
         push("CallbackSource", "call-progress-events".to_owned());
         push("SequenceNumber", self.sequence.to_string());
         if let Some(ending) = ending {
-            push("CallDuration", ending.talk.as_secs().to_string());
+            // A started second counts, as it does in the API's `duration`.
+            let seconds = ending.talk.as_micros().div_ceil(1_000_000);
+            push("CallDuration", seconds.to_string());
             if ending.sip_code != 0 {
                 push("SipResponseCode", ending.sip_code.to_string());
             }

@@ -32,11 +32,12 @@ const fn turns(span: Span) -> u32 {
     (span.as_micros() / TURN.as_micros()) as u32
 }
 
-/// How long sending `keys` takes, `w` being half a second; the bound on the wait for
+/// How long sending `keys` takes, `w` being half a second and `W` a second; the bound on the wait for
 /// [`Action::SendDigits`](crate::leg::Action::SendDigits).
 pub fn keys_last(keys: &str) -> Span {
     keys.chars().fold(Span::ZERO, |sum, key| match key {
-        'w' | 'W' => sum + WAIT,
+        'w' => sum + WAIT,
+        'W' => sum + WAIT.times(2),
         _ => sum + KEY + GAP,
     })
 }
@@ -46,7 +47,7 @@ pub const fn is_key(key: char) -> bool {
     matches!(key, '0'..='9' | '*' | '#' | 'A'..='D')
 }
 
-/// Whether it may stand in what is sent: a key, or `w` for a wait.
+/// Whether it may stand in what is sent: a key, or `w` or `W` for a wait.
 pub const fn is_sendable(key: char) -> bool {
     is_key(key) || matches!(key, 'w' | 'W')
 }
@@ -146,8 +147,10 @@ impl Presser {
     }
 
     fn next(&mut self, now: u32) -> Option<Turn> {
-        Some(match event_of(self.keys.next()?) {
+        let key = self.keys.next()?;
+        Some(match event_of(key) {
             Some(event) => Turn::Key { event, began: now, at: 0 },
+            None if key == 'W' => Turn::Silent { left: 2 * WAIT_TURNS },
             None => Turn::Silent { left: WAIT_TURNS },
         })
     }
@@ -264,9 +267,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn keys_are_heard_as_pressed_and_take_the_time_foretold(keys in "[0-9A-D*#w]{0,20}") {
+        fn keys_are_heard_as_pressed_and_take_the_time_foretold(keys in "[0-9A-D*#wW]{0,20}") {
             let (packets, turns) = pressed(&keys);
-            prop_assert_eq!(heard(&packets), keys.replace('w', ""));
+            prop_assert_eq!(heard(&packets), keys.replace(['w', 'W'], ""));
             prop_assert_eq!(TURN.times(u64::from(turns)), keys_last(&keys));
         }
 
