@@ -39,7 +39,12 @@ impl Caps {
 
     /// The earliest instant at which the next request may pass; 0 if that is now.
     pub fn next(&self) -> u64 {
-        self.nth(0, 0)
+        let free = |window: &Window| match (window.count as usize, self.log.len()) {
+            (0, _) => u64::MAX,
+            (count, passed) if passed < count => 0,
+            (count, passed) => self.log[passed - count].saturating_add(window.length),
+        };
+        self.windows.iter().map(free).max().unwrap_or(0)
     }
 
     /// The earliest instant at which the request after `ahead` others may pass, if each of those passes as soon
@@ -78,8 +83,8 @@ impl Caps {
         &self.windows
     }
 
-    /// A request has passed at `at`.
-    pub fn take(&mut self, at: u64) {
+    /// A request has passed at `at`. The earliest instant at which the next one may.
+    pub fn take(&mut self, at: u64) -> u64 {
         let (mut count, mut length) = (0, 0);
         for window in &self.windows {
             count = count.max(window.count as usize);
@@ -94,6 +99,7 @@ impl Caps {
         if self.log.capacity() > 64 && self.log.len() < self.log.capacity() / 4 {
             self.log.shrink_to(self.log.len() * 2);
         }
+        self.next()
     }
 }
 

@@ -27,7 +27,7 @@ impl Engine {
                 Place::Timed => ready.is_some() && tenant.timer != NO_TIMER,
                 Place::Ready(urgency) => {
                     ready == Some(usize::from(urgency))
-                        && self.turns.iter(&self.order[usize::from(urgency)]).any(|t| t == id)
+                        && self.order[usize::from(urgency)].iter(&self.tenants).any(|t| t == id)
                 }
             };
             if !expected {
@@ -38,7 +38,7 @@ impl Engine {
         if standing != self.load.tenants {
             return Err(format!("{standing} tenants stand, {} are counted", self.load.tenants));
         }
-        let ready: usize = self.order.iter().map(|ring| self.turns.iter(ring).count()).sum();
+        let ready: usize = self.order.iter().map(|ring| ring.iter(&self.tenants).count()).sum();
         let counted =
             self.tenants.iter().filter(|(_, t)| matches!(t.place, Place::Ready(_))).count();
         if ready != counted {
@@ -53,26 +53,33 @@ impl Engine {
     fn check_lanes(&self) -> Result<(), String> {
         let mut waiting = 0;
         for (id, lane) in self.lanes.iter() {
-            if self.requests.iter(&lane.queue).count() != lane.len as usize {
-                return Err(format!("lane {id} counts {} requests and holds others", lane.len));
+            if self.requests.iter(&lane.queue).count() != lane.queue.len() as usize {
+                return Err(format!(
+                    "lane {id} counts {} requests and holds others",
+                    lane.queue.len()
+                ));
             }
             let ring = &self.tenants[lane.tenant].ready[usize::from(lane.urgency)];
-            let listed = self.lane_turns.iter(ring).any(|other| other == id);
+            let listed = ring.iter(&self.lanes).any(|other| other == id);
             let fits = match lane.standing {
-                Standing::Empty => lane.len == 0 && !listed,
+                Standing::Empty => lane.queue.is_empty() && !listed,
                 Standing::Parked(_) => !listed,
-                Standing::Timed => lane.len > 0 && lane.timer != NO_TIMER && !listed,
-                Standing::Full => lane.len > 0 && lane.in_progress >= lane.concurrent && !listed,
-                Standing::Ready => lane.len > 0 && lane.in_progress < lane.concurrent && listed,
+                Standing::Timed => !lane.queue.is_empty() && lane.timer != NO_TIMER && !listed,
+                Standing::Full => {
+                    !lane.queue.is_empty() && lane.in_progress >= lane.concurrent && !listed
+                }
+                Standing::Ready => {
+                    !lane.queue.is_empty() && lane.in_progress < lane.concurrent && listed
+                }
             };
             if !fits {
-                return Err(format!("lane {id} of {} is {:?}", lane.len, lane.standing));
+                return Err(format!("lane {id} of {} is {:?}", lane.queue.len(), lane.standing));
             }
             if lane.in_progress > lane.concurrent {
                 return Err(format!("lane {id} has {} calls in progress", lane.in_progress));
             }
             if !matches!(lane.standing, Standing::Parked(_)) {
-                waiting += u64::from(lane.len);
+                waiting += u64::from(lane.queue.len());
             }
         }
         if waiting != self.waiting {

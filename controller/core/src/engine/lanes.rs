@@ -12,8 +12,8 @@ use super::{
     Engine, Key,
     caps::{Caps, Window},
     gcra::Gcra,
-    ring::{NIL, Ring},
-    slab::Slab,
+    queue::Queue,
+    ring::{Link, Member, NIL, Ring},
     wheel::{Handle, NO_TIMER},
 };
 
@@ -45,6 +45,10 @@ pub struct TenantLimits {
 /// A tenant.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Tenant {
+    /// In the fair order.
+    pub link: Link,
+    /// The instant from which its caps allow the next request.
+    pub cap_free: u64,
     pub gcra: Gcra,
     /// When it entered the fair order last.
     pub ready_at: u64,
@@ -71,14 +75,24 @@ impl Tenant {
 
     /// The earliest instant that its own limits allow, and the limit that says so.
     #[inline]
-    fn allowed(&self, caps: &Slab<Caps>) -> (u64, Reason) {
-        if self.caps != NIL {
-            let free = caps[self.caps].next();
-            if free > self.gcra.next() {
-                return (free, Reason::Cap);
-            }
+    fn allowed(&self) -> (u64, Reason) {
+        if self.cap_free > self.gcra.next() {
+            (self.cap_free, Reason::Cap)
+        } else {
+            (self.gcra.next(), Reason::Throttle)
         }
-        (self.gcra.next(), Reason::Throttle)
+    }
+}
+
+impl Member for Tenant {
+    #[inline]
+    fn link(&self) -> Link {
+        self.link
+    }
+
+    #[inline]
+    fn link_mut(&mut self) -> &mut Link {
+        &mut self.link
     }
 }
 
@@ -109,9 +123,10 @@ pub struct Pacing {
 /// A lane.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Lane {
+    pub queue: Queue,
+    /// In its tenant's ring.
+    pub link: Link,
     pub tenant: u32,
-    pub queue: Ring,
-    pub len: u32,
     pub in_progress: u32,
     pub concurrent: u32,
     pub gcra: Gcra,
@@ -120,10 +135,24 @@ pub(super) struct Lane {
     pub urgency: u8,
 }
 
+impl Member for Lane {
+    #[inline]
+    fn link(&self) -> Link {
+        self.link
+    }
+
+    #[inline]
+    fn link_mut(&mut self) -> &mut Link {
+        &mut self.link
+    }
+}
+
 impl Engine {
     /// A new tenant.
     pub fn add_tenant(&mut self, limits: TenantLimits) -> u32 {
         let id = self.tenants.insert(Tenant {
+            link: Link::default(),
+            cap_free: 0,
             gcra: Gcra::default(),
             ready_at: 0,
             ready: Default::default(),
@@ -135,7 +164,6 @@ impl Engine {
             demand: 0,
             lanes: 0,
         });
-        self.turns.cover(id);
         self.set_limits(id, limits);
         id
     }
@@ -157,14 +185,15 @@ impl Engine {
         tenant.suspended = limits.suspended;
         if limits.windows.is_empty() {
             self.caps.remove(std::mem::replace(&mut tenant.caps, NIL));
+            tenant.cap_free = 0;
         } else {
             if tenant.caps == NIL {
                 tenant.caps = self.caps.insert(Caps::default());
             }
             self.caps[tenant.caps].set(limits.windows);
+            tenant.cap_free = self.caps[tenant.caps].next();
         }
-        let tenant = &self.tenants[id];
-        let allowed = !tenant.suspended && tenant.allowed(&self.caps).0 <= self.clock;
+        let allowed = !tenant.suspended && tenant.allowed().0 <= self.clock;
         if !(allowed && matches!(place, Place::Ready(_))) {
             self.withdraw(id);
             self.settle(id, why);
@@ -188,25 +217,23 @@ impl Engine {
         parked: Option<Reason>,
     ) -> u32 {
         self.tenants[tenant].lanes += 1;
-        let id = self.lanes.insert(Lane {
+        self.lanes.insert(Lane {
+            queue: Queue::default(),
+            link: Link::default(),
             tenant,
-            queue: Ring::default(),
-            len: 0,
             in_progress: 0,
             concurrent: pacing.concurrent.unwrap_or(u32::MAX),
             gcra: Gcra::new(pacing.spacing),
             timer: NO_TIMER,
             standing: parked.map_or(Standing::Empty, Standing::Parked),
             urgency,
-        });
-        self.lane_turns.cover(id);
-        id
+        })
     }
 
     /// Forgets a lane in which nothing waits and of which no call is in progress.
     pub fn remove_lane(&mut self, id: u32) {
         let lane = self.lanes.remove(id).expect("the lane exists");
-        assert!(lane.len == 0 && lane.in_progress == 0, "a lane ends empty");
+        assert!(lane.queue.is_empty() && lane.in_progress == 0, "a lane ends empty");
         self.tenants[lane.tenant].lanes -= 1;
     }
 
@@ -214,7 +241,7 @@ impl Engine {
     pub fn park(&mut self, id: u32, reason: Reason) {
         self.lane_out(id);
         if !matches!(self.lanes[id].standing, Standing::Parked(_)) {
-            self.waiting -= u64::from(self.lanes[id].len);
+            self.waiting -= u64::from(self.lanes[id].queue.len());
         }
         self.lanes[id].standing = Standing::Parked(reason);
     }
@@ -222,7 +249,7 @@ impl Engine {
     /// Ends a lane's being set aside.
     pub fn unpark(&mut self, id: u32) {
         if let Standing::Parked(reason) = self.lanes[id].standing {
-            self.waiting += u64::from(self.lanes[id].len);
+            self.waiting += u64::from(self.lanes[id].queue.len());
             self.lanes[id].standing = Standing::Empty;
             self.lane_in(id, reason);
         }
@@ -231,21 +258,18 @@ impl Engine {
     /// Appends a request to a lane. `why` says what held it until now.
     #[inline]
     pub fn push_back(&mut self, lane: u32, request: u32, why: Reason) {
-        self.requests.cover(request);
         self.requests.push_back(&mut self.lanes[lane].queue, request);
         self.pushed(lane, why);
     }
 
     /// Puts a request that was not sent back to the head of its lane.
     pub fn push_front(&mut self, lane: u32, request: u32, why: Reason) {
-        self.requests.cover(request);
         self.requests.push_front(&mut self.lanes[lane].queue, request);
         self.pushed(lane, why);
     }
 
     fn pushed(&mut self, id: u32, why: Reason) {
         let lane = &mut self.lanes[id];
-        lane.len += 1;
         match lane.standing {
             Standing::Parked(_) => return,
             Standing::Empty => self.lane_in(id, why),
@@ -258,12 +282,11 @@ impl Engine {
     pub fn unqueue(&mut self, id: u32, request: u32) {
         let lane = &mut self.lanes[id];
         self.requests.remove(&mut lane.queue, request);
-        lane.len -= 1;
         if matches!(lane.standing, Standing::Parked(_)) {
             return;
         }
         self.waiting -= 1;
-        if lane.len == 0 {
+        if lane.queue.is_empty() {
             self.lane_out(id);
             self.lanes[id].standing = Standing::Empty;
         }
@@ -273,7 +296,7 @@ impl Engine {
     pub(super) fn lane_in(&mut self, id: u32, why: Reason) {
         let clock = self.clock;
         let lane = &mut self.lanes[id];
-        if lane.len == 0 {
+        if lane.queue.is_empty() {
             lane.standing = Standing::Empty;
         } else if lane.in_progress >= lane.concurrent {
             lane.standing = Standing::Full;
@@ -284,7 +307,7 @@ impl Engine {
             lane.standing = Standing::Ready;
             let (tenant, urgency) = (lane.tenant, lane.urgency);
             let ready = &mut self.tenants[tenant].ready[usize::from(urgency)];
-            self.lane_turns.push_back(ready, id);
+            ready.push_back(&mut self.lanes, id);
             self.tenant_in(tenant, urgency, why);
         }
     }
@@ -298,7 +321,7 @@ impl Engine {
             }
             Standing::Ready => {
                 let (tenant, urgency) = (lane.tenant, usize::from(lane.urgency));
-                self.lane_turns.remove(&mut self.tenants[tenant].ready[urgency], id);
+                self.tenants[tenant].ready[urgency].remove(&mut self.lanes, id);
                 self.tenant_out(tenant);
             }
             Standing::Empty | Standing::Parked(_) | Standing::Full => {}
@@ -326,8 +349,8 @@ impl Engine {
         match self.tenants[id].place {
             Place::Idle => self.settle(id, why),
             Place::Ready(present) if urgency < present => {
-                self.turns.remove(&mut self.order[usize::from(present)], id);
-                self.turns.push_back(&mut self.order[usize::from(urgency)], id);
+                self.order[usize::from(present)].remove(&mut self.tenants, id);
+                self.order[usize::from(urgency)].push_back(&mut self.tenants, id);
                 self.tenants[id].place = Place::Ready(urgency);
             }
             Place::Timed | Place::Ready(_) => {}
@@ -345,7 +368,7 @@ impl Engine {
             return;
         }
         self.load.add(tenant.demand);
-        let (next, limit) = tenant.allowed(&self.caps);
+        let (next, limit) = tenant.allowed();
         if next > self.clock {
             tenant.held_by = limit;
             tenant.place = Place::Timed;
@@ -354,7 +377,7 @@ impl Engine {
             tenant.held_by = why;
             tenant.place = Place::Ready(urgency as u8);
             tenant.ready_at = self.clock;
-            self.turns.push_back(&mut self.order[urgency], id);
+            self.order[urgency].push_back(&mut self.tenants, id);
         }
     }
 
@@ -367,9 +390,9 @@ impl Engine {
                 self.wheel.cancel(std::mem::replace(&mut tenant.timer, NO_TIMER));
             }
             Place::Ready(urgency) => {
-                self.turns.remove(&mut self.order[usize::from(urgency)], id);
+                self.order[usize::from(urgency)].remove(&mut self.tenants, id);
             }
         }
-        self.load.remove(tenant.demand);
+        self.load.remove(self.tenants[id].demand);
     }
 }

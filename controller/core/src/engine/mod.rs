@@ -18,6 +18,7 @@ pub mod forecast;
 pub mod gcra;
 pub mod lanes;
 pub mod ledger;
+pub mod queue;
 pub mod ring;
 pub mod slab;
 pub mod wheel;
@@ -30,7 +31,8 @@ mod serve;
 use caps::Caps;
 use lanes::{Lane, Tenant, URGENCIES};
 use ledger::Ledger;
-use ring::{Links, Ring};
+use queue::Chunks;
+use ring::Ring;
 use slab::Slab;
 use wheel::{Handle, Wheel};
 use workers::Workers;
@@ -138,9 +140,7 @@ pub struct Engine {
     tenants: Slab<Tenant>,
     caps: Slab<Caps>,
     lanes: Slab<Lane>,
-    requests: Links,
-    lane_turns: Links,
-    turns: Links,
+    requests: Chunks,
     /// The fair order: tenants that may start a request, in turn, by the urgency of the most urgent one.
     order: [Ring; URGENCIES],
     ledger: Ledger,
@@ -192,7 +192,7 @@ impl Engine {
 
     /// Requests waiting in a lane.
     pub fn lane_len(&self, lane: u32) -> u32 {
-        self.lanes[lane].len
+        self.lanes[lane].queue.len()
     }
 
     /// Calls of a lane in progress.

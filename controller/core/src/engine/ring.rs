@@ -1,23 +1,35 @@
-//! Queues threaded through a table of links: constant time to append, take from the front, put back at the
-//! front and take out of the middle, eight bytes for each member.
+//! Queues threaded through their members: constant time to append, take from the front and take out of the middle.
 //!
-//! A member is a dense id, and is in at most one queue of a table at a time. Taking from the front reads one
+//! A member is an item of a slab, and is in at most one queue at a time. Taking from the front reads one
 //! link and writes none: the new front's backward link goes stale, and is never read while it is the front.
 
 use serde::{Deserialize, Serialize};
 
+use super::slab::Slab;
+
 /// No id.
 pub const NIL: u32 = u32::MAX;
 
+/// A member's neighbours.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Link {
+pub struct Link {
     next: u32,
     prev: u32,
 }
 
-/// The links of every queue of one kind of member.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Links(Vec<Link>);
+impl Default for Link {
+    fn default() -> Self {
+        Self { next: NIL, prev: NIL }
+    }
+}
+
+/// What can be a member: it carries its link.
+pub trait Member {
+    /// The link.
+    fn link(&self) -> Link;
+    /// The link.
+    fn link_mut(&mut self) -> &mut Link;
+}
 
 /// One queue: its two ends.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -46,78 +58,63 @@ impl Ring {
     }
 }
 
-impl Links {
-    /// Makes room for the id.
-    #[inline]
-    pub fn cover(&mut self, id: u32) {
-        if self.0.len() <= id as usize {
-            self.0.resize(id as usize + 1, Link { next: NIL, prev: NIL });
-        }
-    }
-
+impl Ring {
     /// Appends `id`, which is in no queue.
     #[inline]
-    pub fn push_back(&mut self, ring: &mut Ring, id: u32) {
-        self.0[id as usize] = Link { next: NIL, prev: ring.tail };
-        if ring.head == NIL {
-            ring.head = id;
+    pub fn push_back<T: Member>(&mut self, table: &mut Slab<T>, id: u32) {
+        *table[id].link_mut() = Link { next: NIL, prev: self.tail };
+        if self.head == NIL {
+            self.head = id;
         } else {
-            self.0[ring.tail as usize].next = id;
+            table[self.tail].link_mut().next = id;
         }
-        ring.tail = id;
-    }
-
-    /// Puts `id`, which is in no queue, at the front.
-    pub fn push_front(&mut self, ring: &mut Ring, id: u32) {
-        self.0[id as usize] = Link { next: ring.head, prev: NIL };
-        if ring.head == NIL {
-            ring.tail = id;
-        } else {
-            self.0[ring.head as usize].prev = id;
-        }
-        ring.head = id;
+        self.tail = id;
     }
 
     /// Takes the front.
     #[inline]
-    pub fn pop_front(&mut self, ring: &mut Ring) -> Option<u32> {
-        let id = ring.head;
+    pub fn pop_front<T: Member>(&mut self, table: &Slab<T>) -> Option<u32> {
+        let id = self.head;
         if id == NIL {
             return None;
         }
-        ring.head = self.0[id as usize].next;
-        if ring.head == NIL {
-            ring.tail = NIL;
+        self.head = table[id].link().next;
+        if self.head == NIL {
+            self.tail = NIL;
         }
         Some(id)
     }
 
-    /// Takes `id` out of the queue that it is in.
-    pub fn remove(&mut self, ring: &mut Ring, id: u32) {
-        if ring.head == id {
-            self.pop_front(ring);
+    /// Takes `id` out of the queue, which it is in.
+    pub fn remove<T: Member>(&mut self, table: &mut Slab<T>, id: u32) {
+        if self.head == id {
+            self.pop_front(table);
             return;
         }
-        let Link { next, prev } = self.0[id as usize];
-        self.0[prev as usize].next = next;
+        let Link { next, prev } = table[id].link();
+        table[prev].link_mut().next = next;
         if next == NIL {
-            ring.tail = prev;
+            self.tail = prev;
         } else {
-            self.0[next as usize].prev = prev;
+            table[next].link_mut().prev = prev;
         }
     }
 
     /// The members from front to back.
-    pub fn iter(&self, ring: &Ring) -> impl Iterator<Item = u32> {
+    pub fn iter<T: Member>(self, table: &Slab<T>) -> impl Iterator<Item = u32> {
         let step = |id: u32| (id != NIL).then_some(id);
-        std::iter::successors(step(ring.head), move |id| step(self.0[*id as usize].next))
+        std::iter::successors(step(self.head), move |id| step(table[*id].link().next))
     }
 
     /// The members from back to front, beginning at `from` or at the back.
-    pub fn iter_back(&self, ring: &Ring, from: Option<u32>) -> impl Iterator<Item = u32> {
-        let (head, step) = (ring.head, |id: u32| (id != NIL).then_some(id));
-        std::iter::successors(step(from.unwrap_or(ring.tail)), move |id| {
-            if *id == head { None } else { step(self.0[*id as usize].prev) }
+    pub fn iter_back<T: Member>(
+        self,
+        table: &Slab<T>,
+        from: Option<u32>,
+    ) -> impl Iterator<Item = u32> {
+        let step = |id: u32| (id != NIL).then_some(id);
+        std::iter::successors(step(from.unwrap_or(self.tail)), move |id| {
+            if *id == self.head { None } else { step(table[*id].link().prev) }
         })
     }
 }
@@ -130,22 +127,31 @@ mod tests {
 
     use super::*;
 
+    impl Member for Link {
+        fn link(&self) -> Link {
+            *self
+        }
+
+        fn link_mut(&mut self) -> &mut Link {
+            self
+        }
+    }
+
     proptest! {
         #[test]
         fn behaves_as_a_plain_queue(steps in prop::collection::vec((0u8..4, 0u32..16), 0..200)) {
-            let (mut links, mut ring, mut model) = (Links::default(), Ring::default(), VecDeque::new());
-            links.cover(15);
+            let (mut table, mut ring, mut model) = (Slab::default(), Ring::default(), VecDeque::new());
+            for _ in 0..16 { table.insert(Link::default()); }
             for (step, id) in steps {
                 let member = model.contains(&id);
                 match step {
-                    0 if !member => { links.push_back(&mut ring, id); model.push_back(id); }
-                    1 if !member => { links.push_front(&mut ring, id); model.push_front(id); }
-                    2 if member => { links.remove(&mut ring, id); model.retain(|m| *m != id); }
-                    3 => prop_assert_eq!(links.pop_front(&mut ring), model.pop_front()),
+                    0 | 1 if !member => { ring.push_back(&mut table, id); model.push_back(id); }
+                    2 if member => { ring.remove(&mut table, id); model.retain(|m| *m != id); }
+                    3 => prop_assert_eq!(ring.pop_front(&table), model.pop_front()),
                     _ => {}
                 }
-                prop_assert!(links.iter(&ring).eq(model.iter().copied()));
-                prop_assert!(links.iter_back(&ring, None).eq(model.iter().rev().copied()));
+                prop_assert!(ring.iter(&table).eq(model.iter().copied()));
+                prop_assert!(ring.iter_back(&table, None).eq(model.iter().rev().copied()));
                 prop_assert_eq!(ring.is_empty(), model.is_empty());
             }
         }

@@ -106,11 +106,10 @@ impl Engine {
         let due = self.clock;
         let urgency = self.first().expect("somebody is ready");
         let tenant_id =
-            self.turns.pop_front(&mut self.order[urgency]).expect("the ring is not empty");
+            self.order[urgency].pop_front(&self.tenants).expect("the ring is not empty");
         let tenant = &mut self.tenants[tenant_id];
-        let lane_id = self
-            .lane_turns
-            .pop_front(&mut tenant.ready[urgency])
+        let lane_id = tenant.ready[urgency]
+            .pop_front(&self.lanes)
             .expect("a tenant in the order has a lane that is ready");
         let held_by = match self.rested {
             Some(reason) if tenant.ready_at < due => reason,
@@ -118,14 +117,13 @@ impl Engine {
         };
         tenant.gcra.take(due);
         if tenant.caps != NIL {
-            self.caps[tenant.caps].take(now);
+            tenant.cap_free = self.caps[tenant.caps].take(now);
         }
         tenant.place = Place::Idle;
         self.load.remove(tenant.demand);
 
         let lane = &mut self.lanes[lane_id];
         let request = self.requests.pop_front(&mut lane.queue).expect("a ready lane is not empty");
-        lane.len -= 1;
         lane.in_progress += 1;
         lane.gcra.take(due);
         lane.standing = Standing::Empty;

@@ -234,8 +234,9 @@ impl State {
 
     /// The requests of a tenant that wait, oldest first.
     pub(super) fn waiting_of(&self, tenant: u32) -> impl Iterator<Item = u32> {
-        self.of_tenant
-            .iter(&self.tenants[tenant].calls)
+        self.tenants[tenant]
+            .calls
+            .iter(&self.requests)
             .filter(|id| matches!(self.requests[*id].stage, Stage::Scheduled | Stage::Queued))
     }
 }

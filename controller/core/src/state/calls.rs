@@ -9,13 +9,18 @@ use serde::{Deserialize, Serialize};
 use super::State;
 use crate::{
     effect::{Effect, Phase},
-    engine::wheel::Handle,
+    engine::{
+        ring::{Link, Member},
+        wheel::Handle,
+    },
     spec::{CallId, NewCall},
 };
 
 /// A call from its acceptance until it is in the records.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Request {
+    /// Among its tenant's calls.
+    pub link: Link,
     pub call: CallId,
     pub spec: Arc<CallSpec>,
     pub custom_id: Option<Arc<str>>,
@@ -27,6 +32,16 @@ pub(super) struct Request {
     pub times: u32,
     pub attempt: u16,
     pub stage: Stage,
+}
+
+impl Member for Request {
+    fn link(&self) -> Link {
+        self.link
+    }
+
+    fn link_mut(&mut self) -> &mut Link {
+        &mut self.link
+    }
 }
 
 /// Where a call is.
@@ -90,6 +105,7 @@ impl State {
         let call = self.number_call();
         let tenant = self.lanes[lane].tenant;
         let id = self.requests.insert(Request {
+            link: Link::default(),
             call,
             spec: Arc::clone(&new.spec),
             custom_id: new.custom_id.clone(),
@@ -101,8 +117,7 @@ impl State {
             stage: Stage::Queued,
         });
         self.index.insert(call, id);
-        self.of_tenant.cover(id);
-        self.of_tenant.push_back(&mut self.tenants[tenant].calls, id);
+        self.tenants[tenant].calls.push_back(&mut self.requests, id);
         self.count(lane, |counts| {
             counts.accepted += 1;
             counts.queued += 1;

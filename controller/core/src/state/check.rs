@@ -13,7 +13,7 @@ impl State {
         let mut totals = Counts::default();
         for (id, tenant) in self.tenants.iter() {
             let mut counts = Counts::default();
-            for request in self.of_tenant.iter(&tenant.calls) {
+            for request in tenant.calls.iter(&self.requests) {
                 match self.requests[request].stage {
                     Stage::Scheduled | Stage::Queued => counts.queued += 1,
                     Stage::Live(_) => counts.in_progress += 1,

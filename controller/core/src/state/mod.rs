@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     command::{Command, Entry},
     effect::{Effect, Reply},
-    engine::{Engine, ring::Links, slab::Slab, wheel::Wheel},
+    engine::{Engine, slab::Slab, wheel::Wheel},
     spec::{BatchId, CallId, Declaration},
     view::Record,
 };
@@ -103,8 +103,6 @@ pub struct State {
     agent_names: BTreeMap<Arc<str>, u16>,
     fence: u64,
     requests: Slab<Request>,
-    /// Every request in the state, in order of acceptance, for each tenant.
-    of_tenant: Links,
     times: Slab<Times>,
     live: Slab<Live>,
     lanes: Slab<LaneOwner>,
@@ -147,7 +145,6 @@ impl State {
             agent_names: BTreeMap::new(),
             fence: 0,
             requests: Slab::default(),
-            of_tenant: Links::default(),
             times: Slab::default(),
             live: Slab::default(),
             lanes: Slab::default(),

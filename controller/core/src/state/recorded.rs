@@ -15,10 +15,11 @@ impl State {
     }
 
     fn forget_call(&mut self, id: u32) {
-        let request = self.requests.remove(id).expect("a record's call is in the state");
+        let request = &self.requests[id];
         debug_assert!(matches!(request.stage, Stage::Ended(_)));
         let owner = self.lanes[request.lane];
-        self.of_tenant.remove(&mut self.tenants[owner.tenant].calls, id);
+        self.tenants[owner.tenant].calls.remove(&mut self.requests, id);
+        self.requests.remove(id);
         if let Some(batch) = owner.batch {
             self.batches[batch].unrecorded -= 1;
             self.close_lane(batch);

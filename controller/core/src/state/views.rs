@@ -30,7 +30,7 @@ impl State {
         let tenant = self.accounts.get(&account).map(|id| &self.tenants[*id]);
         // Whoever pages on through the records asks below every call that is here.
         let tenant = tenant.filter(|tenant| {
-            let oldest = self.of_tenant.iter(&tenant.calls).next();
+            let oldest = tenant.calls.iter(&self.requests).next();
             let oldest = oldest.map(|id| self.requests[id].call);
             oldest.is_some_and(|oldest| before.is_none_or(|before| oldest < before))
         });
@@ -42,7 +42,7 @@ impl State {
         });
         tenant
             .into_iter()
-            .flat_map(move |tenant| self.of_tenant.iter_back(&tenant.calls, from))
+            .flat_map(move |tenant| tenant.calls.iter_back(&self.requests, from))
             .filter(move |id| before.is_none_or(|before| self.requests[*id].call < before))
             .map(|id| self.call_view(id))
     }
@@ -51,8 +51,9 @@ impl State {
     pub fn batch_calls(&self, batch: BatchId) -> impl Iterator<Item = CallView> {
         let batch = self.batch_index.get(&batch).map(|id| &self.batches[*id]);
         batch.into_iter().flat_map(|batch| {
-            self.of_tenant
-                .iter(&self.tenants[batch.tenant].calls)
+            self.tenants[batch.tenant]
+                .calls
+                .iter(&self.requests)
                 .filter(|id| self.requests[*id].lane == batch.lane)
                 .map(|id| self.call_view(id))
         })
