@@ -8,6 +8,7 @@ use busyhour_controller_core::{
     engine::ledger::SETUP_LATENESS_MAX_US,
     spec::{Cap, Urgency},
 };
+use proptest::prelude::*;
 use support::{Machine, START, call, carrier, ended, tenant};
 
 const FAST: Span = Span::ZERO;
@@ -158,4 +159,143 @@ fn mt_5_scheduled_and_expiring_requests() {
     let ending = machine.state.call(expiring).and_then(|view| view.ending).expect("it has ended");
     assert_eq!((ending.outcome, ending.reason), (Outcome::Failed, Reason::Expired));
     assert_eq!(machine.state.next_wake(), None::<Timestamp>);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+
+    /// MT-2: while a tenant has a backlog and nothing else holds it, its n-th request is due exactly n - 1 spacings after
+    /// the first, however late each tick comes.
+    #[test]
+    fn mt_2_the_grid_does_not_drift(
+        spacings in prop::collection::vec(1_000u64..2_000_000, 1..5),
+        late_us in 0u64..200_000,
+        calls in 2usize..40,
+    ) {
+        let tenants = spacings.iter().zip(1..).map(|(us, number)| tenant(number, Some(Span(*us))));
+        let mut machine = Machine::declared(tenants.collect(), vec![carrier("a", 1_000, FAST)]);
+        for number in 1..=spacings.len() as u128 {
+            machine.submit(number, vec![call("+1"); calls]);
+        }
+        machine.run_late(START + Span::from_secs(100), Span(late_us));
+        for (spacing, number) in spacings.iter().zip(1u128..) {
+            let dues = machine.dials.iter().filter(|(_, dial)| dial.account.0 == number);
+            let dues: Vec<_> = dues.map(|(_, dial)| dial.at.since(START).0).collect();
+            let grid: Vec<_> = (0..calls as u64).map(|n| n * spacing).collect();
+            prop_assert_eq!(dues, grid);
+        }
+    }
+
+    /// MT-4: whoever waits for a channel is served in turn: between two starts of one tenant, every other tenant that
+    /// had a request waiting all that time starts exactly one.
+    #[test]
+    fn mt_4_tenants_with_a_backlog_alternate(
+        backlogs in prop::collection::vec(1usize..12, 2..6), channels in 1u32..4,
+    ) {
+        let tenants = (1..=backlogs.len() as u128).map(|number| tenant(number, None));
+        let mut machine =
+            Machine::declared(tenants.collect(), vec![carrier("a", channels, FAST)]);
+        // One call holds each channel until everybody waits.
+        machine.submit(1, vec![call("+0"); channels as usize]);
+        for (backlog, number) in backlogs.iter().zip(1u128..) {
+            machine.submit(number, vec![call("+1"); *backlog]);
+        }
+        let total = channels as usize + backlogs.iter().sum::<usize>();
+        for ended_calls in 0..total {
+            prop_assert!(machine.dials.len() > ended_calls, "a free channel is used");
+            let oldest = machine.dials[ended_calls].1.call;
+            machine.says(oldest, ended(Outcome::Completed, true));
+        }
+        let order: Vec<_> =
+            machine.dials[channels as usize..].iter().map(|(_, dial)| dial.account.0).collect();
+        prop_assert_eq!(order.len(), total - channels as usize);
+        let turns = |number: u128, until: usize| {
+            order[..until].iter().filter(|other| **other == number).count()
+        };
+        for until in 0..order.len() {
+            for (backlog, number) in backlogs.iter().zip(1u128..) {
+                let mine = turns(number, until);
+                for other in 1..=backlogs.len() as u128 {
+                    let ahead = turns(other, until).saturating_sub(mine);
+                    prop_assert!(mine == *backlog || ahead <= 1, "{order:?} at {until}");
+                }
+            }
+        }
+    }
+
+    /// MT-12: set-ups keep the carrier's spacing as they leave, ticks late or not, and its rate is used up while
+    /// requests wait.
+    #[test]
+    fn mt_12_the_set_up_rate_holds_as_sent_and_is_used(per_second in 1u64..50, late_us in 0u64..9_000) {
+        let spacing = Span(1_020_000_u64.div_ceil(per_second));
+        let mut machine = Machine::declared(vec![tenant(1, None)], vec![carrier("a", 10_000, spacing)]);
+        machine.submit(1, vec![call("+1"); 200]);
+        machine.run_late(START + Span::from_secs(10), Span(late_us));
+        let sent: Vec<_> = machine.dials.iter().map(|(at, _)| *at).collect();
+        for pair in sent.windows(per_second as usize + 1) {
+            prop_assert!(pair[per_second as usize].since(pair[0]) > Span::from_secs(1));
+        }
+        let possible = (10_000_000 / spacing.0 + 1).min(200);
+        prop_assert!(sent.len() as u64 + 1 >= possible, "{} of {possible}", sent.len());
+    }
+
+    /// MT-12: when the network delays what was ordered, the carrier still counts no more than its rate in any second:
+    /// the reports of what was sent push the grid back.
+    #[test]
+    fn mt_12_late_set_ups_push_the_grid_back(
+        per_second in 2u64..30, delay_ms in 0u64..500, stalled in 0usize..40,
+    ) {
+        let spacing = Span(1_020_000_u64.div_ceil(per_second));
+        let mut machine = Machine::declared(vec![tenant(1, None)], vec![carrier("a", 10_000, spacing)]);
+        machine.submit(1, vec![call("+1"); 120]);
+        let (mut sent, mut pending) = (Vec::new(), Vec::new());
+        for ms in 0..8_000_u64 {
+            machine.now = START + Span::from_millis(ms);
+            if machine.state.next_wake().is_some_and(|wake| wake <= machine.now) {
+                machine.apply(Command::Tick);
+            }
+            let known = sent.len() + pending.len();
+            for (number, (_, dial)) in machine.dials.iter().enumerate().skip(known) {
+                let late = if number == stalled { Span::from_millis(delay_ms) } else { Span::ZERO };
+                pending.push((machine.now + late, dial.call));
+            }
+            // What was held up holds up what comes after it, as on one connection.
+            while let Some((at, call)) = pending.first().copied().filter(|(at, _)| *at <= machine.now) {
+                pending.remove(0);
+                sent.push(at.max(machine.now));
+                machine.says(call, CallEvent::Sent);
+            }
+        }
+        for pair in sent.windows(per_second as usize + 1) {
+            let span = pair[per_second as usize].since(pair[0]);
+            prop_assert!(span > Span::from_millis(980), "{} in {span}", per_second + 1);
+        }
+    }
+}
+
+/// A new limit holds from now on, and nobody loses a place in a queue or in the fair order by it (DESIGN: live changes).
+#[test]
+fn live_changes_of_limits_keep_places() {
+    let order = |change: bool| {
+        let mut machine =
+            Machine::declared(vec![tenant(1, None), tenant(2, None)], vec![carrier("a", 1, FAST)]);
+        for number in [1, 2, 1, 2] {
+            machine.submit(number, vec![call("+1"); 2]);
+        }
+        if change {
+            let slower = |number| tenant(number, Some(Span::from_millis(10)));
+            let tenants = vec![slower(1), slower(2)];
+            let declared = support::declaration(tenants, vec![carrier("a", 1, FAST)]);
+            machine.run(Span::from_secs(1));
+            machine.apply(Command::Declare(Box::new(declared)));
+        }
+        for turn in 0..7 {
+            let first = machine.dials[turn].1.call;
+            machine.run(Span::from_secs(1));
+            machine.says(first, ended(Outcome::Completed, true));
+        }
+        machine.dialled().iter().map(|call| call.0).collect::<Vec<_>>()
+    };
+    assert_eq!(order(true), order(false));
+    assert_eq!(order(true), [1, 2, 3, 5, 4, 6, 7, 8]);
 }

@@ -25,14 +25,19 @@ pub struct Window {
 pub struct Caps {
     windows: Vec<Window>,
     log: VecDeque<u64>,
+    /// The largest count and the greatest length among the windows: what the log has to hold.
+    count_max: usize,
+    length_max: u64,
 }
 
 impl Caps {
     /// Replaces the windows and keeps the instants.
     pub fn set(&mut self, windows: Vec<Window>) {
+        let counts = windows.iter().map(|window| window.count as usize);
+        self.count_max = counts.max().unwrap_or(0);
+        self.length_max = windows.iter().map(|window| window.length).max().unwrap_or(0);
         self.windows = windows;
-        let longest = self.windows.iter().map(|window| window.count).max().unwrap_or(0);
-        while self.log.len() > longest as usize {
+        while self.log.len() > self.count_max {
             self.log.pop_front();
         }
     }
@@ -78,6 +83,11 @@ impl Caps {
         self.log.iter().rev().take_while(|at| at.saturating_add(window.length) > now).count() as u64
     }
 
+    /// The oldest and the newest instant that it remembers.
+    pub(super) fn ends(&self) -> (Option<u64>, Option<u64>) {
+        (self.log.front().copied(), self.log.back().copied())
+    }
+
     /// The windows.
     pub fn windows(&self) -> &[Window] {
         &self.windows
@@ -85,14 +95,9 @@ impl Caps {
 
     /// A request has passed at `at`. The earliest instant at which the next one may.
     pub fn take(&mut self, at: u64) -> u64 {
-        let (mut count, mut length) = (0, 0);
-        for window in &self.windows {
-            count = count.max(window.count as usize);
-            length = length.max(window.length);
-        }
         self.log.push_back(at);
-        while self.log.len() > count
-            || self.log.front().is_some_and(|first| first.saturating_add(length) <= at)
+        while let Some(first) = self.log.front()
+            && (self.log.len() > self.count_max || first.saturating_add(self.length_max) <= at)
         {
             self.log.pop_front();
         }

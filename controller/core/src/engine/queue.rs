@@ -103,6 +103,17 @@ impl Chunks {
         (queue.head != NIL).then(|| self.chunks[queue.head as usize].ids[usize::from(queue.first)])
     }
 
+    /// The ids at either end, gaps included: what a start and an arrival will touch.
+    #[inline]
+    pub(super) fn ends(&self, queue: &Queue) -> (Option<u32>, Option<u32>) {
+        let id = |chunk: u32, at: u8| {
+            self.chunks
+                .get(chunk as usize)
+                .and_then(|chunk| chunk.ids.get(usize::from(at)).copied())
+        };
+        (id(queue.head, queue.first), id(queue.tail, queue.end))
+    }
+
     /// Takes the front.
     #[inline]
     pub fn pop_front(&mut self, queue: &mut Queue) -> Option<u32> {

@@ -4,6 +4,7 @@ use busyhour_base::Reason;
 
 use super::{
     Engine, Event, Key, Start,
+    caps::Caps,
     gcra::LATENESS_MAX_US,
     lanes::{Place, Standing},
     ring::NIL,
@@ -20,7 +21,7 @@ impl Engine {
         loop {
             let serving = self.rests.is_none() && self.first().is_some();
             let limit = if serving { self.clock } else { now };
-            if let Some((at, key)) = self.wheel.pop(limit) {
+            if let Some((at, key)) = self.pop(limit) {
                 self.clock = self.clock.max(at).max(now.saturating_sub(LATENESS_MAX_US));
                 if let Some(owner) = self.fire(key) {
                     return Some(Event::Timer(owner));
@@ -38,6 +39,21 @@ impl Engine {
                 return None;
             }
         }
+    }
+
+    /// The next timer. What the timers after it will need is read by the way: the reads of many tenants
+    /// overlap, while in a decision each waits for the one before. Half of a decision's time was that waiting.
+    #[inline]
+    fn pop(&mut self, limit: u64) -> Option<(u64, u32)> {
+        let Self { wheel, tenants, lanes, requests, caps, .. } = self;
+        wheel.pop_telling(limit, |key| {
+            if let (Key::Tenant, id) = Key::split(key) {
+                let tenant = &tenants[id];
+                let lane = tenant.ready.iter().find_map(|ring| lanes.get(ring.front()));
+                std::hint::black_box(lane.map(|lane| requests.ends(&lane.queue)));
+                std::hint::black_box(caps.get(tenant.caps).map(Caps::ends));
+            }
+        })
     }
 
     /// The most urgent ring of the fair order that has a tenant in it.

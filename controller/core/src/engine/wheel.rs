@@ -14,7 +14,7 @@ use super::ring::NIL;
 const BITS: u32 = 8;
 const SLOTS: usize = 1 << BITS;
 const MASK: u64 = SLOTS as u64 - 1;
-const LEVELS: usize = (64 / BITS) as usize;
+const LEVELS: usize = 64_u32.div_ceil(BITS) as usize;
 const WORDS: usize = SLOTS / 64;
 
 /// Names a timer that is set, so that it can be cancelled. [`NO_TIMER`] names none.
@@ -118,6 +118,12 @@ impl Wheel {
     /// Takes the earliest timer that is due at `now` or before: its instant and key.
     #[inline]
     pub fn pop(&mut self, now: u64) -> Option<(u64, u32)> {
+        self.pop_telling(now, |_| ())
+    }
+
+    /// As [`Wheel::pop`]; tells `near` the keys of timers that will fire within the next slots.
+    #[inline]
+    pub fn pop_telling(&mut self, now: u64, near: impl Fn(u32)) -> Option<(u64, u32)> {
         loop {
             if let Some(slot) = self.first(0, (self.cursor & MASK) as usize) {
                 let at = (self.cursor & !MASK) | slot as u64;
@@ -141,7 +147,7 @@ impl Wheel {
             if min > now {
                 return None;
             }
-            self.cascade(bucket, min);
+            self.cascade(bucket, min, &near);
         }
     }
 
@@ -163,20 +169,22 @@ impl Wheel {
     }
 
     /// Moves the wheel to `to`, the start of what `bucket` holds, and its timers down.
-    fn cascade(&mut self, bucket: usize, to: u64) {
+    fn cascade(&mut self, bucket: usize, to: u64, near: &impl Fn(u32)) {
         let mut handle = self.buckets[bucket].head;
         self.buckets[bucket].tail = NIL;
         self.vacate(bucket);
         self.cursor = to;
         while handle != NIL {
-            let next = self.nodes[handle as usize].next;
-            self.place(handle);
+            let Node { next, key, .. } = self.nodes[handle as usize];
+            if self.place(handle) == 0 {
+                near(key);
+            }
             handle = next;
         }
     }
 
     #[inline]
-    fn place(&mut self, handle: Handle) {
+    fn place(&mut self, handle: Handle) -> u32 {
         let at = self.nodes[handle as usize].at.max(self.cursor);
         let level = (63 - ((at ^ self.cursor) | 1).leading_zeros()) / BITS;
         let slot = ((at >> (BITS * level)) & MASK) as usize;
@@ -192,6 +200,7 @@ impl Wheel {
         }
         let node = &mut self.nodes[handle as usize];
         (node.next, node.prev, node.bucket) = (NIL, tail, bucket as u32);
+        level
     }
 
     #[inline]
