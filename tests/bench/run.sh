@@ -20,7 +20,7 @@ lines=target/bench.lines
 mkdir -p target && : >"$lines"
 for one in "${all[@]}"; do
     echo "== $one" >&2
-    figures=$(cargo bench --quiet --locked -p "${one%%:*}" --bench "${one##*:}" | grep '^{"id"') ||
+    figures=$(cargo bench --quiet --locked -p "${one%%:*}" --bench "${one##*:}" | grep '^{.*"id":') ||
         { echo "$one failed or printed no figure" >&2; exit 1; }
     echo "$figures" >>"$lines"
 done
