@@ -12,13 +12,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{health::Health, metric_definitions as names, proposer::Proposer, trace::CallSpans};
 
-/// Rows stored in one transaction.
-const ROWS_MAX: usize = 4_096;
+/// Rows stored in one transaction. When so many wait, the next follows at once.
+const ROWS_MAX: usize = 8_192;
 
-/// The least time from one transaction to the next: rows that end meanwhile share its pages and syncs, which would
-/// otherwise get in the way of the log's. Much longer, and the disk is busy for long at a time, which delays the
-/// log more. The API finds the rows in the state until then.
-const GATHER: Duration = Duration::from_millis(50);
+/// The least time from the end of one transaction to the next: rows that end meanwhile share its pages and syncs.
+const GATHER_MIN: Duration = Duration::from_millis(50);
+
+/// The longest time that rows gather.
+const GATHER_MAX: Duration = Duration::from_secs(1);
+
+/// Rows gather for this many times as long as the last transaction took, so that the records take a third of
+/// the time at most: their writes hold up the log's on a disk that both share, and calls must not wait for
+/// records. The API finds the rows in the state until then.
+const GATHER_FACTOR: u32 = 2;
 
 /// After a failure the same rows are tried again in this time.
 const RETRY: Duration = Duration::from_secs(1);
@@ -49,14 +55,15 @@ impl Writer {
                     () = shutdown.cancelled() => return,
                 }
             }
-            let gathered = Instant::now() + GATHER;
+            let began = Instant::now();
             tokio::select! {
                 done = self.move_rows(&rows) => if done.is_none() { return },
                 () = shutdown.cancelled() => return,
             }
             if rows.len() < ROWS_MAX {
+                let gather = (began.elapsed() * GATHER_FACTOR).clamp(GATHER_MIN, GATHER_MAX);
                 tokio::select! {
-                    () = tokio::time::sleep_until(gathered) => {}
+                    () = tokio::time::sleep(gather) => {}
                     () = shutdown.cancelled() => return,
                 }
             }

@@ -90,7 +90,7 @@ async fn every_page_of_every_filter_is_read_from_an_index() {
         with(|f| f.to = Some("+49301".to_owned())),
         with(|f| f.from = Some("+49891".to_owned())),
         with(|f| f.status = Some(Outcome::Busy)),
-        with(|f| f.batch = Some(BatchId(2))),
+        with(|f| f.start_time = Some(Timestamp(7)..Timestamp(9))),
         with(|f| {
             f.to = Some("+49301".to_owned());
             f.status = Some(Outcome::Busy);
@@ -104,9 +104,13 @@ async fn every_page_of_every_filter_is_read_from_an_index() {
             assert!(plan[0].contains("account=?"), "{filter:?}: {plan:?}");
         }
     }
+    // A batch is sorted, and no more than it.
+    let batch = with(|f| f.batch = Some(BatchId(2)));
+    let sorted = plan(&records, page(&batch, None, 50)).await;
+    assert!(sorted[0].contains("calls_by_batch (account=? AND batch=?)"), "{sorted:?}");
     let plan = plan(&records, results(account(1), BatchId(2), Some(7), 50)).await;
     assert_eq!(plan.len(), 1, "{plan:?}");
-    assert!(plan[0].contains("results_by_batch (account=? AND batch=? AND seq>?)"), "{plan:?}");
+    assert!(plan[0].contains("calls_by_batch (account=? AND batch=? AND seq>?)"), "{plan:?}");
 }
 
 #[tokio::test]
@@ -153,16 +157,22 @@ async fn a_row_is_stored_once_and_never_changes() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("records.db");
     let records = Records::open(&path).await.unwrap();
-    let rows: Vec<Record> = (1..=3).map(record).collect();
+    // Some in statements of many rows, some in statements of one.
+    let rows: Vec<Record> = (1..=200).map(record).collect();
     records.store(&rows).await.unwrap();
     records.store(&rows).await.unwrap();
-    assert_eq!(records.total().await.unwrap(), 3);
+    assert_eq!(records.total().await.unwrap(), 200);
 
-    let mut other = record(2);
-    other.ending.outcome = Outcome::Canceled;
-    let refused = records.store(&[record(4), other]).await.unwrap_err();
-    assert!(matches!(refused, RecordsError::Conflict { call: CallId(2) }), "{refused}");
-    assert_eq!(records.total().await.unwrap(), 3, "nothing is stored in part");
+    for place in [2, 199] {
+        let mut mixed: Vec<Record> = (101..=300).map(record).collect();
+        mixed[0] = record(place);
+        mixed[0].ending.digits = "9".to_owned();
+        mixed.rotate_left(usize::try_from(place).unwrap());
+        let refused = records.store(&mixed).await.unwrap_err();
+        let found = matches!(refused, RecordsError::Conflict { call } if call.0 == place);
+        assert!(found, "{refused}");
+        assert_eq!(records.total().await.unwrap(), 200, "nothing is stored in part");
+    }
 
     // Another account's call is as unknown as one that never was (RELIABILITY.md, invariant 8).
     assert_eq!(records.call(account(2), CallId(2)).await.unwrap(), Some(record(2)));

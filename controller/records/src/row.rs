@@ -1,6 +1,6 @@
 //! Between a [`Record`] and its row.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use busyhour_base::{AccountSid, CallSpec, Ending, Outcome, Reason, Span, Timestamp};
 use busyhour_controller_core::{
@@ -19,12 +19,35 @@ use crate::RecordsError;
 pub(crate) const COLUMNS: &str = "call, seq, account, called, calling, spec, accepted_us, due_us, held_by, dialled_us, answered_us, ended_us, \
      attempts, carrier, agent, batch, custom_id, outcome, reason, sip_code, ring_us, talk_us, digits, confirmed";
 
-/// Stores a row, unless there is one of that number.
-const INSERT: &str = "INSERT INTO calls VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) \
-     ON CONFLICT (call) DO NOTHING";
+/// Rows of one statement. Each statement is a message to SQLite's thread and back, which costs more than a row does.
+pub(crate) const ROWS: usize = 64;
 
-/// [`INSERT`] with every parameter bound.
-pub(crate) fn insert(record: &Record) -> Result<Query<'_, Sqlite, SqliteArguments>, RecordsError> {
+/// Stores one row, unless there is one of that number.
+static INSERT_ONE: LazyLock<String> = LazyLock::new(|| insert_sql(1));
+
+/// The same for [`ROWS`] rows.
+static INSERT_ROWS: LazyLock<String> = LazyLock::new(|| insert_sql(ROWS));
+
+fn insert_sql(rows: usize) -> String {
+    let columns = COLUMNS.split(',').count();
+    let row = format!("({})", vec!["?"; columns].join(","));
+    let rows = vec![row; rows].join(",");
+    format!("INSERT INTO calls ({COLUMNS}) VALUES {rows} ON CONFLICT (call) DO NOTHING")
+}
+
+/// A statement that stores one record, or [`ROWS`] of them.
+pub(crate) fn insert(
+    records: &[Record],
+) -> Result<Query<'_, Sqlite, SqliteArguments>, RecordsError> {
+    let sql = if records.len() == ROWS { &INSERT_ROWS } else { &INSERT_ONE };
+    records.iter().try_fold(sqlx::query(LazyLock::force(sql).as_str()), bind)
+}
+
+/// Binds the parameters of one row, in the order of [`COLUMNS`].
+fn bind<'q>(
+    query: Query<'q, Sqlite, SqliteArguments>,
+    record: &'q Record,
+) -> Result<Query<'q, Sqlite, SqliteArguments>, RecordsError> {
     let fits = |column, value: u64| {
         i64::try_from(value).map_err(|_| RecordsError::Range { call: record.call, column, value })
     };
@@ -32,7 +55,7 @@ pub(crate) fn insert(record: &Record) -> Result<Query<'_, Sqlite, SqliteArgument
     let spec = serde_json::to_string(&*record.spec)
         .map_err(|source| RecordsError::Spec { call: record.call, source })?;
     let ending = &record.ending;
-    Ok(sqlx::query(INSERT)
+    Ok(query
         .bind(fits("call", record.call.0)?)
         .bind(fits("seq", record.seq)?)
         .bind(account_key(record.account))

@@ -21,7 +21,7 @@ const READ_WAIT: Duration = Duration::from_secs(5);
 /// How long SQLite waits for another process's lock (a backup, an operator's shell).
 const BUSY_WAIT: Duration = Duration::from_secs(5);
 
-/// Small pages: a finished call changes a few bytes in each of seven indexes, in another place for each account,
+/// Small pages: a finished call changes a few bytes in each of three indexes, in another place for each account,
 /// and every page that is touched is written. On a disk that the log shares this is what counts.
 const PAGE_BYTES: u32 = 1_024;
 
@@ -73,10 +73,14 @@ impl Records {
         let mut writer = self.writer.lock().await;
         // Dropped before its commit, for an error or because the caller went away, it rolls back.
         let mut tx = writer.begin().await.map_err(fail)?;
-        for record in records {
-            let done = row::insert(record)?.execute(&mut *tx).await.map_err(fail)?;
-            if done.rows_affected() == 0 {
-                same_as_stored(&mut tx, record).await?;
+        let (whole, rest) = records.as_chunks::<{ row::ROWS }>();
+        let statements = whole.iter().map(|rows| &rows[..]).chain(rest.chunks(1));
+        for rows in statements {
+            let done = row::insert(rows)?.execute(&mut *tx).await.map_err(fail)?;
+            if done.rows_affected() < rows.len() as u64 {
+                for record in rows {
+                    same_as_stored(&mut tx, record).await?;
+                }
             }
         }
         tx.commit().await.map_err(fail)
