@@ -21,13 +21,19 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// It ends by itself after this, whatever becomes of the test.
 const BOUND: &str = "120s";
 
+/// From one address to the next: sipp binds its media port and the second one after it, and gives up if one is taken.
+const PORTS_EACH: u16 = 4;
+
 /// A carrier's address, free now and kept out of the range that the system gives out.
 pub fn address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 22_000 + (std::process::id() % 500) as u16 * 16;
-    (0..1_000)
-        .map(|_| SocketAddr::from(([127, 0, 0, 1], first + NEXT.fetch_add(2, Ordering::Relaxed))))
-        .find(|address| UdpSocket::bind(address).is_ok())
+    let next = || first + NEXT.fetch_add(PORTS_EACH, Ordering::Relaxed);
+    let free = |port| UdpSocket::bind(("127.0.0.1", port)).is_ok();
+    (0..500)
+        .map(|_| next())
+        .find(|port| free(*port) && free(port + 2))
+        .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
         .expect("a free port")
 }
 
@@ -44,7 +50,7 @@ impl Sipp {
         fs::create_dir_all(&folder).unwrap();
         let file = root().join("agent/tests/sipp").join(scenario).with_extension("xml");
         let media = self::address().port();
-        let child = Command::new("sipp")
+        let mut child = Command::new("sipp")
             .args(["-sf".as_ref(), file.as_os_str()])
             .args(["-i", "127.0.0.1", "-p", &address.port().to_string()])
             .args(["-mi", "127.0.0.1", "-mp", &media.to_string(), "-nostdin"])
@@ -58,10 +64,16 @@ impl Sipp {
             .spawn()
             .expect("sipp is installed (package sip-tester)");
         let local = format!(" 0100007F:{:04X} ", address.port());
-        until("sipp to listen", PATIENCE, async || {
+        let listening = until("sipp to listen", PATIENCE, async || {
             fs::read_to_string("/proc/net/udp").ok()?.contains(&local).then_some(())
-        })
-        .await;
+        });
+        tokio::select! {
+            () = listening => {}
+            ended = child.wait() => {
+                let errors = fs::read_to_string(folder.join("errors.log")).unwrap_or_default();
+                panic!("sipp {scenario} did not start: {ended:?}\n{errors}");
+            }
+        }
         Self { scenario: scenario.to_owned(), folder, child }
     }
 
