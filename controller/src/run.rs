@@ -43,7 +43,7 @@ use crate::{
 
 /// How far the state machine's time runs ahead of the clock: long enough for an intent to be durable and with its
 /// agent when the call is due, which is what the agent waits for. Nobody sees it otherwise.
-const LEAD: Span = Span::from_millis(5);
+const LEAD: Span = Span::from_millis(10);
 
 /// How often the controller asks a silent connection whether its agent is there, and how long it waits.
 const KEEPALIVE: Duration = Duration::from_secs(5);

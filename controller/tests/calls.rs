@@ -28,7 +28,7 @@ async fn a_call_is_placed_dialled_reported_and_recorded() {
     assert_eq!(order.trunk.address, "127.0.0.1:5999");
     assert_eq!(order.trunk.password.expose(), "trunk-password-for-tests");
     assert_eq!(order.auth_token.expose(), common::TOKEN);
-    assert!(order.due_in <= Span::from_millis(10), "due in {}", order.due_in);
+    assert!(order.due_in <= Span::from_millis(20), "due in {}", order.due_in);
     assert!(order.valid_for > order.due_in && order.valid_for < house.agent_grace);
 
     let seq = agent.report(&order, &[CallEvent::Sent, CallEvent::Ringing]).await;
