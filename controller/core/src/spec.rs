@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use busyhour_base::{AccountSid, CallSpec, Span, Timestamp};
+use busyhour_base::{AccountSid, ApplicationSid, CallSpec, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// A call's number in the log; [`busyhour_base::SidKey`] turns it into the public sid.
@@ -40,11 +40,29 @@ pub enum Urgency {
     Ordinary,
 }
 
+/// What a request is. Throttles, caps and queues of the two are apart (MT-8).
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
+pub enum Kind {
+    /// A call.
+    #[default]
+    Call,
+    /// A message; its unit is the segment.
+    Message,
+}
+
 /// One request to be queued.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct NewCall {
-    /// What was asked.
+    /// What was asked. Its `from` is the number whose limits it is subject to, if the tenant has that number.
     pub spec: Arc<CallSpec>,
+    /// What it is.
+    pub kind: Kind,
+    /// How many units it takes of every throttle and cap: 1 for a call, its segments for a message.
+    pub units: u16,
+    /// The application that asked, if any: the request is subject to its limits.
+    pub application: Option<ApplicationSid>,
     /// Not before this instant (MT-5).
     pub not_before: Option<Timestamp>,
     /// Not tried at or after this instant (MT-5).
@@ -53,6 +71,22 @@ pub struct NewCall {
     pub urgency: Urgency,
     /// The tenant's own name for it, unique in its batch.
     pub custom_id: Option<Arc<str>>,
+}
+
+impl NewCall {
+    /// An ordinary call, as soon as possible.
+    pub const fn of(spec: Arc<CallSpec>) -> Self {
+        Self {
+            spec,
+            kind: Kind::Call,
+            units: 1,
+            application: None,
+            not_before: None,
+            expires: None,
+            urgency: Urgency::Ordinary,
+            custom_id: None,
+        }
+    }
 }
 
 /// A minimum spacing between requests (MT-2), as GCRA's emission interval.

@@ -7,7 +7,7 @@ use busyhour_base::{Span, Timestamp};
 use busyhour_controller_core::{
     command::{BatchCommand, Command, Entry, Submit},
     effect::{Effect, Reply},
-    spec::{AgentIx, BatchPlan, NewCall, Urgency},
+    spec::{AgentIx, BatchPlan, NewCall},
 };
 
 use super::{
@@ -108,16 +108,7 @@ impl World<'_> {
         let Reply::Batch(id) = self.apply(Command::Batch(create)) else {
             return self.watch.broken(now, format!("batch {} was refused", batch.name));
         };
-        let calls: Vec<_> = batch
-            .requests()
-            .map(|spec| NewCall {
-                spec: Arc::new(spec),
-                not_before: None,
-                expires: None,
-                urgency: Urgency::Ordinary,
-                custom_id: None,
-            })
-            .collect();
+        let calls: Vec<_> = batch.requests().map(|spec| NewCall::of(Arc::new(spec))).collect();
         for lines in calls.chunks(SUBMIT_LINES) {
             let submit =
                 Submit { account, idempotency: None, batch: Some(id), calls: lines.to_vec() };

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use busyhour_base::{AccountSid, ApplicationSid, CallSpec, Instructions, Span, Timestamp};
-use busyhour_controller_core::spec::{NewCall, Urgency};
+use busyhour_controller_core::spec::NewCall;
 
 use super::{
     address::{AddressError, canonical},
@@ -98,13 +98,8 @@ pub(crate) fn new_call(
         return Err(ApiError::new(Code::InvalidUrl, message));
     }
     let (not_before, expires) = times(params, now)?;
-    Ok(NewCall {
-        spec: Arc::new(spec),
-        not_before,
-        expires,
-        urgency: Urgency::Ordinary,
-        custom_id: None,
-    })
+    let application = params.one("ApplicationSid")?.and_then(|sid| sid.parse().ok());
+    Ok(NewCall { application, not_before, expires, ..NewCall::of(Arc::new(spec)) })
 }
 
 /// Checks parameters that others will be added to: what is there has to be right, what is missing may come.

@@ -6,7 +6,7 @@ use axum::body::Body;
 use busyhour_base::{CallSpec, Instructions, Outcome, Span, StatusEvents};
 use busyhour_controller_core::{
     command::{Command, Submit},
-    spec::{NewCall, Urgency},
+    spec::NewCall,
 };
 use http::Request;
 use serde_json::Value;
@@ -163,8 +163,8 @@ async fn filters_choose_among_live_and_recorded_alike() {
 async fn a_page_ends_where_the_look_at_live_calls_ended() {
     let rig = Rig::new().await;
     let submit = |numbers: Vec<String>| {
-        let one = |to: String| NewCall {
-            spec: Arc::new(CallSpec {
+        let one = |to: String| {
+            NewCall::of(Arc::new(CallSpec {
                 to,
                 from: NUMBER_B.to_owned(),
                 instructions: Instructions::Document("<Response/>".to_owned()),
@@ -174,11 +174,7 @@ async fn a_page_ends_where_the_look_at_live_calls_ended() {
                 send_digits: None,
                 ring_timeout: Span::from_secs(60),
                 time_limit: Span::from_secs(60),
-            }),
-            not_before: None,
-            expires: None,
-            urgency: Urgency::Ordinary,
-            custom_id: None,
+            }))
         };
         let calls = numbers.into_iter().map(one).collect();
         rig.machine.apply(Command::Submit(Submit {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     gcra::Gcra,
     slab::Slab,
+    turn::{ANY_ROUTE, Denied, Route, RouteId, Turn},
     wheel::{Handle, NO_TIMER},
 };
 
@@ -100,6 +101,8 @@ impl Carrier {
 pub struct Ledger {
     carriers: Slab<Carrier>,
     order: Vec<u32>,
+    /// By [`RouteId`]; the first is [`ANY_ROUTE`].
+    routes: Vec<Route>,
 }
 
 impl Ledger {
@@ -111,6 +114,7 @@ impl Ledger {
             ..Carrier::default()
         });
         self.order.push(id);
+        self.reroute();
         self.set(id, contract);
         id
     }
@@ -127,12 +131,31 @@ impl Ledger {
     /// Forgets a carrier that holds no channel.
     pub(super) fn remove(&mut self, id: u32) -> Option<Carrier> {
         self.order.retain(|other| *other != id);
+        self.reroute();
         self.carriers.remove(id)
     }
 
     /// Carriers are tried in this order.
     pub fn reorder(&mut self, order: Vec<u32>) {
         self.order = order;
+        self.reroute();
+    }
+
+    fn reroute(&mut self) {
+        self.routes.resize_with(usize::from(ANY_ROUTE) + 1, Route::default);
+        self.routes[usize::from(ANY_ROUTE)].carriers.clone_from(&self.order);
+    }
+
+    /// A route's carriers; none of a route that does not exist.
+    pub fn route(&self, id: RouteId) -> &[u32] {
+        self.routes.get(usize::from(id)).map_or(&[], |route| &route.carriers)
+    }
+
+    /// The share class in which a tenant's next call over a route asks for a channel; `None` while it has as many
+    /// as it may have at most.
+    #[inline]
+    pub const fn class(&self, _tenant: u32, _route: RouteId) -> Option<u8> {
+        Some(0)
     }
 
     /// In the order in which they are tried.
@@ -149,23 +172,26 @@ impl Ledger {
         &mut self.carriers[id]
     }
 
-    /// The first carrier that can take a call at `at`, or what binds: of several carriers, the limit that is the
-    /// first to pass by itself.
+    /// The first carrier of the route that can take a call of this turn at `at`, or what binds: of several carriers,
+    /// the limit that is the first to pass by itself.
     #[inline]
-    pub fn pick(&self, at: u64) -> Result<u32, Reason> {
-        let mut binding = None;
-        for id in &self.order {
+    pub fn pick(&self, turn: Turn, at: u64) -> Result<u32, Denied> {
+        let (mut binding, mut until) = (None, None);
+        for id in self.route(turn.route) {
             let carrier = &self.carriers[*id];
             if carrier.contract.channels == 0 {
                 continue;
             }
             match carrier.blocked(at) {
                 None => return Ok(*id),
-                Some(Reason::CarrierRate) => binding = Some(Reason::CarrierRate),
+                Some(Reason::CarrierRate) => {
+                    binding = Some(Reason::CarrierRate);
+                    until = Some(carrier.next_setup().min(until.unwrap_or(u64::MAX)));
+                }
                 Some(reason) => binding = binding.or(Some(reason)),
             }
         }
-        Err(binding.unwrap_or(Reason::NoCarrier))
+        Err(Denied { reason: binding.unwrap_or(Reason::NoCarrier), until })
     }
 
     /// A call that was due at `due` takes a channel; its intent entered the log at `now`.

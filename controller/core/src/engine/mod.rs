@@ -21,6 +21,7 @@ pub mod ledger;
 pub mod queue;
 pub mod ring;
 pub mod slab;
+pub mod turn;
 pub mod wheel;
 pub mod workers;
 

@@ -8,6 +8,7 @@ use super::{
     gcra::LATENESS_MAX_US,
     lanes::{Place, Standing},
     ring::NIL,
+    turn::{ANY_ROUTE, Turn},
     wheel::NO_TIMER,
 };
 
@@ -96,7 +97,8 @@ impl Engine {
         if let Some(reason) = self.held {
             return Err(reason);
         }
-        let carrier = self.ledger.pick(self.clock)?;
+        let turn = Turn { route: ANY_ROUTE, urgency: self.first().unwrap_or(0) as u8, class: 0 };
+        let carrier = self.ledger.pick(turn, self.clock).map_err(|denied| denied.reason)?;
         let worker = self.workers.pick().ok_or(Reason::Workers)?;
         Ok((carrier, worker))
     }

@@ -15,7 +15,7 @@ use busyhour_controller_core::{
     effect::{Dial, Effect, Reply},
     spec::{
         AgentIx, BatchId, BatchPlan, CallId, Carrier, Declaration, Limits, NewCall, OrderPolicy,
-        Tenant, Throttle, Urgency,
+        Tenant, Throttle,
     },
 };
 
@@ -27,23 +27,17 @@ pub fn account(number: u128) -> AccountSid {
 }
 
 pub fn call(to: &str) -> NewCall {
-    NewCall {
-        spec: Arc::new(CallSpec {
-            to: to.into(),
-            from: "+15550000".into(),
-            instructions: Instructions::Document("<Response/>".into()),
-            fallback: None,
-            status_callback: None,
-            status_events: StatusEvents::default(),
-            send_digits: None,
-            ring_timeout: Span::from_secs(60),
-            time_limit: Span::from_secs(14_400),
-        }),
-        not_before: None,
-        expires: None,
-        urgency: Urgency::Ordinary,
-        custom_id: None,
-    }
+    NewCall::of(Arc::new(CallSpec {
+        to: to.into(),
+        from: "+15550000".into(),
+        instructions: Instructions::Document("<Response/>".into()),
+        fallback: None,
+        status_callback: None,
+        status_events: StatusEvents::default(),
+        send_digits: None,
+        ring_timeout: Span::from_secs(60),
+        time_limit: Span::from_secs(14_400),
+    }))
 }
 
 pub fn tenant(number: u128, spacing: Option<Span>) -> Tenant {
