@@ -3,11 +3,15 @@
 //! Nothing here reads a clock, draws a random number or does I/O.
 
 mod call;
+pub mod message;
 mod reason;
 mod sid;
 mod time;
 
 pub use call::{CallEvent, CallSpec, Ending, Instructions, Method, Outcome, StatusEvents, Webhook};
+pub use message::{Body, Direction, MessageEvent, MessageSpec, MessageStatus, Segments};
 pub use reason::Reason;
-pub use sid::{AccountSid, ApplicationSid, BatchSid, CallSid, KeySid, NumberSid, SidError, SidKey};
+pub use sid::{
+    AccountSid, ApplicationSid, BatchSid, CallSid, KeySid, MessageSid, NumberSid, SidError, SidKey,
+};
 pub use time::{Span, Timestamp};

@@ -82,6 +82,18 @@ reasons! {
     InDoubtAgentLost "in_doubt_agent_lost" "The agent that dialled it was lost, so whether it rang is unknown; it is not dialled again.";
     InDoubtJournalLost "in_doubt_journal_lost" "The agent's journal was lost, so whether it rang is unknown; it is not dialled again.";
     InDoubtAgentRestarted "in_doubt_agent_restarted" "The agent was killed while the call was up; it is not dialled again.";
+    // Messages ended.
+    Sent "sent" "The carrier took the message and sends no delivery reports.";
+    Delivered "delivered" "The message is on the recipient's handset.";
+    Received "received" "The message came in and the application was asked.";
+    NoDeliveryReport "no_delivery_report" "The carrier took the message, and no delivery report came in time.";
+    UnreachableHandset "unreachable_handset" "The recipient's handset is off or out of reach.";
+    UnknownHandset "unknown_handset" "The recipient's number is unknown or no longer in service.";
+    MessageBlocked "message_blocked" "The recipient or the carrier does not take messages from this number.";
+    MessageFiltered "message_filtered" "The carrier took the message for spam.";
+    MessageRejected "message_rejected" "The carrier did not take the message.";
+    InDoubtNoAnswer "in_doubt_no_answer" "The carrier did not answer, so whether it took the message is unknown; it is not sent again.";
+    InDoubtRestart "in_doubt_restart" "The controller ended before the carrier's answer was durable, so whether it took the message is unknown; it is not sent again.";
     // An agent or a connection.
     Fenced "fenced" "The agent's fence is older than the order's.";
     LeaseExpired "lease_expired" "The order reached the agent too late to be sent.";

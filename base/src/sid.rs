@@ -74,6 +74,8 @@ sids! {
     KeySid "SK";
     /// A call.
     CallSid "CA";
+    /// A message.
+    MessageSid "SM";
     /// A batch of calls or messages.
     BatchSid "BT";
     /// An application: the documents that answer calls.
@@ -120,6 +122,16 @@ impl SidKey {
     /// The number of a call, or `None` for a sid that this installation never gave out.
     pub fn call_number(self, sid: CallSid) -> Option<u64> {
         self.invert(u64::from_be_bytes(*b"call    "), sid.0)
+    }
+
+    /// The sid of message number `number`.
+    pub fn message(self, number: u64) -> MessageSid {
+        MessageSid(self.permute(u64::from_be_bytes(*b"message "), number))
+    }
+
+    /// The number of a message, or `None` for a sid that this installation never gave out.
+    pub fn message_number(self, sid: MessageSid) -> Option<u64> {
+        self.invert(u64::from_be_bytes(*b"message "), sid.0)
     }
 
     /// The sid of batch number `number`.
