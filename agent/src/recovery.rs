@@ -1,5 +1,6 @@
-//! After a crash: calls of the earlier process that were answered are still up at the carrier. Each is hung up on,
-//! so that its channel comes free at once instead of after its quarantine.
+//! After a crash: calls of the earlier process that had ended are reported (again), since the controller may not have
+//! heard of it. Those that were answered are still up at the carrier: each is hung up on, so that its channel comes
+//! free at once instead of after its quarantine.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,6 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// report, and the rest are in doubt.
 pub async fn settle(node: &Arc<Node>) {
     node.calls.doubt(node.journal.known());
+    for ((call, attempt), ending) in node.journal.ended_before() {
+        node.calls.settled(*call, *attempt);
+        node.reports.push(*call, *attempt, &CallEvent::Ended(ending.clone()));
+    }
     let left = node.journal.answered_before();
     if left.is_empty() {
         return;

@@ -4,6 +4,7 @@ mod common;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use busyhour_agent_core::journal::{Entry, frame};
 use busyhour_base::{CallEvent, Outcome, Reason, Span};
 use busyhour_protocol::v1::{self, to_agent::Message};
 use common::{Agent, FENCE, Heard, Sipp, Stub, free_port, order};
@@ -126,7 +127,7 @@ async fn a_restarted_agent_hangs_up_on_what_was_left_and_does_not_dial_again() {
     let order = order(sipp.port, LONG);
     stub.dial(&order).await;
     while stub.report().await.2 != CallEvent::Answered {}
-    wait_for_dialog(folder.path()).await;
+    wait_for_entry(folder.path(), |entry| matches!(entry, Entry::Answered(..))).await;
     agent.kill().unwrap();
     agent.wait().unwrap();
     while let Some(heard) = stub.pending() {
@@ -156,6 +157,33 @@ async fn a_restarted_agent_hangs_up_on_what_was_left_and_does_not_dial_again() {
     again.stop();
 }
 
+/// An ending that the controller has not acknowledged outlives the agent: the next process tells it as it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_agent_tells_again_how_a_call_ended() {
+    let mut stub = Stub::start().await;
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let mut agent = process(&stub.address, folder.path(), free_port());
+    stub.linked().await;
+    stub.acknowledge(false);
+    let sipp = Sipp::start("busy");
+    let order = order(sipp.port, LONG);
+    stub.dial(&order).await;
+    let (_, first) = stub.whole_call().await;
+    wait_for_entry(folder.path(), |entry| matches!(entry, Entry::Ended(..))).await;
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    sipp.verdict().await;
+
+    let _again = Agent::start_with(Agent::options(&stub, folder.path()), folder.clone());
+    let hello = stub.hello().await;
+    assert_eq!((hello.known[0].call, hello.known[0].live), (order.call, true));
+    stub.acknowledge(true);
+    let (before, again) = stub.whole_call().await;
+    assert_eq!(before, [], "only how it ended");
+    assert_eq!((again.outcome, again.sip_code), (Outcome::Busy, 486));
+    assert_eq!(again, first);
+}
+
 /// Where [`agent_process`] finds its orders; without it that test does nothing.
 const PROCESS: &str = "BUSYHOUR_TEST_AGENT";
 
@@ -182,14 +210,14 @@ async fn agent_process() {
 }
 
 /// The journal writes what nobody waits for within 20 ms.
-async fn wait_for_dialog(folder: &std::path::Path) {
+async fn wait_for_entry(folder: &Path, wanted: impl Fn(&Entry) -> bool) {
     let path = folder.join("journal");
     for _ in 0..500 {
         let bytes = std::fs::read(&path).unwrap();
-        if bytes.windows(4).any(|w| w == b"sipp") {
+        if frame::read(&bytes).is_ok_and(|contents| contents.entries.iter().any(&wanted)) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("the dialog never reached the journal");
+    panic!("the entry never reached the journal");
 }

@@ -4,7 +4,7 @@
 use busyhour_agent_core::journal::{
     Attempt, Dialog, Entry, Journal, KNOWN_MAX, Standing, call_id, frame,
 };
-use busyhour_base::{CallSid, Reason};
+use busyhour_base::{CallSid, Ending, Outcome, Reason, Span};
 use proptest::prelude::*;
 
 fn attempt(call: u64) -> Attempt {
@@ -21,6 +21,18 @@ fn dialog() -> Box<Dialog> {
         sequence: 2,
         carrier: "north".to_owned(),
         address: "127.0.0.1:5070".to_owned(),
+    })
+}
+
+fn ending() -> Box<Ending> {
+    Box::new(Ending {
+        outcome: Outcome::Completed,
+        reason: Reason::Completed,
+        sip_code: 200,
+        ring: Span::from_secs(3),
+        talk: Span::from_secs(40),
+        digits: "12#".to_owned(),
+        confirmed: true,
     })
 }
 
@@ -41,7 +53,7 @@ fn an_order_is_sent_once_and_under_the_highest_fence_only() {
     assert_eq!(journal.to_send(attempt(2), 2), Err(Reason::Fenced));
     assert_eq!(journal.to_send(attempt(2), 3), Ok(vec![Entry::Sending(attempt(2))]));
     assert!(journal.to_send(Attempt { call: 1, attempt: 2 }, 3).is_ok());
-    journal.apply(&Entry::Ended(attempt(1)));
+    journal.apply(&Entry::Ended(attempt(1), ending()));
     assert_eq!(journal.to_send(attempt(1), 3), Err(Reason::Duplicate), "over is still known");
     journal.apply(&Entry::Forget(attempt(1)));
     assert_eq!(journal.standing(attempt(1)), None);
@@ -55,7 +67,7 @@ fn a_restart_knows_what_was_sent_and_what_was_up() {
         Entry::Sending(attempt(2)),
         Entry::Answered(attempt(2), dialog()),
         Entry::Sending(attempt(3)),
-        Entry::Ended(attempt(3)),
+        Entry::Ended(attempt(3), ending()),
         Entry::Answered(attempt(3), dialog()),
         Entry::Sending(attempt(2)),
         Entry::Fence(5),
@@ -65,14 +77,14 @@ fn a_restart_knows_what_was_sent_and_what_was_up() {
     assert_eq!(journal.fence(), 7);
     assert_eq!(journal.standing(attempt(1)), Some(&Standing::Sending));
     assert_eq!(journal.standing(attempt(2)), Some(&Standing::Answered(dialog())));
-    assert_eq!(journal.standing(attempt(3)), Some(&Standing::Ended));
+    assert_eq!(journal.standing(attempt(3)), Some(&Standing::Ended(ending())));
     assert_eq!(journal.known().len(), 3);
 }
 
 #[test]
 fn a_full_journal_refuses() {
     let mut journal = Journal::default();
-    (0..KNOWN_MAX as u64).for_each(|call| journal.apply(&Entry::Ended(attempt(call))));
+    (0..KNOWN_MAX as u64).for_each(|call| journal.apply(&Entry::Ended(attempt(call), ending())));
     assert_eq!(journal.to_send(attempt(u64::MAX), 0), Err(Reason::AgentFull));
     journal.apply(&Entry::Forget(attempt(0)));
     assert!(journal.to_send(attempt(u64::MAX), 0).is_ok());
@@ -84,9 +96,9 @@ fn a_file_is_rewritten_when_most_of_it_is_history() {
     assert!(!journal.wants_compaction(1 << 20));
     assert!(journal.wants_compaction((1 << 20) + 1));
     let mut journal = Journal::default();
-    (0..50_000).for_each(|call| journal.apply(&Entry::Ended(attempt(call))));
-    assert!(!journal.wants_compaction(2 << 20));
-    assert!(journal.wants_compaction(4 << 20));
+    (0..50_000).for_each(|call| journal.apply(&Entry::Ended(attempt(call), ending())));
+    assert!(!journal.wants_compaction(6 << 20));
+    assert!(journal.wants_compaction(8 << 20));
 }
 
 #[test]
@@ -102,7 +114,7 @@ fn file() -> (Vec<u8>, Vec<usize>, Vec<Vec<Entry>>) {
     let frames = vec![
         vec![Entry::Fence(7), Entry::Sending(attempt(1))],
         vec![Entry::Answered(attempt(1), dialog())],
-        vec![Entry::Ended(attempt(1)), Entry::Sending(attempt(2))],
+        vec![Entry::Ended(attempt(1), ending()), Entry::Sending(attempt(2))],
     ];
     let mut file = frame::HEADER.to_vec();
     let mut ends = vec![file.len()];
@@ -171,7 +183,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         any::<u64>().prop_map(Entry::Fence),
         attempts.clone().prop_map(Entry::Sending),
         attempts.clone().prop_map(|attempt| Entry::Answered(attempt, dialog())),
-        attempts.clone().prop_map(Entry::Ended),
+        attempts.clone().prop_map(|attempt| Entry::Ended(attempt, ending())),
         attempts.prop_map(Entry::Forget),
     ]
 }

@@ -290,7 +290,7 @@ impl Driver {
                 self.node.journal.forget(call, attempt);
             }
             CallEvent::Ended(ending) => {
-                self.node.journal.ended(call, attempt);
+                self.node.journal.ended(call, attempt, ending);
                 metric::ended(ending.outcome.as_str());
                 tracing::info!(
                     outcome = ending.outcome.as_str(),

@@ -15,14 +15,14 @@ use std::{
 };
 
 use busyhour_agent_core::journal::{Entry, Journal as Rules};
-use busyhour_base::Reason;
+use busyhour_base::{Ending, Reason};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use self::{
     file::File,
-    words::{answered, dialog_of, name_of, named},
+    words::{answered, dialog_of, ended, name_of, named},
 };
 use crate::{metric_definitions as metric, sip::StoredDialog};
 
@@ -53,7 +53,8 @@ pub enum JournalError {
 /// The open journal. Dropping it writes what waits.
 pub struct Journal {
     shared: Arc<Shared>,
-    before: Vec<(Name, StoredDialog)>,
+    answered_before: Vec<(Name, StoredDialog)>,
+    ended_before: Vec<(Name, Ending)>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -82,7 +83,7 @@ impl Journal {
     pub fn open(path: &Path) -> Result<Self, JournalError> {
         let wrap = |error| JournalError::File(Arc::new(error));
         let (file, rules) = File::open(path).map_err(wrap)?;
-        let before = answered(&rules);
+        let (answered_before, ended_before) = (answered(&rules), ended(&rules));
         let shared = Arc::new(Shared {
             state: Mutex::new(State { rules, waiting: Vec::new(), failure: None, stop: false }),
             wake: Condvar::new(),
@@ -93,7 +94,7 @@ impl Journal {
             .name("journal".into())
             .spawn(move || write(&inner, file))
             .map_err(|e| wrap(FileError::Io(e)))?;
-        Ok(Self { shared, before, thread: Some(thread) })
+        Ok(Self { shared, answered_before, ended_before, thread: Some(thread) })
     }
 
     /// The highest fence that is known; 0 if the journal is new.
@@ -139,9 +140,9 @@ impl Journal {
         self.put(Entry::Answered(named(call, attempt), dialog));
     }
 
-    /// Writes down that nothing of a call is left here.
-    pub fn ended(&self, call: u64, attempt: u16) {
-        self.put(Entry::Ended(named(call, attempt)));
+    /// Writes down how a call ended, of which nothing is left here. Not waited for: losing it costs a doubt.
+    pub fn ended(&self, call: u64, attempt: u16, ending: &Ending) {
+        self.put(Entry::Ended(named(call, attempt), Box::new(ending.clone())));
     }
 
     /// Takes a settled call out, or one that was never sent.
@@ -164,7 +165,12 @@ impl Journal {
 
     /// Calls that an earlier process had answered and not ended.
     pub fn answered_before(&self) -> Vec<(Name, StoredDialog)> {
-        self.before.clone()
+        self.answered_before.clone()
+    }
+
+    /// Calls that an earlier process had ended, and of which the controller may not have heard.
+    pub fn ended_before(&self) -> &[(Name, Ending)] {
+        &self.ended_before
     }
 
     /// Returns when a write has failed, after which no call may be placed.

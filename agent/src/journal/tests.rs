@@ -14,6 +14,18 @@ fn dialog(call_id: &str) -> StoredDialog {
     }
 }
 
+fn ending() -> Ending {
+    Ending {
+        outcome: busyhour_base::Outcome::Completed,
+        reason: Reason::Completed,
+        sip_code: 200,
+        ring: busyhour_base::Span::from_millis(700),
+        talk: busyhour_base::Span::from_secs(9),
+        digits: "12#".to_owned(),
+        confirmed: true,
+    }
+}
+
 fn refused(result: Result<(), JournalError>) -> Reason {
     match result {
         Err(JournalError::Refused(reason)) => reason,
@@ -39,7 +51,7 @@ async fn what_was_sent_is_known_to_the_next_process() {
     for call in 4..=6 {
         journal.answered(call, 1, "north", &dialog(&format!("call {call}")));
     }
-    journal.ended(5, 1);
+    journal.ended(5, 1, &ending());
     (6..=200).for_each(|call| journal.forget(call, 1));
     drop(journal);
 
@@ -47,6 +59,7 @@ async fn what_was_sent_is_known_to_the_next_process() {
     assert_eq!(journal.fence(), 8);
     assert_eq!(journal.known(), [(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)]);
     assert_eq!(journal.answered_before(), [((4, 1), dialog("call 4"))]);
+    assert_eq!(journal.ended_before(), [((5, 1), ending())]);
     assert_eq!(refused(journal.sending(3, 1, 8).await), Reason::Duplicate);
     assert!(journal.sending(3, 2, 8).await.is_ok());
 }

@@ -1,6 +1,7 @@
 //! Between the words of the journal's rules and those of the shell.
 
 use busyhour_agent_core::journal::{Attempt, Dialog, Journal as Rules, Standing};
+use busyhour_base::Ending;
 
 use super::Name;
 use crate::sip::StoredDialog;
@@ -19,9 +20,18 @@ pub fn name_of(attempt: Attempt) -> Option<Name> {
 pub fn answered(rules: &Rules) -> Vec<(Name, StoredDialog)> {
     let answered = rules.known().filter_map(|known| match known.standing {
         Standing::Answered(dialog) => Some((name_of(known.attempt)?, stored(dialog)?)),
-        Standing::Sending | Standing::Ended => None,
+        Standing::Sending | Standing::Ended(_) => None,
     });
     answered.collect()
+}
+
+/// Calls that ended and are not settled.
+pub fn ended(rules: &Rules) -> Vec<(Name, Ending)> {
+    let ended = rules.known().filter_map(|known| match known.standing {
+        Standing::Ended(ending) => Some((name_of(known.attempt)?, (**ending).clone())),
+        Standing::Sending | Standing::Answered(_) => None,
+    });
+    ended.collect()
 }
 
 /// A dialog in the words of the rules.

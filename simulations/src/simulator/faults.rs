@@ -1,6 +1,6 @@
 //! What goes wrong in a run, and when (`RELIABILITY.md`, faults to cover).
 
-use busyhour_base::{Span, Timestamp};
+use busyhour_base::{CallEvent, Span, Timestamp};
 use busyhour_controller_core::{
     State,
     command::{AgentCommand, Command},
@@ -136,14 +136,15 @@ impl World<'_> {
         }
     }
 
-    /// The agent's memory is gone. The carrier notices by and by.
+    /// The agent's memory is gone, but for how calls ended: its journal holds that. The carrier notices by and by.
     fn kill_agent(&mut self, now: Timestamp, index: usize, journal_lost: bool) {
         let Some(agent) = self.agents.get_mut(index) else { return };
         agent.alive = false;
-        agent.unacknowledged.clear();
         if journal_lost {
             agent.journal = Default::default();
+            agent.unacknowledged.clear();
         }
+        agent.unacknowledged.retain(|(_, report)| matches!(report.event, CallEvent::Ended(_)));
         let orphans = std::mem::take(&mut agent.legs);
         for key in orphans.into_keys() {
             self.queue.put(now + CARRIER_KEEPS, Event::CarrierStep(key, Step::Abandon));

@@ -72,9 +72,12 @@ impl World<'_> {
         // When it is heard is known when it is.
         let (call, attempt, heard_at) = (key.call, key.attempt, Timestamp::NEVER);
         let report = CallReport { agent: key.agent, call, attempt, heard_at, event };
-        match report.event {
-            CallEvent::Ended(_) => agent.journal.apply(&Entry::Ended(attempt_of(&report))),
-            CallEvent::NotSent(_) => agent.journal.apply(&Entry::Forget(attempt_of(&report))),
+        let name = attempt_of(&report);
+        match &report.event {
+            CallEvent::Ended(ending) => {
+                agent.journal.apply(&Entry::Ended(name, Box::new(ending.clone())));
+            }
+            CallEvent::NotSent(_) => agent.journal.apply(&Entry::Forget(name)),
             CallEvent::Sent | CallEvent::Ringing | CallEvent::Answered => {}
         }
         let seq = agent.reported;

@@ -11,7 +11,7 @@
 pub mod frame;
 mod state;
 
-use busyhour_base::CallSid;
+use busyhour_base::{CallSid, Ending};
 use serde::{Deserialize, Serialize};
 
 pub use state::{Journal, KNOWN_MAX, Known, Standing};
@@ -34,8 +34,8 @@ pub enum Entry {
     Sending(Attempt),
     /// A dialog was established.
     Answered(Attempt, Box<Dialog>),
-    /// Nothing of the call is left at this agent.
-    Ended(Attempt),
+    /// Nothing of the call is left at this agent, and the controller is to hear how it ended.
+    Ended(Attempt, Box<Ending>),
     /// The controller has settled it: a duplicate of its order can not come any more.
     Forget(Attempt),
 }

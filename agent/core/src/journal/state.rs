@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use busyhour_base::Reason;
+use busyhour_base::{Ending, Reason};
 
 use super::{Attempt, Dialog, Entry};
 
@@ -12,8 +12,10 @@ pub const KNOWN_MAX: usize = 65_536;
 const COMPACT_BYTES_MIN: u64 = 1 << 20;
 /// A file is rewritten once it is this many times as large as what it would be then.
 const COMPACT_RATIO: u64 = 4;
-/// About the bytes of an attempt without its dialog.
+/// About the bytes of an attempt without its dialog or ending.
 const ATTEMPT_BYTES: u64 = 12;
+/// About the bytes of an ending without its digits.
+const ENDING_BYTES: u64 = 20;
 
 /// Everything that an agent remembers across restarts.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -29,8 +31,8 @@ pub enum Standing {
     Sending,
     /// A dialog was up: after a restart it is ended by a BYE.
     Answered(Box<Dialog>),
-    /// Over.
-    Ended,
+    /// Over. Whoever runs next tells the controller how, unless it has settled the attempt.
+    Ended(Box<Ending>),
 }
 
 /// An attempt that the journal knows.
@@ -92,8 +94,11 @@ impl Journal {
                     *standing = Standing::Answered(dialog.clone());
                 }
             }
-            Entry::Ended(attempt) => {
-                self.known.insert(*attempt, Standing::Ended);
+            Entry::Ended(attempt, ending) => {
+                let standing = self.known.entry(*attempt).or_insert(Standing::Sending);
+                if !matches!(standing, Standing::Ended(_)) {
+                    *standing = Standing::Ended(ending.clone());
+                }
             }
             Entry::Forget(attempt) => {
                 self.known.remove(attempt);
@@ -105,7 +110,8 @@ impl Journal {
     pub fn wants_compaction(&self, file_bytes: u64) -> bool {
         let dialogs = self.known.values().map(|standing| match standing {
             Standing::Answered(dialog) => bytes_of(dialog),
-            Standing::Sending | Standing::Ended => 0,
+            Standing::Ended(ending) => ENDING_BYTES + ending.digits.len() as u64,
+            Standing::Sending => 0,
         });
         let needed = self.known.len() as u64 * ATTEMPT_BYTES + dialogs.sum::<u64>();
         file_bytes > COMPACT_BYTES_MIN.max(needed.saturating_mul(COMPACT_RATIO))
@@ -116,7 +122,7 @@ impl Journal {
         let known = self.known.iter().map(|(attempt, standing)| match standing {
             Standing::Sending => Entry::Sending(*attempt),
             Standing::Answered(dialog) => Entry::Answered(*attempt, dialog.clone()),
-            Standing::Ended => Entry::Ended(*attempt),
+            Standing::Ended(ending) => Entry::Ended(*attempt, ending.clone()),
         });
         [Entry::Fence(self.fence)].into_iter().chain(known)
     }
