@@ -8,6 +8,9 @@ use clap::{Parser, Subcommand};
 #[derive(Parser, Debug)]
 #[command(version, propagate_version = true)]
 pub struct Args {
+    /// End when standard input does, which is when the process at its other end is gone, however it went.
+    #[arg(long, global = true, hide = true)]
+    pub end_with_input: bool,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,

@@ -11,6 +11,9 @@ use clap::Parser;
 fn main() -> ExitCode {
     let args = Args::parse();
     process::prepare();
+    if args.end_with_input {
+        process::end_with_input();
+    }
     let run = async {
         match args.command {
             Command::Demo(args) => demo::run(args).await,

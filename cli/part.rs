@@ -31,7 +31,8 @@ pub struct Part {
 }
 
 impl Part {
-    /// Starts `BINARY ARGS`, with its log appended to `FOLDER/NAME.log`, and waits for its ready line.
+    /// Starts `BINARY ARGS`, with its log appended to `FOLDER/NAME.log`, and waits for its ready line. It ends with
+    /// this process, even if that is killed.
     ///
     /// # Errors
     /// It cannot be started, ends before it is ready, or is not ready in time. The error shows its log.
@@ -41,7 +42,8 @@ impl Part {
         let errors = errors.with_context(|| format!("creating {}", log.display()))?;
         let mut child = Command::new(binary)
             .args(args)
-            .stdin(Stdio::null())
+            .arg("--end-with-input")
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(errors)
             .kill_on_drop(true)

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use rustix::process::{Signal, getpid, kill_process};
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -83,6 +84,17 @@ pub fn shutdown() -> Result<CancellationToken> {
         cancelled.cancel();
     });
     Ok(token)
+}
+
+/// Ends this process as SIGTERM does once standard input has come to its end. Whoever started it with a pipe for
+/// its input leaves nothing behind, even when killed.
+pub fn end_with_input() {
+    std::thread::spawn(|| {
+        // An error is an end as well.
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        // A process may always signal itself.
+        let _ = kill_process(getpid(), Signal::TERM);
+    });
 }
 
 /// The one line on standard output that says that a part is up, and where.
