@@ -49,6 +49,10 @@ reasons! {
     CarrierChannels "carrier_channels" "Every channel of the carrier is in use.";
     CarrierRate "carrier_rate" "The carrier's calls per second are used up.";
     ServicePorts "service_ports" "The bound on outbound requests in service is reached.";
+    TenantChannels "tenant_channels" "The tenant has as many channels as it may at most.";
+    ChannelsKept "channels_kept" "The free channels are kept for what other tenants are guaranteed, or are expected to use and do not lend.";
+    ChannelsReserved "channels_reserved" "The free channels are held for inbound calls.";
+    ChannelsInactive "channels_inactive" "Every active channel of the carrier is in use; it has others that are not allocated or not active yet.";
     Workers "workers" "No worker with room is connected.";
     FairTurn "fair_turn" "It waits for its turn among the tenants.";
     NotBefore "not_before" "Its scheduled time has not come.";
@@ -68,11 +72,14 @@ reasons! {
     WrongState "wrong_state" "What was asked does not fit the present state.";
     Duplicate "duplicate" "The same request was accepted before.";
     TooLarge "too_large" "It exceeds a declared bound.";
+    Overcommitted "overcommitted" "The channels that tenants are guaranteed would be more than those that are active.";
+    CarrierUndeclared "carrier_undeclared" "There is no declared carrier of this name.";
     // Ended.
     Completed "completed" "The call was answered and ended.";
     Busy "busy" "The called party was busy.";
     NoAnswer "no_answer" "Nobody answered in time.";
     Rejected "rejected" "The carrier or the called party refused the call.";
+    CarriersExhausted "carriers_exhausted" "Every carrier that could take it refused it for reasons of its own.";
     CarrierFailure "carrier_failure" "The carrier could not complete the call.";
     Expired "expired" "It was not started before its expiry.";
     CanceledByTenant "canceled_by_tenant" "The tenant canceled it.";

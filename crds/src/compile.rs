@@ -33,6 +33,7 @@ impl Declared {
             order: match order {
                 Order::Alternating => OrderPolicy::Alternating,
             },
+            ..Declaration::default()
         }
     }
 }
@@ -52,6 +53,7 @@ fn compile_tenant(name: &str, DeclaredTenant { spec, .. }: &DeclaredTenant) -> T
             queue_max: spec.queue.max_calls,
             wait_max: spec.queue.max_wait.0,
         },
+        shares: Vec::new(),
         suspended: spec.suspended,
     }
 }
@@ -62,12 +64,11 @@ fn compile_throttle(throttle: &ThrottleSpec) -> Option<Throttle> {
 }
 
 fn compile_carrier(name: &str, DeclaredCarrier { spec, .. }: &DeclaredCarrier) -> Carrier {
+    let spacing = spacing(Span::from_secs(1) + SETUP_GUARD, spec.calls_per_second);
     Carrier {
-        name: Arc::from(name),
-        channels: spec.channels,
-        setup_spacing: spacing(Span::from_secs(1) + SETUP_GUARD, spec.calls_per_second),
         service_ports: spec.service_ports.unwrap_or(spec.channels),
         quarantine: Span::from_secs(u64::from(spec.quarantine_seconds)),
+        ..Carrier::new(name, spec.channels, spacing)
     }
 }
 

@@ -75,7 +75,7 @@ fn good_documents_become_a_declaration() {
     let declared = read(GOOD).expect("good documents");
     let declaration = declared.declaration();
     let carrier = &declaration.carriers[0];
-    assert_eq!((carrier.channels, carrier.service_ports), (30, 28));
+    assert_eq!((carrier.channels.total(), carrier.service_ports), (30, 28));
     assert_eq!(carrier.setup_spacing, Span::from_millis(204));
     assert_eq!(carrier.quarantine, Span::from_secs(180));
     let limits = &declaration.tenants[0].limits;
@@ -321,5 +321,5 @@ fn the_demo_is_declared_without_a_fault() {
         [Some(Span::from_secs(1)), Some(Span::from_millis(500))],
         "in order of account"
     );
-    assert_eq!(declaration.carriers[0].channels, 30);
+    assert_eq!(declaration.carriers[0].channels.total(), 30);
 }

@@ -4,9 +4,7 @@
 use std::collections::BTreeMap;
 
 use busyhour_base::{AccountSid, Method, Reason, Span, Timestamp, Webhook};
-use busyhour_controller_core::spec::{
-    Cap, Carrier, Declaration, Excess, Limits, OrderPolicy, Tenant, Throttle,
-};
+use busyhour_controller_core::spec::{Cap, Carrier, Declaration, Excess, Limits, Tenant, Throttle};
 use busyhour_simulations::{
     behaviour::{Behaviour, Habit, Reaction, Spread},
     scenario::{Batch, Scenario},
@@ -68,6 +66,7 @@ fn tenant(rng: &mut ChaCha8Rng, n: u32) -> Tenant {
             queue_max: rng.random_range(5..100),
             wait_max: ms(rng, 60_000, 86_400_000),
         },
+        shares: Vec::new(),
         suspended: false,
     }
 }
@@ -135,13 +134,12 @@ fn world(seed: u64) -> World {
     let rng = &mut ChaCha8Rng::seed_from_u64(seed);
     let tenants: Vec<_> = (0..rng.random_range(1..5)).map(|n| tenant(rng, n)).collect();
     let (channels, rate) = (rng.random_range(1..20), rng.random_range(1..20));
+    // The production rule: a second and its guard, divided, rounded up.
+    let spacing = Span(1_020_000_u64.div_ceil(u64::from(rate)));
     let carrier = Carrier {
-        name: "carrier".into(),
-        channels,
-        // The production rule: a second and its guard, divided, rounded up.
-        setup_spacing: Span(1_020_000_u64.div_ceil(u64::from(rate))),
         service_ports: rng.random_range(1..=channels),
         quarantine: ms(rng, 1_000, 30_000),
+        ..Carrier::new("carrier", channels, spacing)
     };
     let batches = tenants.iter().zip(0..).map(|(tenant, n)| batch(rng, n, tenant)).collect();
     let habits = (0..rng.random_range(1..6)).map(|n| habit(rng, n)).collect();
@@ -160,11 +158,7 @@ fn world(seed: u64) -> World {
     };
     World {
         capacity: Capacity {
-            declaration: Declaration {
-                tenants,
-                carriers: vec![carrier],
-                order: OrderPolicy::Alternating,
-            },
+            declaration: Declaration { tenants, carriers: vec![carrier], ..Declaration::default() },
             contracts: vec![("carrier".to_owned(), channels, rate)],
             agents,
         },
@@ -288,9 +282,9 @@ fn a_planted_breach_of_the_contract_is_found() {
     let (mut channels, mut rate) = (0, 0);
     for seed in 0..60 {
         let mut wrong = world(seed);
-        wrong.capacity.declaration.carriers[0].channels += 1;
+        wrong.capacity.declaration.carriers[0].channels.both += 1;
         wrong.capacity.declaration.carriers[0].service_ports =
-            wrong.capacity.declaration.carriers[0].channels;
+            wrong.capacity.declaration.carriers[0].channels.both;
         channels += u32::from(!wrong.run().violations.is_empty());
         let mut wrong = world(seed);
         let spacing = &mut wrong.capacity.declaration.carriers[0].setup_spacing;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use busyhour_base::{AccountSid, CallEvent, Instructions, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{AgentIx, BatchId, BatchPlan, CallId, Declaration, NewCall};
+use crate::spec::{AgentIx, BatchId, BatchPlan, CallId, Channels, Declaration, NewCall};
 
 /// One entry of the replicated log.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -41,6 +41,21 @@ pub enum Command {
         /// Last stored sequence number.
         through: u64,
     },
+}
+
+/// How much of a declared carrier is used and kept, until the declaration says another value (MT-14 to MT-16). Refused as a
+/// whole if the channels that tenants are guaranteed would not fit any more.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Capacity {
+    /// Which carrier.
+    pub carrier: Arc<str>,
+    /// The channels that are to be active, at most those by contract. More become active after the activation time, fewer
+    /// as calls end.
+    pub active: Option<Channels>,
+    /// Bidirectional channels that are held for inbound calls.
+    pub reserve: Option<u32>,
+    /// Channels that are not lent.
+    pub margin: Option<u32>,
 }
 
 /// Calls of one tenant to be queued. With one call it is accepted or refused; with several (lines of a

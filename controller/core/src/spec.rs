@@ -8,6 +8,13 @@ use std::sync::Arc;
 use busyhour_base::{AccountSid, ApplicationSid, CallSpec, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
+mod carrier;
+
+pub use carrier::{
+    Allocation, Carrier, Channels, Commitment, DEFAULT_GROUP, Destination, Number, NumberKind,
+    Period, Price, Share, Tariff, Unused,
+};
+
 /// A call's number in the log; [`busyhour_base::SidKey`] turns it into the public sid.
 #[derive(
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
@@ -139,23 +146,11 @@ pub struct Tenant {
     pub name: Arc<str>,
     /// What it may use.
     pub limits: Limits,
+    /// Its shares of the carriers' channels, at most one of each group. Without one it takes its turn for what others
+    /// leave over.
+    pub shares: Vec<Share>,
     /// Accepts nothing and starts nothing while set.
     pub suspended: bool,
-}
-
-/// A declared carrier.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Carrier {
-    /// Its name in the declaration.
-    pub name: Arc<str>,
-    /// Channels by contract (MT-12).
-    pub channels: u32,
-    /// Spacing of call set-ups by contract: one second divided by the calls per second, rounded up.
-    pub setup_spacing: Span,
-    /// The bound on outbound requests in service, at most `channels` (MT-11).
-    pub service_ports: u32,
-    /// How long a channel is kept in quarantine when the end of its call is not confirmed.
-    pub quarantine: Span,
 }
 
 /// The order across tenants (MT-4).
@@ -173,6 +168,8 @@ pub struct Declaration {
     pub tenants: Vec<Tenant>,
     /// Carriers, in order of name.
     pub carriers: Vec<Carrier>,
+    /// The tenants' numbers, in order.
+    pub numbers: Vec<Number>,
     /// Order across tenants.
     pub order: OrderPolicy,
 }

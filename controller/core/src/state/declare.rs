@@ -95,8 +95,8 @@ impl State {
 
     fn declare_carrier(&mut self, carrier: &Carrier) {
         let contract = Contract {
-            channels: carrier.channels,
-            ports: carrier.service_ports.min(carrier.channels),
+            channels: carrier.channels.total(),
+            ports: carrier.service_ports.min(carrier.channels.total()),
             spacing: carrier.setup_spacing.0,
         };
         match self.carrier_names.get(&carrier.name) {

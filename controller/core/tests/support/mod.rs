@@ -14,8 +14,8 @@ use busyhour_controller_core::{
     command::{AgentCommand, BatchCommand, CallReport, Change, Command, Entry, Submit, Update},
     effect::{Dial, Effect, Reply},
     spec::{
-        AgentIx, BatchId, BatchPlan, CallId, Carrier, Declaration, Limits, NewCall, OrderPolicy,
-        Tenant, Throttle,
+        AgentIx, BatchId, BatchPlan, CallId, Carrier, Declaration, Limits, NewCall, Tenant,
+        Throttle,
     },
 };
 
@@ -51,22 +51,17 @@ pub fn tenant(number: u128, spacing: Option<Span>) -> Tenant {
             queue_max: 100_000,
             wait_max: Span::from_secs(86_400),
         },
+        shares: Vec::new(),
         suspended: false,
     }
 }
 
 pub fn carrier(name: &str, channels: u32, setup_spacing: Span) -> Carrier {
-    Carrier {
-        name: name.into(),
-        channels,
-        setup_spacing,
-        service_ports: channels,
-        quarantine: Span::from_secs(5),
-    }
+    Carrier { quarantine: Span::from_secs(5), ..Carrier::new(name, channels, setup_spacing) }
 }
 
 pub fn declaration(tenants: Vec<Tenant>, carriers: Vec<Carrier>) -> Declaration {
-    Declaration { tenants, carriers, order: OrderPolicy::Alternating }
+    Declaration { tenants, carriers, ..Declaration::default() }
 }
 
 pub fn ended(outcome: Outcome, confirmed: bool) -> CallEvent {

@@ -149,7 +149,7 @@ impl World {
             self.channels.iter().filter(|channel| channel.carrier == *carrier.name).count() as u32;
         let in_use =
             self.channels.iter().filter(|c| c.carrier == *carrier.name && c.until.is_none());
-        assert!(held < carrier.channels, "MT-12: {held} of {} channels", carrier.channels);
+        assert!(held < carrier.channels.total(), "MT-12: {held} of {:?}", carrier.channels);
         assert!((in_use.count() as u32) < carrier.service_ports, "MT-11: service ports");
         self.channels.push(Channel {
             carrier: carrier.name.to_string(),

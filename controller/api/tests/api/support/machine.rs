@@ -6,10 +6,7 @@ use busyhour_controller_core::{
     State,
     command::{AgentCommand, CallReport, Command, Entry},
     effect::{Dial, Effect, Reply},
-    spec::{
-        AgentIx, BatchId, CallId, Carrier, Declaration, Excess, Limits, OrderPolicy, Tenant,
-        Throttle,
-    },
+    spec::{AgentIx, BatchId, CallId, Carrier, Declaration, Excess, Limits, Tenant, Throttle},
     view::{AgentView, BatchView, CallView, CarrierView, Explanation, Record, TenantView},
 };
 use futures::future::BoxFuture;
@@ -178,6 +175,7 @@ fn declaration() -> Declaration {
             queue_max: if account == B { 20_000 } else { 5_000 },
             wait_max: Span::from_secs(86_400),
         },
+        shares: Vec::new(),
         suspended,
     };
     Declaration {
@@ -186,14 +184,8 @@ fn declaration() -> Declaration {
             tenant(B, "beta", false),
             tenant(C, "gamma", true),
         ],
-        carriers: vec![Carrier {
-            name: "north".into(),
-            channels: 100,
-            setup_spacing: Span::from_millis(10),
-            service_ports: 100,
-            quarantine: Span::from_secs(60),
-        }],
-        order: OrderPolicy::Alternating,
+        carriers: vec![Carrier::new("north", 100, Span::from_millis(10))],
+        ..Declaration::default()
     }
 }
 
