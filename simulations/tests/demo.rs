@@ -90,6 +90,7 @@ fn small_latencies_change_starts_a_little_and_outcomes_not_at_all() {
         signalling: Span::from_micros(300),
         web: Span::from_millis(1),
         speech: Span::from_millis(2),
+        synthesis: Span::from_millis(12),
     };
     let real = demo(real);
     assert_eq!(real.violations, []);

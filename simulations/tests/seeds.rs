@@ -154,6 +154,7 @@ fn world(seed: u64) -> World {
             signalling: ms(rng, 0, 200),
             web: ms(rng, 0, 500),
             speech: ms(rng, 0, 500),
+            synthesis: ms(rng, 0, 40),
         }
     };
     World {

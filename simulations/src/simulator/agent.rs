@@ -1,6 +1,6 @@
 //! Simulated agents: what an agent's process holds in memory and on its disk.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use busyhour_agent_core::{
     journal::{Attempt, Journal},
@@ -38,6 +38,8 @@ pub struct Agent {
     pub unacknowledged: VecDeque<(u64, CallReport)>,
     /// The number of the last report.
     pub reported: u64,
+    /// What it has said: that is in its cache.
+    pub said: BTreeSet<String>,
 }
 
 /// A call at an agent.

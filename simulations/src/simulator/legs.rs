@@ -2,7 +2,7 @@
 
 use busyhour_agent_core::{
     journal::Attempt,
-    leg::{Action, Input as LegInput, Token},
+    leg::{Action, AudioSource, Input as LegInput, Token},
 };
 use busyhour_base::{CallEvent, Reason, SidKey, Span, Timestamp};
 use busyhour_controller_core::effect::Dial;
@@ -89,8 +89,9 @@ impl World<'_> {
                 if let (Some(running), Ok(length)) = (self.running(key), &result) {
                     running.ready.insert(token, *length);
                 }
-                let prepared = Event::Leg(key, LegInput::Prepared { token, result });
-                self.queue.put(now + latencies.speech, prepared);
+                let ready = now
+                    + self.to_prepare(key, &source, result.as_ref().copied().unwrap_or_default());
+                self.queue.put(ready, Event::Leg(key, LegInput::Prepared { token, result }));
             }
             Action::Play { token } => self.play(now, key, token),
             Action::StopPlaying => self.silence(now, key),
@@ -109,6 +110,18 @@ impl World<'_> {
                 index.map(|index| self.agents[index].legs.remove(&key));
             }
             Action::SendDigits(_) | Action::Callback(_) => {}
+        }
+    }
+
+    /// How long it takes to have audio ready that lasts `length`.
+    fn to_prepare(&mut self, key: Key, source: &AudioSource, length: Span) -> Span {
+        let latencies = self.input.latencies;
+        let AudioSource::Say { text, .. } = source else { return latencies.speech };
+        let Some(index) = self.index_of(key.agent) else { return latencies.speech };
+        if self.agents[index].said.insert(text.clone()) {
+            latencies.speech + Span(latencies.synthesis.0 * length.0 / Span::from_secs(1).0)
+        } else {
+            latencies.speech
         }
     }
 

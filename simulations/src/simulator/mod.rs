@@ -85,8 +85,10 @@ pub struct Latencies {
     pub signalling: Span,
     /// Between agent and application server.
     pub web: Span,
-    /// To make speech ready.
+    /// To make speech ready that was made before.
     pub speech: Span,
+    /// To make a second of speech that an agent has never said.
+    pub synthesis: Span,
 }
 
 /// What a run came to.
