@@ -6,6 +6,7 @@
 pub mod command;
 pub mod effect;
 pub mod engine;
+pub mod forward;
 pub mod spec;
 mod state;
 pub mod view;

@@ -64,7 +64,7 @@ pub struct Record {
     pub accepted_at: Timestamp,
     /// When its last attempt was due on the ideal grid, if it was dialled.
     pub due: Option<Timestamp>,
-    /// The limit that last held it before its last attempt; [`Reason::Ready`] if none did.
+    /// The limit that last held it before its last attempt, or held it when it ended without one.
     pub held_by: Reason,
     /// When it was dialled, if it was.
     pub dialled_at: Option<Timestamp>,

@@ -88,6 +88,11 @@ impl Caps {
         (self.log.front().copied(), self.log.back().copied())
     }
 
+    /// How much a copy of it takes beyond itself.
+    pub(super) fn bytes(&self) -> usize {
+        self.windows.len() * size_of::<Window>() + self.log.len() * size_of::<u64>()
+    }
+
     /// The windows.
     pub fn windows(&self) -> &[Window] {
         &self.windows

@@ -170,6 +170,35 @@ impl Engine {
         self.wheel.next_at()
     }
 
+    /// How much a copy of it takes, about.
+    pub fn bytes(&self) -> usize {
+        let caps: usize = self.caps.iter().map(|(_, caps)| caps.bytes()).sum();
+        let slabs = self.tenants.bytes() + self.lanes.bytes() + self.caps.bytes() + caps;
+        self.wheel.bytes() + slabs + self.requests.bytes()
+    }
+
+    /// What holds a lane in which something waits.
+    pub fn lane_held_by(&self, id: u32) -> Reason {
+        let lane = &self.lanes[id];
+        match lane.standing {
+            lanes::Standing::Parked(reason) => reason,
+            lanes::Standing::Timed => Reason::BatchThrottle,
+            lanes::Standing::Full => Reason::BatchConcurrency,
+            lanes::Standing::Empty => Reason::Ready,
+            lanes::Standing::Ready => self.tenant_held_by(lane.tenant),
+        }
+    }
+
+    /// What holds a tenant that has a request which its lane would let start.
+    fn tenant_held_by(&self, id: u32) -> Reason {
+        let tenant = &self.tenants[id];
+        match tenant.place {
+            lanes::Place::Idle => Reason::Suspended,
+            lanes::Place::Timed => tenant.held_by,
+            lanes::Place::Ready(_) => self.rests.unwrap_or(Reason::FairTurn),
+        }
+    }
+
     /// Sets a timer of the owner's; `id` is below 2^29.
     pub fn set_timer(&mut self, at: u64, id: u32) -> Handle {
         self.wheel.set(at, Key::Owner.of(id))

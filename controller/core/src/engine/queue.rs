@@ -65,6 +65,11 @@ impl Queue {
 }
 
 impl Chunks {
+    /// How much a copy of them takes.
+    pub const fn bytes(&self) -> usize {
+        self.chunks.len() * size_of::<Chunk>() + self.at.len() * size_of::<u32>()
+    }
+
     /// Appends a request, which is in no queue.
     #[inline]
     pub fn push_back(&mut self, queue: &mut Queue, id: u32) {

@@ -51,6 +51,11 @@ impl<T> Slab<T> {
         self.items.get_mut(id as usize)?.as_mut()
     }
 
+    /// How much a copy of it takes, but for what its items own.
+    pub const fn bytes(&self) -> usize {
+        self.items.len() * size_of::<Option<T>>() + self.free.len() * size_of::<u32>()
+    }
+
     /// How many items there are.
     pub fn len(&self) -> usize {
         self.items.len() - self.free.len()

@@ -67,6 +67,11 @@ impl Default for Wheel {
 }
 
 impl Wheel {
+    /// How much a copy of it takes.
+    pub const fn bytes(&self) -> usize {
+        self.nodes.len() * size_of::<Node>() + self.buckets.len() * size_of::<Bucket>()
+    }
+
     /// How many timers are set.
     pub const fn len(&self) -> usize {
         self.len

@@ -59,7 +59,8 @@ impl State {
     /// Ends every call of a batch that waits. The lane is set aside meanwhile, so that none of them starts.
     fn end_waiting(&mut self, batch: u32, reason: Reason, fx: &mut Vec<Effect>) {
         let lane = self.batches[batch].lane;
-        self.engine.park(lane, reason);
+        // Their records say what held them until now.
+        self.engine.park(lane, self.engine.lane_held_by(lane));
         let waiting: Vec<_> = self
             .waiting_of(self.batches[batch].tenant)
             .filter(|id| self.requests[*id].lane == lane)

@@ -155,7 +155,7 @@ impl State {
     }
 }
 
-fn limits(tenant: &Tenant) -> TenantLimits {
+pub(super) fn limits(tenant: &Tenant) -> TenantLimits {
     let Tenant { limits, suspended, .. } = tenant;
     TenantLimits {
         spacing: limits.throttle.map_or(0, |throttle| throttle.spacing.0),

@@ -79,6 +79,10 @@ impl State {
             _ => Channel::Free,
         };
         let held = ending.map(|_| self.now - live.dialled_at);
+        if let Some(held) = held.map(Span) {
+            self.holding.note(held);
+            self.tenants[self.lanes[lane].tenant].holding.note(held);
+        }
         self.engine.finished(lane, live.carrier, live.agent, channel, held);
     }
 
@@ -96,7 +100,7 @@ impl State {
             spec: Arc::clone(&request.spec),
             accepted_at: request.accepted_at,
             due: live.map(|live| Timestamp(live.due)),
-            held_by: live.map_or(ending.reason, |live| live.held_by),
+            held_by: live.map_or_else(|| self.held_by(id), |live| live.held_by),
             dialled_at: live.map(|live| Timestamp(live.dialled_at)),
             answered_at: live.and_then(|live| live.answered_at).map(Timestamp),
             ended_at: Timestamp(self.now),

@@ -90,6 +90,14 @@ impl State {
         }
     }
 
+    /// What holds a call that waits.
+    pub(super) fn held_by(&self, id: u32) -> Reason {
+        match self.requests[id].stage {
+            Stage::Scheduled => Reason::NotBefore,
+            _ => self.engine.lane_held_by(self.requests[id].lane),
+        }
+    }
+
     /// Expected time from now until the last request of a lane starts, and what binds.
     pub(super) fn eta_of_lane(&self, lane: u32) -> Option<(Span, Reason)> {
         let len = u64::from(self.engine.lane_len(lane));

@@ -12,6 +12,7 @@ use crate::{
     command::{Command, Entry},
     effect::{Effect, Reply},
     engine::{Engine, slab::Slab, wheel::Wheel},
+    forward::Holding,
     spec::{BatchId, CallId, Declaration},
     view::Record,
 };
@@ -26,6 +27,7 @@ mod end;
 mod estimate;
 mod index;
 mod meter;
+mod outlook;
 mod recorded;
 mod remembered;
 mod reports;
@@ -114,6 +116,8 @@ pub struct State {
     batches_given: u64,
     records_given: u64,
     stray_reports: u64,
+    /// How long calls of all tenants held their channels.
+    holding: Holding,
 }
 
 impl Default for State {
@@ -156,6 +160,7 @@ impl State {
             batches_given: 0,
             records_given: 0,
             stray_reports: 0,
+            holding: Holding::default(),
         }
     }
 

@@ -6,7 +6,7 @@ use postcard::ser_flavors::Flavor;
 use super::State;
 
 /// Changes whenever the layout of the state does.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Why a snapshot cannot be restored.
 #[derive(Debug, thiserror::Error)]

@@ -14,6 +14,7 @@ use crate::{
         lanes::{Pacing, URGENCIES},
         ring::{NIL, Ring},
     },
+    forward::Holding,
     spec::{BatchId, Limits, Urgency},
     view::Counts,
 };
@@ -38,6 +39,8 @@ pub(super) struct TenantState {
     pub remembered: Remembered,
     /// Starts of the last ten seconds.
     pub dialled: Meter,
+    /// How long its calls held their channels.
+    pub holding: Holding,
 }
 
 impl TenantState {
@@ -55,6 +58,7 @@ impl TenantState {
             ended_batches: VecDeque::new(),
             remembered: Remembered::default(),
             dialled: Meter::new(1_000_000),
+            holding: Holding::default(),
         }
     }
 }

@@ -1,0 +1,146 @@
+//! How long calls last in one run.
+//!
+//! Too few have ended to know how long the next will last, and the ones that have ended first are the short ones. So
+//! each run believes in lengths of its own: it draws as many as were seen out of those that were seen (the bootstrap),
+//! and to each call in progress it gives one of those longer than what it has lasted (so that the calls that have not
+//! ended count as long ones do). Until enough have ended, lengths seen elsewhere, and before those
+//! assumed ones, stand in.
+
+/// From this many on, a tenant's own lengths are enough.
+const ENOUGH: usize = 16;
+
+/// How many stand in otherwise.
+const STAND_IN: u64 = 4;
+
+/// Mean of what is assumed while nothing has ended anywhere, in microseconds.
+const MEAN_ASSUMED_US: u64 = 60_000_000;
+
+/// An exponential distribution of mean 1,000 in eight equal parts.
+const EXPONENTIAL: [u64; 8] = [65, 208, 375, 575, 827, 1_163, 1_674, 2_773];
+
+/// Scrambles (the finaliser of `SplitMix64`): equal arguments, equal draws.
+pub(super) const fn mix(of: u64) -> u64 {
+    let of = of.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let of = (of ^ (of >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let of = (of ^ (of >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    of ^ (of >> 31)
+}
+
+/// Out of `0..of`.
+const fn below(draw: u64, of: u64) -> u64 {
+    ((draw as u128 * of as u128) >> 64) as u64
+}
+
+fn one_of(lengths: &[u64], draw: u64) -> u64 {
+    lengths[below(draw, lengths.len() as u64) as usize]
+}
+
+/// One tenant's lengths in one run, in microseconds.
+#[derive(Clone, Debug)]
+pub(super) struct Lengths {
+    /// Drawn from what was seen; sorted, never empty.
+    ended: Vec<u64>,
+    /// How many calls those stand for.
+    ended_weight: u64,
+    /// Given to calls in progress.
+    in_progress: Vec<u64>,
+    mean: u64,
+}
+
+impl Lengths {
+    /// Of the tenant's own lengths, `seen` of them in all, and those of all tenants.
+    pub(super) fn new(own: &[u64], seen: u32, all: &[u64], seed: u64) -> Self {
+        let mut draws = (0..).map(|n| mix(seed ^ mix(n)));
+        let mut base = own.to_vec();
+        if base.len() < ENOUGH {
+            for draw in draws.by_ref().take(STAND_IN as usize) {
+                base.push(if all.is_empty() {
+                    one_of(&EXPONENTIAL, draw) * (MEAN_ASSUMED_US / 1_000)
+                } else {
+                    one_of(all, draw)
+                });
+            }
+        }
+        let mut ended: Vec<_> = draws.take(base.len()).map(|draw| one_of(&base, draw)).collect();
+        ended.sort_unstable();
+        let mean = ended.iter().sum::<u64>() / ended.len() as u64;
+        let ended_weight = u64::from(seen).max(ended.len() as u64);
+        Self { ended, ended_weight, in_progress: Vec::new(), mean }
+    }
+
+    /// The whole length of a call that has lasted for `elapsed`.
+    pub(super) fn of_one_in_progress(&mut self, elapsed: u64, draw: u64) -> u64 {
+        let longer = self.ended.partition_point(|length| *length <= elapsed);
+        let length = if longer < self.ended.len() {
+            one_of(&self.ended[longer..], draw)
+        } else {
+            // None was as long: what is so old may last as long again.
+            let more = one_of(&EXPONENTIAL, draw) * (self.mean.max(elapsed) / 1_000);
+            elapsed.saturating_add(more).max(elapsed + 1)
+        };
+        self.in_progress.push(length);
+        length
+    }
+
+    /// The length of a call that is yet to start.
+    pub(super) fn next(&self, draw: u64) -> u64 {
+        let in_progress = self.in_progress.len() as u64;
+        let which = below(draw, self.ended_weight + in_progress);
+        match which.checked_sub(self.ended_weight) {
+            Some(n) => self.in_progress[n as usize],
+            None => one_of(&self.ended, mix(draw)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: u64 = 1_000_000;
+
+    fn mean(lengths: &Lengths) -> u64 {
+        (0..10_000).map(|n| lengths.next(mix(n))).sum::<u64>() / 10_000
+    }
+
+    #[test]
+    fn draws_what_was_seen() {
+        let own: Vec<_> = (1..=64).map(|n| n * S).collect();
+        let means = (0..50).map(|seed| mean(&Lengths::new(&own, 64, &[], seed)));
+        let mean = means.sum::<u64>() / 50;
+        assert!((31 * S..34 * S).contains(&mean), "{mean}");
+    }
+
+    #[test]
+    fn without_anything_seen_a_minute_is_assumed_and_spread_widely() {
+        let means: Vec<_> = (0..200).map(|seed| mean(&Lengths::new(&[], 0, &[], seed))).collect();
+        let mean = means.iter().sum::<u64>() / 200;
+        assert!((50 * S..65 * S).contains(&mean), "{mean}");
+        assert!(means.iter().any(|mean| *mean < 30 * S) && means.iter().any(|mean| *mean > 80 * S));
+    }
+
+    /// Ten calls, half of 5 s and half of 60 s: after ten seconds only the short ones have ended.
+    #[test]
+    fn calls_in_progress_count_as_the_long_ones_that_they_are() {
+        let (mut with, mut without) = (0, 0);
+        for seed in 0..50 {
+            let mut lengths = Lengths::new(&[5 * S; 20], 20, &[5 * S; 20], seed);
+            without += mean(&lengths);
+            (0..20).for_each(|n| {
+                lengths.of_one_in_progress(10 * S, mix(seed ^ mix(n)));
+            });
+            with += mean(&lengths);
+        }
+        assert_eq!(without / 50, 5 * S);
+        assert!(with / 50 > 10 * S, "{}", with / 50);
+    }
+
+    #[test]
+    fn a_call_in_progress_lasts_longer_than_it_has() {
+        let own: Vec<_> = (1..=64).map(|n| n * S).collect();
+        for n in 0..200 {
+            let mut lengths = Lengths::new(&own, 64, &[], n);
+            assert!(lengths.of_one_in_progress(n * S, mix(n)) > n * S);
+        }
+    }
+}

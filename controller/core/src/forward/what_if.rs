@@ -1,0 +1,118 @@
+//! One question in full: when something starts, and what would change it. The latter is the same runs, with the
+//! same calls of the same lengths, after one limit was moved.
+
+use std::sync::Arc;
+
+use busyhour_base::{Reason, Span};
+
+use super::{Bounds, Estimate, Outlook, Until};
+use crate::engine::{Engine, lanes::TenantLimits, ledger::Contract};
+
+/// How many limits are tried at most: those that held it longest.
+const TRIED: usize = 3;
+
+/// What is asked about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Target {
+    /// The start of one request.
+    Request {
+        request: u32,
+        lane: u32,
+        /// Others before it in its lane.
+        ahead: u64,
+    },
+    /// The start of the last request of these lanes.
+    Lanes(Vec<u32>),
+}
+
+/// A limit moved, for the engine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Change {
+    Carrier(u32, Contract),
+    Tenant(u32, TenantLimits),
+    /// So many more slots at each agent that takes calls.
+    Slots(u32),
+}
+
+/// A quantity of a limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Amount {
+    /// Channels, slots, calls at once, requests in a window.
+    Count(u32),
+    /// From one request to the next.
+    Spacing(Span),
+}
+
+/// A limit that could be moved.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Proposal {
+    /// Which limit.
+    pub limit: Reason,
+    /// Whose: the name of a carrier, a tenant or a batch; empty for all agents.
+    pub of: Arc<str>,
+    /// As it is.
+    pub from: Amount,
+    /// As it could be.
+    pub to: Amount,
+}
+
+/// A question, with all that is needed to answer it away from the state.
+#[derive(Clone, Debug)]
+pub struct Inquiry {
+    pub(crate) outlook: Outlook,
+    pub(crate) target: Target,
+    pub(crate) proposals: Vec<(Proposal, Change)>,
+}
+
+/// The answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answer {
+    /// When it starts as things are.
+    pub estimate: Estimate,
+    /// When it would start after each change.
+    pub changes: Vec<(Proposal, Estimate)>,
+}
+
+impl Inquiry {
+    /// Runs ahead. `None` if the time was up before the first run was over, or if it would never start.
+    pub fn answer(&self, seed: u64, bounds: &mut Bounds<'_>) -> Option<Answer> {
+        let estimate = self.estimate(&self.outlook.engine, seed, bounds)?;
+        let mut changes = Vec::new();
+        for (reason, _) in estimate.held_by.iter().take(TRIED) {
+            for (proposal, change) in self.proposals.iter().filter(|(p, _)| p.limit == *reason) {
+                let mut engine = self.outlook.engine.clone();
+                change.make(&mut engine);
+                if let Some(estimate) = self.estimate(&engine, seed, bounds) {
+                    changes.push((proposal.clone(), estimate));
+                }
+            }
+        }
+        Some(Answer { estimate, changes })
+    }
+
+    fn estimate(&self, engine: &Engine, seed: u64, bounds: &mut Bounds<'_>) -> Option<Estimate> {
+        let until = match &self.target {
+            Target::Request { request, .. } => Until::Started(*request),
+            Target::Lanes(_) => Until::Drained,
+        };
+        let forecast = self.outlook.forecast_of(engine, seed, until, bounds)?;
+        match &self.target {
+            Target::Request { request, lane, ahead } => forecast.start(*request, *lane, *ahead),
+            Target::Lanes(lanes) => forecast.lanes(lanes),
+        }
+    }
+}
+
+impl Change {
+    fn make(&self, engine: &mut Engine) {
+        match self {
+            Self::Carrier(id, contract) => engine.set_carrier(*id, *contract),
+            Self::Tenant(id, limits) => engine.set_limits(*id, limits.clone()),
+            Self::Slots(more) => {
+                for id in 0..engine.workers().iter().count() {
+                    engine.change_worker(id as u16, |worker| worker.slots += *more);
+                }
+            }
+        }
+    }
+}
