@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 SETUP := ./setup.sh
 
-.PHONY: help demo test lint bench crds soak
+.PHONY: help demo test lint bench bench-peers crds soak
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -31,6 +31,10 @@ crds: ## Write crds/*.yaml from the Rust types
 bench: ## Every benchmark, into target/bench.json
 	@$(SETUP) build demo bench
 	tests/bench/run.sh
+
+bench-peers: ## The same work on Redis and PostgreSQL, and the table of ratios to target/bench.json
+	@$(SETUP) peers
+	tests/bench/peers/run.sh
 
 soak: ## The simulator over many seeds (SEEDS=20000)
 	@$(SETUP) build

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the named parts of the work need, and nothing that is there already.
-# Usage: setup.sh build|demo|bench|test ...   (Debian 12 or newer, Ubuntu 22.04 or newer)
+# Usage: setup.sh build|demo|bench|peers|test ...   (Debian 12 or newer, Ubuntu 22.04 or newer)
 set -euo pipefail
 cd "$(dirname "$0")"
 export PATH="$HOME/.cargo/bin:$PATH"
@@ -46,6 +46,7 @@ for part in "$@"; do
             ;;
         demo) apt_install flite ;;
         bench) apt_install python3 ;;
+        peers) apt_install python3 redis-server redis-tools postgresql ;;
         test)
             apt_install sip-tester python3
             python3 -c 'import venv, ensurepip' 2>/dev/null || apt_install python3-venv
@@ -54,6 +55,6 @@ for part in "$@"; do
             rustup component add clippy rustfmt 2>/dev/null || true
             cargo deny --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-deny
             ;;
-        *) echo "setup.sh: unknown part '$part': allowed are build, demo, bench, test" >&2; exit 2 ;;
+        *) echo "setup.sh: unknown part '$part': allowed are build, demo, bench, peers, test" >&2; exit 2 ;;
     esac
 done
