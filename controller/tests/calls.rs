@@ -4,7 +4,7 @@
 mod common;
 
 use busyhour_base::{CallEvent, Reason, Span};
-use busyhour_protocol::v1::to_agent::Message;
+use busyhour_protocol::v1::{self, from_agent, to_agent::Message};
 use common::{
     House,
     agent::{Agent, completed, hello, known},
@@ -158,6 +158,40 @@ async fn a_call_whose_journal_is_lost_or_whose_agent_was_killed_fails_and_is_not
         assert_eq!(agent.dial().await.call_sid.to_string(), next);
         controller.stop().await;
     }
+}
+
+/// An agent whose folder was put back from a backup: its journal is sound, and knows nothing of what it has sent since.
+#[tokio::test]
+async fn a_journal_that_is_an_old_copy_counts_as_lost() {
+    let house = House::new();
+    let controller = house.start().await;
+    let mut agent = Agent::connect(controller.ready.grpc, hello("agent-1")).await;
+    let backup = agent.welcome.fence;
+    drop(agent);
+    let mut again = hello("agent-1");
+    again.fence = backup;
+    agent = Agent::connect(controller.ready.grpc, again).await;
+    assert!(agent.welcome.fence > backup);
+    // It drains, which shows, and then no more: so what it says of itself is in the log.
+    let load = |draining| from_agent::Message::Load(v1::Load { draining, ..Default::default() });
+    agent.say(load(true)).await;
+    let sid = eventually("a call that waits for a worker", async || {
+        let sid = http::place(controller.ready.api, "+15551000001", &[]).await;
+        let path = format!("/v1/Calls/{sid}/explain");
+        let explained = http::ask(controller.ready.api, "GET", &path, &[]).await.json();
+        (explained["limit"]["reason"] == "workers").then_some(sid)
+    })
+    .await;
+    agent.say(load(false)).await;
+    while agent.dial().await.call_sid.to_string() != sid {}
+    drop(agent);
+
+    let mut restored = hello("agent-1");
+    (restored.incarnation, restored.fence) = (2, backup);
+    let _agent = Agent::connect(controller.ready.grpc, restored).await;
+    http::until_status(controller.ready.api, &sid, "failed").await;
+    assert_eq!(reason_of(&controller, &sid).await, Reason::InDoubtJournalLost.code());
+    controller.stop().await;
 }
 
 async fn reason_of(controller: &common::Running, sid: &str) -> String {

@@ -159,6 +159,8 @@ pub enum AgentCommand {
     Load {
         /// Which.
         agent: AgentIx,
+        /// Under which fence. The agent says nothing before it has stored that.
+        fence: u64,
         /// Processor use, in thousandths of one core's full use over all its cores.
         cpu_permille: u16,
         /// It takes no new calls.

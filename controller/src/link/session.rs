@@ -180,7 +180,7 @@ async fn serve(
     let mut writing: Option<BoxFuture<'_, Result<Option<Batch>, ProposeError>>> = None;
     loop {
         if writing.is_none() {
-            writing = next_write(shared, entered.agent, &mut reports, &mut load);
+            writing = next_write(shared, entered.agent, entered.fence, &mut reports, &mut load);
         }
         tokio::select! {
             () = shared.shutdown.cancelled() => return Ended::Stopping,
@@ -234,6 +234,7 @@ fn take_in(
 fn next_write<'a>(
     shared: &'a Shared,
     agent: AgentIx,
+    fence: u64,
     reports: &mut Reports,
     load: &mut Load,
 ) -> Option<BoxFuture<'a, Result<Option<Batch>, ProposeError>>> {
@@ -249,7 +250,8 @@ fn next_write<'a>(
     }
     let (cpu_permille, draining) = load.news()?;
     let write = async move {
-        let command = || Command::Agent(AgentCommand::Load { agent, cpu_permille, draining });
+        let command =
+            || Command::Agent(AgentCommand::Load { agent, fence, cpu_permille, draining });
         shared.proposer.insist(command).await?;
         Ok(None)
     };

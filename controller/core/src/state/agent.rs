@@ -7,7 +7,7 @@
 //! | in progress | not live | in doubt: the agent was killed while it was up |
 //! | only ordered | not there, and the journal survived | never sent: back to the head of its queue |
 //! | sent | not there | in doubt |
-//! | in progress | the journal is lost | in doubt |
+//! | in progress | the journal is lost, or is an old copy | in doubt |
 //! | over | live | the agent is told to hang up |
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -31,6 +31,8 @@ pub(super) struct Agent {
     pub connected: bool,
     pub draining: bool,
     pub fence: u64,
+    /// The highest fence that it has surely stored. A journal below that is an old copy, and as good as lost.
+    pub stored: u64,
     /// Until when its calls are waited for, once it is away.
     pub grace: Handle,
     /// When it was last heard of.
@@ -46,8 +48,8 @@ impl State {
                     None => Reply::Refused(Reason::TooLarge),
                 }
             }
-            AgentCommand::Load { agent, cpu_permille, draining } => {
-                self.agent_load(*agent, *cpu_permille, *draining)
+            AgentCommand::Load { agent, fence, cpu_permille, draining } => {
+                self.agent_load(*agent, *fence, *cpu_permille, *draining)
             }
             AgentCommand::Disconnected { agent, incarnation } => {
                 self.agent_disconnected(*agent, *incarnation)
@@ -69,6 +71,7 @@ impl State {
             connected: false,
             draining: false,
             fence: 0,
+            stored: 0,
             grace: NO_TIMER,
             seen_at: self.now,
         };
@@ -100,6 +103,7 @@ impl State {
     ) -> Reply {
         self.fence = self.fence.max(fence) + 1;
         let agent = &mut self.agents[usize::from(id)];
+        let survived = fence > 0 && fence >= agent.stored;
         agent.fence = self.fence;
         agent.incarnation = incarnation;
         agent.connected = true;
@@ -108,7 +112,7 @@ impl State {
         let grace = std::mem::replace(&mut agent.grace, NO_TIMER);
         self.end_grace(grace);
         let reply = Reply::Agent { agent: AgentIx(id), fence: self.fence };
-        self.reconcile(id, fence, known, fx);
+        self.reconcile(id, survived, known, fx);
         self.engine.change_worker(id, |worker| {
             (worker.slots, worker.cpu_permille, worker.open) = (slots, 0, true);
         });
@@ -116,7 +120,7 @@ impl State {
     }
 
     /// Compares what the agent was doing with its journal; see the table above.
-    fn reconcile(&mut self, id: u16, fence: u64, known: &[Known], fx: &mut Vec<Effect>) {
+    fn reconcile(&mut self, id: u16, survived: bool, known: &[Known], fx: &mut Vec<Effect>) {
         let journal: BTreeMap<_, _> =
             known.iter().map(|known| ((known.call, known.attempt), known.live)).collect();
         for live in self.live_at(id) {
@@ -131,7 +135,7 @@ impl State {
                 Some(false) => {
                     self.end_in_doubt(call.request, Reason::InDoubtAgentRestarted, fx);
                 }
-                None if fence > 0 && call.phase == Phase::Dialling => {
+                None if survived && call.phase == Phase::Dialling => {
                     self.not_sent(call.request, live, Reason::LeaseExpired, fx);
                 }
                 None => self.end_in_doubt(call.request, Reason::InDoubtJournalLost, fx),
@@ -153,10 +157,17 @@ impl State {
         })
     }
 
-    fn agent_load(&mut self, agent: AgentIx, cpu_permille: u16, draining: bool) -> Reply {
+    fn agent_load(
+        &mut self,
+        agent: AgentIx,
+        fence: u64,
+        cpu_permille: u16,
+        draining: bool,
+    ) -> Reply {
         let Some(state) = self.agents.get_mut(usize::from(agent.0)) else {
             return Reply::Refused(Reason::WrongState);
         };
+        state.stored = state.stored.max(fence);
         state.draining = draining;
         state.seen_at = self.now;
         let open = state.connected && !draining;

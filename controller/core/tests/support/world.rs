@@ -261,8 +261,10 @@ impl World {
     }
 
     pub fn load(&mut self, agent: usize, cpu_permille: u16, draining: bool) {
-        if let (Some(agent), true) = (self.agents[agent].number, self.agents[agent].connected) {
-            self.apply(Command::Agent(AgentCommand::Load { agent, cpu_permille, draining }));
+        let me = &self.agents[agent];
+        if let (Some(agent), true) = (me.number, me.connected) {
+            let fence = me.fence;
+            self.apply(Command::Agent(AgentCommand::Load { agent, fence, cpu_permille, draining }));
         }
     }
 
