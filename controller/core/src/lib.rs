@@ -7,6 +7,7 @@ pub mod command;
 pub mod effect;
 pub mod engine;
 pub mod forward;
+pub mod paged;
 pub mod spec;
 mod state;
 pub mod view;

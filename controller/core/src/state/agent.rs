@@ -125,8 +125,8 @@ impl State {
             known.iter().map(|known| ((known.call, known.attempt), known.live)).collect();
         for live in self.live_at(id) {
             let call = self.live[live];
-            let request = &self.requests[call.request];
-            match journal.get(&(request.call, request.attempt)) {
+            let which = (self.requests.call(call.request), self.requests.attempt(call.request));
+            match journal.get(&which) {
                 Some(true) => {
                     if let Some(reason) = call.hang_up {
                         self.hang_up(live, reason, fx);
@@ -150,10 +150,9 @@ impl State {
     }
 
     fn runs(&self, agent: u16, call: CallId, attempt: u16) -> bool {
-        self.index.get(call).is_some_and(|id| {
-            let request = &self.requests[id];
-            matches!(request.stage, Stage::Live(live) if self.live[live].agent == agent)
-                && request.attempt == attempt
+        self.requests.find(call).is_some_and(|id| {
+            matches!(self.requests.stage(id), Stage::Live(live) if self.live[live].agent == agent)
+                && self.requests.attempt(id) == attempt
         })
     }
 
@@ -214,7 +213,7 @@ impl State {
             .live
             .iter()
             .filter(|(_, live)| live.agent == agent)
-            .map(|(id, live)| (self.requests[live.request].call, id))
+            .map(|(id, live)| (self.requests.call(live.request), id))
             .collect();
         // Those that go back to the head of one queue go back so in their old order.
         calls.sort_unstable_by(|a, b| b.cmp(a));

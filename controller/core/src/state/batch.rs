@@ -234,9 +234,8 @@ impl State {
 
     /// The requests of a tenant that wait, oldest first.
     pub(super) fn waiting_of(&self, tenant: u32) -> impl Iterator<Item = u32> {
-        self.tenants[tenant]
-            .calls
-            .iter(&self.requests)
-            .filter(|id| matches!(self.requests[*id].stage, Stage::Scheduled | Stage::Queued))
+        self.requests
+            .listed(self.tenants[tenant].calls)
+            .filter(|id| matches!(self.requests.stage(*id), Stage::Scheduled | Stage::Queued))
     }
 }

@@ -29,7 +29,7 @@ impl State {
             let calls: Vec<_> = self
                 .live
                 .iter()
-                .filter(|(_, live)| self.requests[live.request].lane == lane)
+                .filter(|(_, live)| self.requests.lane(live.request) == lane)
                 .map(|(id, _)| id)
                 .collect();
             for live in calls {
@@ -63,7 +63,7 @@ impl State {
         self.engine.park(lane, self.engine.lane_held_by(lane));
         let waiting: Vec<_> = self
             .waiting_of(self.batches[batch].tenant)
-            .filter(|id| self.requests[*id].lane == lane)
+            .filter(|id| self.requests.lane(*id) == lane)
             .collect();
         for id in waiting {
             self.end_unsent(id, reason, fx);
@@ -147,8 +147,8 @@ impl State {
         let call = &mut self.live[live];
         call.hang_up = Some(reason);
         let (agent, id) = (crate::spec::AgentIx(call.agent), call.request);
-        let request = &self.requests[id];
-        debug_assert!(matches!(request.stage, Stage::Live(_)));
-        fx.push(Effect::HangUp { agent, call: request.call, attempt: request.attempt, reason });
+        debug_assert!(matches!(self.requests.stage(id), Stage::Live(_)));
+        let (call, attempt) = (self.requests.call(id), self.requests.attempt(id));
+        fx.push(Effect::HangUp { agent, call, attempt, reason });
     }
 }

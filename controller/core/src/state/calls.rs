@@ -1,48 +1,13 @@
-//! Calls in the state: what every call has, what only a call in progress has, and what only a scheduled or
-//! expiring one has, apart, so that a queued call is small.
+//! Calls in the state: how one is taken in, and what only a call in progress has.
 
-use std::sync::Arc;
-
-use busyhour_base::{CallSpec, Reason, Span, Timestamp};
+use busyhour_base::{Reason, Span};
 use serde::{Deserialize, Serialize};
 
 use super::State;
 use crate::{
     effect::{Effect, Phase},
-    engine::{
-        ring::{Link, Member},
-        wheel::Handle,
-    },
     spec::{CallId, NewCall},
 };
-
-/// A call from its acceptance until it is in the records.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Request {
-    /// Among its tenant's calls.
-    pub link: Link,
-    pub call: CallId,
-    pub spec: Arc<CallSpec>,
-    pub custom_id: Option<Arc<str>>,
-    pub accepted_at: Timestamp,
-    pub lane: u32,
-    /// Expected wait at acceptance, in milliseconds; at most 49 days.
-    pub wait_ms: u32,
-    /// Its [`Times`], or [`crate::engine::ring::NIL`].
-    pub times: u32,
-    pub attempt: u16,
-    pub stage: Stage,
-}
-
-impl Member for Request {
-    fn link(&self) -> Link {
-        self.link
-    }
-
-    fn link_mut(&mut self) -> &mut Link {
-        &mut self.link
-    }
-}
 
 /// Where a call is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -55,18 +20,6 @@ pub(super) enum Stage {
     Live(u32),
     /// Over: the number of its record.
     Ended(u64),
-}
-
-/// A call's own times and their timers.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Times {
-    pub request: u32,
-    pub not_before: Option<Timestamp>,
-    pub expires: Option<Timestamp>,
-    /// In the engine's wheel.
-    pub begin: Handle,
-    /// In the wheel of expiries.
-    pub end: Handle,
 }
 
 /// What only a call in progress has.
@@ -104,20 +57,9 @@ impl State {
     ) -> CallId {
         let call = self.number_call();
         let tenant = self.lanes[lane].tenant;
-        let id = self.requests.insert(Request {
-            link: Link::default(),
-            call,
-            spec: Arc::clone(&new.spec),
-            custom_id: new.custom_id.clone(),
-            accepted_at: Timestamp(self.now),
-            lane,
-            wait_ms: u32::try_from(wait.as_millis()).unwrap_or(u32::MAX),
-            times: crate::engine::ring::NIL,
-            attempt: 0,
-            stage: Stage::Queued,
-        });
-        self.index.insert(call, id);
-        self.tenants[tenant].calls.push_back(&mut self.requests, id);
+        let in_batch = self.lanes[lane].batch.is_some();
+        let id = self.requests.insert(call, (lane, in_batch), new, self.now, wait);
+        self.requests.list(&mut self.tenants[tenant].calls, call);
         self.count(lane, |counts| {
             counts.accepted += 1;
             counts.queued += 1;
@@ -129,7 +71,7 @@ impl State {
         }
         self.changed(id, Phase::Queued, fx);
         self.time(id, new);
-        if self.requests[id].stage == Stage::Queued {
+        if self.requests.stage(id) == Stage::Queued {
             self.engine.push_back(lane, id, Reason::Ready);
         }
         call
@@ -137,9 +79,8 @@ impl State {
 
     /// Tells whoever follows.
     pub(super) fn changed(&self, id: u32, phase: Phase, fx: &mut Vec<Effect>) {
-        let request = &self.requests[id];
-        let account = self.tenants[self.lanes[request.lane].tenant].account;
-        fx.push(Effect::Changed { call: request.call, account, phase });
+        let account = self.tenants[self.lanes[self.requests.lane(id)].tenant].account;
+        fx.push(Effect::Changed { call: self.requests.call(id), account, phase });
     }
 
     /// Changes the counts of a lane's tenant and batch alike.

@@ -13,8 +13,8 @@ impl State {
         let mut totals = Counts::default();
         for (id, tenant) in self.tenants.iter() {
             let mut counts = Counts::default();
-            for request in tenant.calls.iter(&self.requests) {
-                match self.requests[request].stage {
+            for request in self.requests.listed(tenant.calls) {
+                match self.requests.stage(request) {
                     Stage::Scheduled | Stage::Queued => counts.queued += 1,
                     Stage::Live(_) => counts.in_progress += 1,
                     Stage::Ended(_) => {}

@@ -38,15 +38,15 @@ impl State {
 
     /// Ends a call, wherever it is, and puts its record into the outbox.
     pub(super) fn end(&mut self, id: u32, ending: Ending, teller: Teller, fx: &mut Vec<Effect>) {
-        let lane = self.requests[id].lane;
+        let lane = self.requests.lane(id);
         let mut record = self.record(id, ending);
-        match self.requests[id].stage {
+        match self.requests.stage(id) {
             Stage::Ended(_) => return,
             Stage::Scheduled => {}
             Stage::Queued => self.engine.unqueue(lane, id),
             Stage::Live(live) => self.give_back(live, Some(&record.ending)),
         }
-        let was_live = matches!(self.requests[id].stage, Stage::Live(_));
+        let was_live = matches!(self.requests.stage(id), Stage::Live(_));
         let outcome = record.ending.outcome;
         self.count(lane, |counts| {
             counts.queued -= u64::from(!was_live);
@@ -56,7 +56,7 @@ impl State {
         self.untime(id);
         self.records_given += 1;
         record.seq = self.records_given;
-        self.requests[id].stage = Stage::Ended(record.seq);
+        self.requests.set_stage(id, Stage::Ended(record.seq));
         if teller == Teller::Controller {
             let (call, account) = (record.call, record.account);
             fx.push(Effect::Notify { call, account, spec: Arc::clone(&record.spec), outcome });
@@ -72,7 +72,7 @@ impl State {
     /// ending it was not sent at all.
     pub(super) fn give_back(&mut self, live: u32, ending: Option<&Ending>) {
         let live = self.live.remove(live).expect("a live call has its part");
-        let lane = self.requests[live.request].lane;
+        let lane = self.requests.lane(live.request);
         let until = Timestamp(self.now) + self.carriers[live.carrier].quarantine;
         let channel = match ending {
             Some(ending) if !ending.confirmed => Channel::Quarantine(until.0),
@@ -87,28 +87,27 @@ impl State {
     }
 
     fn record(&self, id: u32, ending: Ending) -> Record {
-        let request = &self.requests[id];
-        let owner = self.lanes[request.lane];
-        let live = match request.stage {
+        let owner = self.lanes[self.requests.lane(id)];
+        let live = match self.requests.stage(id) {
             Stage::Live(live) => Some(&self.live[live]),
             _ => None,
         };
         Record {
             seq: 0,
-            call: request.call,
+            call: self.requests.call(id),
             account: self.tenants[owner.tenant].account,
-            spec: Arc::clone(&request.spec),
-            accepted_at: request.accepted_at,
+            spec: self.requests.spec(id),
+            accepted_at: self.requests.accepted_at(id),
             due: live.map(|live| Timestamp(live.due)),
             held_by: live.map_or_else(|| self.held_by(id), |live| live.held_by),
             dialled_at: live.map(|live| Timestamp(live.dialled_at)),
             answered_at: live.and_then(|live| live.answered_at).map(Timestamp),
             ended_at: Timestamp(self.now),
-            attempts: request.attempt,
+            attempts: self.requests.attempt(id),
             carrier: live.map(|live| Arc::clone(&self.carriers[live.carrier].name)),
             agent: live.map(|live| Arc::clone(&self.agents[usize::from(live.agent)].name)),
             batch: owner.batch.map(|batch| self.batches[batch].id),
-            custom_id: request.custom_id.clone(),
+            custom_id: self.requests.custom_id(id),
             ending,
         }
     }

@@ -48,9 +48,8 @@ impl State {
 
     /// Why a call is where it is.
     pub fn explain(&self, call: CallId) -> Option<Explanation> {
-        let id = self.index.get(call)?;
-        let request = &self.requests[id];
-        let held_by = match request.stage {
+        let id = self.requests.find(call)?;
+        let held_by = match self.requests.stage(id) {
             Stage::Live(live) => self.live[live].held_by,
             Stage::Ended(_) => self.record_of(id)?.held_by,
             Stage::Scheduled | Stage::Queued => return Some(self.explain_waiting(id)),
@@ -60,19 +59,19 @@ impl State {
     }
 
     fn explain_waiting(&self, id: u32) -> Explanation {
-        let request = &self.requests[id];
-        let LaneOwner { tenant, .. } = self.lanes[request.lane];
-        let ahead_in_lane = match request.stage {
+        let lane = self.requests.lane(id);
+        let LaneOwner { tenant, .. } = self.lanes[lane];
+        let ahead_in_lane = match self.requests.stage(id) {
             Stage::Queued => {
-                let mut queue = self.engine.lane_requests(request.lane);
+                let mut queue = self.engine.lane_requests(lane);
                 queue.position(|other| other == id).unwrap_or(0) as u64
             }
-            _ => u64::from(self.engine.lane_len(request.lane)),
+            _ => u64::from(self.engine.lane_len(lane)),
         };
-        let urgency = self.engine.lane_urgency(request.lane);
-        let position = self.position(tenant, request.lane, urgency, ahead_in_lane);
+        let urgency = self.engine.lane_urgency(lane);
+        let position = self.position(tenant, lane, urgency, ahead_in_lane);
         let mut limits = Vec::new();
-        let not_before = self.times.get(request.times).and_then(|times| times.not_before);
+        let not_before = self.requests.times(id).not_before;
         if not_before > Some(Timestamp(self.now)) {
             limits.push((Reason::NotBefore, not_before));
         }
@@ -92,9 +91,9 @@ impl State {
 
     /// What holds a call that waits.
     pub(super) fn held_by(&self, id: u32) -> Reason {
-        match self.requests[id].stage {
+        match self.requests.stage(id) {
             Stage::Scheduled => Reason::NotBefore,
-            _ => self.engine.lane_held_by(self.requests[id].lane),
+            _ => self.engine.lane_held_by(self.requests.lane(id)),
         }
     }
 

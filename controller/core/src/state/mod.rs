@@ -25,12 +25,12 @@ mod check;
 mod declare;
 mod end;
 mod estimate;
-mod index;
 mod meter;
 mod outlook;
 mod recorded;
 mod remembered;
 mod reports;
+mod requests;
 mod snapshot;
 mod submit;
 mod tenants;
@@ -42,9 +42,9 @@ pub use snapshot::RestoreError;
 
 use agent::Agent;
 use batch::Batch;
-use calls::{LaneOwner, Live, Request, Times};
+use calls::{LaneOwner, Live};
 use declare::CarrierState;
-use index::Index;
+use requests::Requests;
 use tenants::TenantState;
 
 /// Bounds and times that are the same on every replica and change with the software only.
@@ -104,11 +104,9 @@ pub struct State {
     agents: Vec<Agent>,
     agent_names: BTreeMap<Arc<str>, u16>,
     fence: u64,
-    requests: Slab<Request>,
-    times: Slab<Times>,
+    requests: Requests,
     live: Slab<Live>,
     lanes: Slab<LaneOwner>,
-    index: Index,
     batches: Slab<Batch>,
     batch_index: BTreeMap<BatchId, u32>,
     outbox: VecDeque<Record>,
@@ -148,11 +146,9 @@ impl State {
             agents: Vec::new(),
             agent_names: BTreeMap::new(),
             fence: 0,
-            requests: Slab::default(),
-            times: Slab::default(),
+            requests: Requests::default(),
             live: Slab::default(),
             lanes: Slab::default(),
-            index: Index::default(),
             batches: Slab::default(),
             batch_index: BTreeMap::new(),
             outbox: VecDeque::new(),

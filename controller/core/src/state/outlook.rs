@@ -17,7 +17,7 @@ use crate::{
 impl State {
     /// A copy of what decides when requests start; `None` if that is more than may be copied while entries wait.
     pub fn outlook(&self) -> Option<Outlook> {
-        let beside = self.lanes.bytes() + self.live.bytes() + self.times.bytes();
+        let beside = self.lanes.bytes() + self.live.bytes() + self.requests.aside_bytes();
         let holding = self.tenants.len() * size_of::<[Holding; 8]>();
         if self.engine.bytes() + beside + holding > COPY_BYTES_MAX {
             return None;
@@ -43,9 +43,9 @@ impl State {
 
     /// When a waiting call starts, and what would change it. `None` if it does not wait, or if there is no outlook.
     pub fn inquire_call(&self, call: CallId) -> Option<Inquiry> {
-        let request = self.index.get(call)?;
-        let lane = self.requests[request].lane;
-        let ahead = match self.requests[request].stage {
+        let request = self.requests.find(call)?;
+        let lane = self.requests.lane(request);
+        let ahead = match self.requests.stage(request) {
             Stage::Scheduled => 0,
             Stage::Queued => {
                 let mut queue = self.engine.lane_requests(lane);
@@ -88,7 +88,7 @@ impl State {
 
     fn in_progress(&self) -> impl Iterator<Item = InProgress> {
         self.live.iter().map(|(_, live)| InProgress {
-            lane: self.requests[live.request].lane,
+            lane: self.requests.lane(live.request),
             carrier: live.carrier,
             worker: live.agent,
             elapsed: self.now.saturating_sub(live.dialled_at),
@@ -96,10 +96,8 @@ impl State {
     }
 
     fn timed(&self) -> impl Iterator<Item = (u32, Timed)> {
-        let calls = self.times.iter().filter(|(_, times)| times.begin != NO_TIMER);
-        let calls = calls.map(|(id, times)| {
-            let (request, lane) = (times.request, self.requests[times.request].lane);
-            (Due::Call.of(id), Timed::Begins { request, lane })
+        let calls = self.requests.scheduled().map(|(number, request)| {
+            (Due::Call.of(number), Timed::Begins { request, lane: self.requests.lane(request) })
         });
         let batches = self.batches.iter().filter(|(_, batch)| batch.begin != NO_TIMER);
         let batches =

@@ -1,25 +1,23 @@
 //! `Recorded`: outcomes that are in the records leave the state.
 
 use super::{State, calls::Stage};
-use crate::effect::Reply;
+use crate::{effect::Reply, spec::CallId};
 
 impl State {
     pub(super) fn recorded(&mut self, through: u64) -> Reply {
         while self.outbox.front().is_some_and(|record| record.seq <= through) {
             let Some(record) = self.outbox.pop_front() else { break };
-            let Some(id) = self.index.get(record.call) else { continue };
-            self.index.remove(record.call);
-            self.forget_call(id);
+            let Some(id) = self.requests.find(record.call) else { continue };
+            self.forget_call(id, record.call);
         }
         Reply::Done
     }
 
-    fn forget_call(&mut self, id: u32) {
-        let request = &self.requests[id];
-        debug_assert!(matches!(request.stage, Stage::Ended(_)));
-        let owner = self.lanes[request.lane];
-        self.tenants[owner.tenant].calls.remove(&mut self.requests, id);
+    fn forget_call(&mut self, id: u32, call: CallId) {
+        debug_assert!(matches!(self.requests.stage(id), Stage::Ended(_)));
+        let owner = self.lanes[self.requests.lane(id)];
         self.requests.remove(id);
+        self.requests.unlist(&mut self.tenants[owner.tenant].calls, call);
         if let Some(batch) = owner.batch {
             self.batches[batch].unrecorded -= 1;
             self.close_lane(batch);

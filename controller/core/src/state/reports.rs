@@ -24,10 +24,10 @@ impl State {
 
     /// The attempt that a report speaks of, if it is in progress at that agent.
     fn attempt(&self, report: &CallReport) -> Option<(u32, u32)> {
-        let id = self.index.get(report.call)?;
-        let request = &self.requests[id];
-        let Stage::Live(live) = request.stage else { return None };
-        let fits = request.attempt == report.attempt && self.live[live].agent == report.agent.0;
+        let id = self.requests.find(report.call)?;
+        let Stage::Live(live) = self.requests.stage(id) else { return None };
+        let fits =
+            self.requests.attempt(id) == report.attempt && self.live[live].agent == report.agent.0;
         fits.then_some((id, live))
     }
 
@@ -74,12 +74,12 @@ impl State {
             let until = Timestamp(self.now) + self.options.agent_rest;
             self.engine.rest_worker(call.agent, until.0);
         }
-        let lane = self.requests[id].lane;
+        let lane = self.requests.lane(id);
         self.count(lane, |counts| {
             counts.in_progress -= 1;
             counts.queued += 1;
         });
-        self.requests[id].stage = Stage::Queued;
+        self.requests.set_stage(id, Stage::Queued);
         self.engine.push_front(lane, id, reason);
         match call.hang_up.or_else(|| self.stays_out(id, reason)) {
             Some(reason) => self.end_unsent(id, reason, fx),
@@ -89,9 +89,8 @@ impl State {
 
     /// Why a call that was not sent does not go back to its queue, if it does not.
     fn stays_out(&mut self, id: u32, not_sent: Reason) -> Option<Reason> {
-        let request = &self.requests[id];
-        let (owner, attempt) = (self.lanes[request.lane], request.attempt);
-        let expires = self.times.get(request.times).and_then(|times| times.expires);
+        let owner = self.lanes[self.requests.lane(id)];
+        let (attempt, expires) = (self.requests.attempt(id), self.requests.times(id).expires);
         if expires.is_some_and(|expires| expires.0 <= self.now) {
             return Some(Reason::Expired);
         }

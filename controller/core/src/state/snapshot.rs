@@ -26,6 +26,13 @@ pub enum RestoreError {
 }
 
 impl State {
+    /// The state as it is now, to be written while this one goes on. What grows with the requests is not copied now but,
+    /// piece by piece, when this state changes it.
+    pub fn freeze(&mut self) -> Self {
+        self.requests.share();
+        self.clone()
+    }
+
     /// The whole state.
     pub fn snapshot(&self) -> Vec<u8> {
         postcard::to_stdvec(&(FORMAT, self)).expect("the state has no type that postcard refuses")

@@ -8,11 +8,11 @@ use std::{
 use busyhour_base::{AccountSid, Reason};
 use serde::{Deserialize, Serialize};
 
-use super::{State, calls::LaneOwner, meter::Meter, remembered::Remembered};
+use super::{State, calls::LaneOwner, meter::Meter, remembered::Remembered, requests::List};
 use crate::{
     engine::{
         lanes::{Pacing, URGENCIES},
-        ring::{NIL, Ring},
+        ring::NIL,
     },
     forward::Holding,
     spec::{BatchId, Limits, Urgency},
@@ -30,7 +30,7 @@ pub(super) struct TenantState {
     pub declared: bool,
     pub counts: Counts,
     /// Its calls, oldest first.
-    pub calls: Ring,
+    pub calls: List,
     /// Lanes of its direct calls by urgency, or [`NIL`].
     pub direct: [u32; URGENCIES],
     pub batches: BTreeSet<BatchId>,
@@ -52,7 +52,7 @@ impl TenantState {
             suspended: false,
             declared: true,
             counts: Counts::default(),
-            calls: Ring::default(),
+            calls: List::default(),
             direct: [NIL; URGENCIES],
             batches: BTreeSet::new(),
             ended_batches: VecDeque::new(),
@@ -98,6 +98,7 @@ impl State {
     pub(super) fn remove_lane(&mut self, lane: u32) {
         self.engine.remove_lane(lane);
         self.lanes.remove(lane);
+        self.requests.forget_lane(lane);
     }
 
     /// Forgets a tenant that is not declared any more once none of its calls is left.

@@ -6,11 +6,11 @@ use busyhour_base::{Reason, Timestamp};
 
 use super::{
     State,
-    calls::{Live, Stage, Times},
+    calls::{Live, Stage},
 };
 use crate::{
     effect::{Dial, Effect, Phase},
-    engine::{Event, Start, ring::NIL, wheel::NO_TIMER},
+    engine::{Event, Start, wheel::NO_TIMER},
     spec::{AgentIx, NewCall},
 };
 
@@ -76,47 +76,42 @@ impl State {
         if not_before.is_none() && expires.is_none() {
             return;
         }
-        let times = self.times.insert(Times {
-            request: id,
-            not_before,
-            expires,
-            begin: NO_TIMER,
-            end: NO_TIMER,
-        });
-        self.requests[id].times = times;
-        if let Some(begin) = not_before.filter(|begin| *begin > now) {
-            self.requests[id].stage = Stage::Scheduled;
-            self.times[times].begin = self.engine.set_timer(begin.0, Due::Call.of(times));
+        let (number, times) = self.requests.times_mut(id);
+        (times.not_before, times.expires) = (not_before, expires);
+        let begin = not_before.filter(|begin| *begin > now);
+        if let Some(begin) = begin {
+            times.begin = self.engine.set_timer(begin.0, Due::Call.of(number));
         }
         if let Some(end) = expires {
-            self.times[times].end = self.expiries.set(end.0, Due::Call.of(times));
+            times.end = self.expiries.set(end.0, Due::Call.of(number));
+        }
+        if begin.is_some() {
+            self.requests.set_stage(id, Stage::Scheduled);
         }
     }
 
-    /// A call's times and their timers go.
+    /// A call's timers go.
     pub(super) fn untime(&mut self, id: u32) {
-        let times = std::mem::replace(&mut self.requests[id].times, NIL);
-        if let Some(times) = self.times.remove(times) {
-            if times.begin != NO_TIMER {
-                self.engine.cancel_timer(times.begin);
-            }
-            if times.end != NO_TIMER {
-                self.expiries.cancel(times.end);
-            }
+        let times = self.requests.times(id);
+        if times.begin != NO_TIMER {
+            self.engine.cancel_timer(times.begin);
+        }
+        if times.end != NO_TIMER {
+            self.expiries.cancel(times.end);
         }
     }
 
     fn call_begins(&mut self, times: u32) {
-        self.times[times].begin = NO_TIMER;
-        let id = self.times[times].request;
-        self.requests[id].stage = Stage::Queued;
-        self.engine.push_back(self.requests[id].lane, id, Reason::NotBefore);
+        let id = self.requests.timed(times);
+        self.requests.times_mut(id).1.begin = NO_TIMER;
+        self.requests.set_stage(id, Stage::Queued);
+        self.engine.push_back(self.requests.lane(id), id, Reason::NotBefore);
     }
 
     fn call_expires(&mut self, times: u32, fx: &mut Vec<Effect>) {
-        self.times[times].end = NO_TIMER;
-        let id = self.times[times].request;
-        if !matches!(self.requests[id].stage, Stage::Live(_)) {
+        let id = self.requests.timed(times);
+        self.requests.times_mut(id).1.end = NO_TIMER;
+        if !matches!(self.requests.stage(id), Stage::Live(_)) {
             self.end_unsent(id, Reason::Expired, fx);
         }
     }
@@ -135,9 +130,8 @@ impl State {
             moved: self.engine.ledger().get(carrier).moved(),
             hang_up: None,
         });
-        let request = &mut self.requests[id];
-        request.stage = Stage::Live(live);
-        request.attempt += 1;
+        self.requests.set_stage(id, Stage::Live(live));
+        let attempt = self.requests.begin_attempt(id);
         self.count(lane, |counts| {
             counts.queued -= 1;
             counts.in_progress += 1;
@@ -151,17 +145,16 @@ impl State {
         let carrier = &mut self.carriers[carrier];
         carrier.setups.count(self.now);
         let carrier = Arc::clone(&carrier.name);
-        let request = &self.requests[id];
         fx.push(Effect::Dial(Dial {
-            call: request.call,
-            attempt: request.attempt,
+            call: self.requests.call(id),
+            attempt,
             account,
             carrier,
             agent: AgentIx(worker),
             fence: self.agents[usize::from(worker)].fence,
             at: Timestamp(due),
             held_by,
-            spec: Arc::clone(&request.spec),
+            spec: self.requests.spec(id),
         }));
         self.changed(id, Phase::Dialling, fx);
     }

@@ -22,12 +22,12 @@ impl State {
 
     fn change(&mut self, update: &Update, fx: &mut Vec<Effect>) -> Result<(), Reason> {
         let tenant = self.tenant(update.account)?;
-        let id = self.index.get(update.call).ok_or(Reason::UnknownCall)?;
-        let LaneOwner { tenant: owner, .. } = self.lanes[self.requests[id].lane];
+        let id = self.requests.find(update.call).ok_or(Reason::UnknownCall)?;
+        let LaneOwner { tenant: owner, .. } = self.lanes[self.requests.lane(id)];
         if owner != tenant {
             return Err(Reason::UnknownCall);
         }
-        match (self.requests[id].stage, &update.change) {
+        match (self.requests.stage(id), &update.change) {
             (Stage::Ended(_), _) => Err(Reason::WrongState),
             (Stage::Scheduled | Stage::Queued, Change::Redirect(_)) => Err(Reason::WrongState),
             (Stage::Scheduled | Stage::Queued, Change::Cancel | Change::Complete) => {
@@ -54,11 +54,10 @@ impl State {
                 Ok(())
             }
             Change::Redirect(instructions) => {
-                let request = &self.requests[call.request];
                 fx.push(Effect::Redirect {
                     agent: AgentIx(call.agent),
-                    call: request.call,
-                    attempt: request.attempt,
+                    call: self.requests.call(call.request),
+                    attempt: self.requests.attempt(call.request),
                     instructions: instructions.clone(),
                 });
                 Ok(())

@@ -18,7 +18,7 @@ use crate::{
 impl State {
     /// One live call, or one that has ended and is not yet in the records.
     pub fn call(&self, call: CallId) -> Option<CallView> {
-        self.index.get(call).map(|id| self.call_view(id))
+        self.requests.find(call).map(|id| self.call_view(id))
     }
 
     /// The calls of an account, newest first, beginning below `before`.
@@ -29,21 +29,12 @@ impl State {
     ) -> impl Iterator<Item = CallView> {
         let tenant = self.accounts.get(&account).map(|id| &self.tenants[*id]);
         // Whoever pages on through the records asks below every call that is here.
-        let tenant = tenant.filter(|tenant| {
-            let oldest = tenant.calls.iter(&self.requests).next();
-            let oldest = oldest.map(|id| self.requests[id].call);
-            oldest.is_some_and(|oldest| before.is_none_or(|before| oldest < before))
-        });
-        // A call that is still here is a place to go on from; otherwise the newer ones are passed over.
-        let from = before.and_then(|call| self.index.get(call));
-        let from = from.filter(|id| {
-            let owner = self.lanes[self.requests[*id].lane].tenant;
-            self.tenants[owner].account == account
-        });
-        tenant
+        let before = before.unwrap_or(CallId(u64::MAX));
+        let calls = tenant.map(|tenant| tenant.calls);
+        let calls = calls.filter(|calls| calls.oldest().is_some_and(|oldest| oldest < before.0));
+        calls
             .into_iter()
-            .flat_map(move |tenant| tenant.calls.iter_back(&self.requests, from))
-            .filter(move |id| before.is_none_or(|before| self.requests[*id].call < before))
+            .flat_map(move |calls| self.requests.listed_back(calls, before))
             .map(|id| self.call_view(id))
     }
 
@@ -51,10 +42,9 @@ impl State {
     pub fn batch_calls(&self, batch: BatchId) -> impl Iterator<Item = CallView> {
         let batch = self.batch_index.get(&batch).map(|id| &self.batches[*id]);
         batch.into_iter().flat_map(|batch| {
-            self.tenants[batch.tenant]
-                .calls
-                .iter(&self.requests)
-                .filter(|id| self.requests[*id].lane == batch.lane)
+            self.requests
+                .listed(self.tenants[batch.tenant].calls)
+                .filter(|id| self.requests.lane(*id) == batch.lane)
                 .map(|id| self.call_view(id))
         })
     }
@@ -66,8 +56,8 @@ impl State {
             .iter()
             .filter(|(_, live)| live.agent == agent.0)
             .map(|(_, live)| {
-                let request = &self.requests[live.request];
-                (request.call, request.attempt, live.phase)
+                let id = live.request;
+                (self.requests.call(id), self.requests.attempt(id), live.phase)
             })
             .collect();
         calls.sort_unstable();
@@ -75,28 +65,28 @@ impl State {
     }
 
     fn call_view(&self, id: u32) -> CallView {
-        let request = &self.requests[id];
-        let LaneOwner { tenant, batch } = self.lanes[request.lane];
+        let requests = &self.requests;
+        let LaneOwner { tenant, batch } = self.lanes[requests.lane(id)];
         let mut view = CallView {
-            call: request.call,
+            call: requests.call(id),
             account: self.tenants[tenant].account,
-            spec: Arc::clone(&request.spec),
+            spec: requests.spec(id),
             phase: Phase::Queued,
-            attempt: request.attempt,
+            attempt: requests.attempt(id),
             agent: None,
             carrier: None,
-            accepted_at: request.accepted_at,
-            queue_time: Span::from_millis(u64::from(request.wait_ms)),
+            accepted_at: requests.accepted_at(id),
+            queue_time: requests.wait(id),
             held_by: None,
             dialled_at: None,
             answered_at: None,
             ended_at: None,
             ending: None,
-            not_before: self.times.get(request.times).and_then(|times| times.not_before),
+            not_before: requests.times(id).not_before,
             batch: batch.map(|batch| self.batches[batch].id),
-            custom_id: request.custom_id.clone(),
+            custom_id: requests.custom_id(id),
         };
-        match request.stage {
+        match requests.stage(id) {
             Stage::Scheduled | Stage::Queued => {}
             Stage::Live(live) => {
                 let live = &self.live[live];
@@ -128,7 +118,7 @@ impl State {
 
     /// The record of an ended call.
     pub(super) fn record_of(&self, id: u32) -> Option<&Record> {
-        let Stage::Ended(seq) = self.requests[id].stage else { return None };
+        let Stage::Ended(seq) = self.requests.stage(id) else { return None };
         let first = self.outbox.front()?.seq;
         self.outbox.get(usize::try_from(seq.checked_sub(first)?).ok()?)
     }
