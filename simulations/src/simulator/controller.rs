@@ -75,6 +75,7 @@ impl World<'_> {
         match effect {
             Effect::Dial(dial) => {
                 self.watch.on_dial(now, &dial);
+                self.observer.on_dial(now, &dial);
                 // Without a connection the order is lost: the agent's next hello does not know it.
                 if let Some(link) = self.link_of(dial.agent) {
                     self.queue.put(at.max(dial.at), Event::Order { link, dial: Box::new(dial) });

@@ -12,6 +12,7 @@ mod controller;
 mod faults;
 mod legs;
 mod link;
+mod observe;
 mod outcome;
 mod queue;
 mod watch;
@@ -27,6 +28,7 @@ use crate::{report::Report, scenario::Scenario};
 
 pub use application::{Documents, SpeechLengths};
 pub use faults::{Fault, FaultKind, Faults};
+pub use observe::Observe;
 pub use watch::Violation;
 
 use carrier::Carrier;
@@ -117,7 +119,12 @@ pub fn simulate(input: &Input<'_>) -> Run {
 
 /// Runs a scenario to its end, with things going wrong.
 pub fn simulate_with(input: &Input<'_>, faults: &Faults) -> Run {
-    World::new(input, faults).run()
+    simulate_under(input, faults, &mut observe::Nobody)
+}
+
+/// Runs a scenario to its end under the eyes of an observer, who changes nothing.
+pub fn simulate_under(input: &Input<'_>, faults: &Faults, observer: &mut dyn Observe) -> Run {
+    World::new(input, faults, observer).run()
 }
 
 /// One attempt of a call at an agent.

@@ -12,6 +12,7 @@ use super::{
     application::Application,
     carrier::{Carrier, Step},
     faults::{Fault, Faults},
+    observe::Observe,
     queue::Queue,
     watch::Watch,
 };
@@ -83,6 +84,7 @@ pub struct World<'a> {
     /// Which carrier an attempt goes over, and to which number.
     pub(super) routes: BTreeMap<Key, (String, String)>,
     pub(super) watch: Watch,
+    pub(super) observer: &'a mut dyn Observe,
     pub(super) warnings: Vec<String>,
     events: u64,
     /// Sums are checked after each so many events.
@@ -91,7 +93,7 @@ pub struct World<'a> {
 
 impl<'a> World<'a> {
     /// Everything declared, every agent up, every batch submitted and started.
-    pub fn new(input: &'a Input<'a>, faults: &'a Faults) -> Self {
+    pub fn new(input: &'a Input<'a>, faults: &'a Faults, observer: &'a mut dyn Observe) -> Self {
         let capacity = input.capacity;
         let carrier = |(name, channels, rate): &(String, u32, u32)| {
             (name.clone(), Carrier::new(name, *channels, *rate))
@@ -122,6 +124,7 @@ impl<'a> World<'a> {
             carriers: capacity.contracts.iter().map(carrier).collect(),
             routes: BTreeMap::new(),
             watch: Watch::new(&capacity.declaration),
+            observer,
             warnings: Vec::new(),
             events: 0,
             check_every: (capacity.declaration.tenants.len() as u64 / SUMS_PER_EVENT).max(1),
@@ -153,6 +156,7 @@ impl<'a> World<'a> {
                 break;
             }
             self.on(event);
+            self.observer.after_event(self.queue.now(), &self.state);
             if self.events.is_multiple_of(self.check_every) {
                 self.watch.after_event(self.queue.now(), &self.state, &self.carriers);
             }

@@ -1,19 +1,23 @@
 //! How long calls last in one run.
 //!
-//! Too few have ended to know how long the next will last, and the ones that have ended first are the short ones. So
+//! Too few have ended to know how long the next will last, and those that have ended first are the short ones. So
 //! each run believes in lengths of its own: it draws as many as were seen out of those that were seen (the bootstrap),
-//! and to each call in progress it gives one of those longer than what it has lasted (so that the calls that have not
-//! ended count as long ones do). Until enough have ended, lengths seen elsewhere, and before those
-//! assumed ones, stand in.
+//! and to each call in progress it gives one of those longer than what it has lasted, so that the calls that have not
+//! ended count as the long ones that they are. Until enough of a tenant's calls have ended, those of all tenants stand
+//! in, and for these an assumed distribution whose mean each run takes to be another.
 
-/// From this many on, a tenant's own lengths are enough.
+/// From this many on, a tenant's own lengths are enough, and so are those of all.
 const ENOUGH: usize = 16;
 
-/// How many stand in otherwise.
-const STAND_IN: u64 = 4;
+/// How many assumed ones stand in until then.
+const ASSUMED: usize = 4;
 
-/// Mean of what is assumed while nothing has ended anywhere, in microseconds.
+/// What is assumed to be the mean, in microseconds, while nothing has ended anywhere; each run multiplies it by one of
+/// [`SCALES`].
 const MEAN_ASSUMED_US: u64 = 60_000_000;
+
+/// From a quarter to four times as much, in thousandths: announcements last ten seconds, conversations minutes.
+const SCALES: [u64; 7] = [250, 400, 630, 1_000, 1_600, 2_500, 4_000];
 
 /// An exponential distribution of mean 1,000 in eight equal parts.
 const EXPONENTIAL: [u64; 8] = [65, 208, 375, 575, 827, 1_163, 1_674, 2_773];
@@ -35,7 +39,7 @@ fn one_of(lengths: &[u64], draw: u64) -> u64 {
     lengths[below(draw, lengths.len() as u64) as usize]
 }
 
-/// One tenant's lengths in one run, in microseconds.
+/// The lengths of one tenant's calls, or of all tenants', in one run, in microseconds.
 #[derive(Clone, Debug)]
 pub(super) struct Lengths {
     /// Drawn from what was seen; sorted, never empty.
@@ -48,19 +52,29 @@ pub(super) struct Lengths {
 }
 
 impl Lengths {
-    /// Of the tenant's own lengths, `seen` of them in all, and those of all tenants.
-    pub(super) fn new(own: &[u64], seen: u32, all: &[u64], seed: u64) -> Self {
-        let mut draws = (0..).map(|n| mix(seed ^ mix(n)));
-        let mut base = own.to_vec();
-        if base.len() < ENOUGH {
-            for draw in draws.by_ref().take(STAND_IN as usize) {
-                base.push(if all.is_empty() {
-                    one_of(&EXPONENTIAL, draw) * (MEAN_ASSUMED_US / 1_000)
-                } else {
-                    one_of(all, draw)
-                });
-            }
-        }
+    /// Of all tenants: the last lengths out of `seen` in all.
+    pub(super) fn of_all(recent: Vec<u64>, seen: u32, seed: u64) -> Self {
+        let scale = one_of(&SCALES, mix(seed));
+        let assumed = |draw| one_of(&EXPONENTIAL, draw) * scale * (MEAN_ASSUMED_US / 1_000_000);
+        let lacking = if recent.len() < ENOUGH { ASSUMED } else { 0 };
+        Self::drawn(recent, lacking, assumed, seen, seed)
+    }
+
+    /// Of one tenant, of whose calls few may have ended.
+    pub(super) fn of_tenant(recent: Vec<u64>, seen: u32, all: &Self, seed: u64) -> Self {
+        let lacking = ENOUGH.saturating_sub(recent.len());
+        Self::drawn(recent, lacking, |draw| all.next(draw), seen, seed)
+    }
+
+    fn drawn(
+        mut base: Vec<u64>,
+        lacking: usize,
+        stand_in: impl Fn(u64) -> u64,
+        seen: u32,
+        seed: u64,
+    ) -> Self {
+        let mut draws = (1..).map(|n| mix(seed ^ mix(n)));
+        base.extend(draws.by_ref().take(lacking).map(stand_in));
         let mut ended: Vec<_> = draws.take(base.len()).map(|draw| one_of(&base, draw)).collect();
         ended.sort_unstable();
         let mean = ended.iter().sum::<u64>() / ended.len() as u64;
@@ -99,6 +113,11 @@ mod tests {
 
     const S: u64 = 1_000_000;
 
+    fn lengths(own: &[u64], all: &[u64], seed: u64) -> Lengths {
+        let all = Lengths::of_all(all.to_vec(), all.len() as u32, seed);
+        Lengths::of_tenant(own.to_vec(), own.len() as u32, &all, !seed)
+    }
+
     fn mean(lengths: &Lengths) -> u64 {
         (0..10_000).map(|n| lengths.next(mix(n))).sum::<u64>() / 10_000
     }
@@ -106,25 +125,30 @@ mod tests {
     #[test]
     fn draws_what_was_seen() {
         let own: Vec<_> = (1..=64).map(|n| n * S).collect();
-        let means = (0..50).map(|seed| mean(&Lengths::new(&own, 64, &[], seed)));
-        let mean = means.sum::<u64>() / 50;
+        let mean = (0..50).map(|seed| mean(&lengths(&own, &[], seed))).sum::<u64>() / 50;
         assert!((31 * S..34 * S).contains(&mean), "{mean}");
     }
 
     #[test]
-    fn without_anything_seen_a_minute_is_assumed_and_spread_widely() {
-        let means: Vec<_> = (0..200).map(|seed| mean(&Lengths::new(&[], 0, &[], seed))).collect();
-        let mean = means.iter().sum::<u64>() / 200;
-        assert!((50 * S..65 * S).contains(&mean), "{mean}");
-        assert!(means.iter().any(|mean| *mean < 30 * S) && means.iter().any(|mean| *mean > 80 * S));
+    fn a_tenant_without_calls_is_taken_to_be_like_the_others() {
+        let mean = (0..50).map(|seed| mean(&lengths(&[], &[7 * S; 20], seed))).sum::<u64>() / 50;
+        assert_eq!(mean, 7 * S);
     }
 
-    /// Ten calls, half of 5 s and half of 60 s: after ten seconds only the short ones have ended.
+    #[test]
+    fn without_anything_seen_a_minute_is_assumed_and_spread_widely() {
+        let mut means: Vec<_> = (0..200).map(|seed| mean(&lengths(&[], &[], seed))).collect();
+        means.sort_unstable();
+        assert!((30 * S..90 * S).contains(&means[100]), "{}", means[100]);
+        assert!(means[10] < 20 * S && means[190] > 120 * S, "{} {}", means[10], means[190]);
+    }
+
+    /// Half of the calls last 5 s, half 60 s: after ten seconds only the short ones have ended.
     #[test]
     fn calls_in_progress_count_as_the_long_ones_that_they_are() {
         let (mut with, mut without) = (0, 0);
         for seed in 0..50 {
-            let mut lengths = Lengths::new(&[5 * S; 20], 20, &[5 * S; 20], seed);
+            let mut lengths = lengths(&[5 * S; 20], &[5 * S; 20], seed);
             without += mean(&lengths);
             (0..20).for_each(|n| {
                 lengths.of_one_in_progress(10 * S, mix(seed ^ mix(n)));
@@ -139,8 +163,7 @@ mod tests {
     fn a_call_in_progress_lasts_longer_than_it_has() {
         let own: Vec<_> = (1..=64).map(|n| n * S).collect();
         for n in 0..200 {
-            let mut lengths = Lengths::new(&own, 64, &[], n);
-            assert!(lengths.of_one_in_progress(n * S, mix(n)) > n * S);
+            assert!(lengths(&own, &[], n).of_one_in_progress(n * S, mix(n)) > n * S);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use busyhour_base::Reason;
 
 use super::{
-    Outlook,
+    Holding, Outlook,
     lengths::{Lengths, mix},
     outlook::Timed,
 };
@@ -62,6 +62,7 @@ struct Runner<'a> {
     now: u64,
     seed: u64,
     lengths: BTreeMap<u32, Lengths>,
+    lengths_of_all: Lengths,
     ends: BinaryHeap<End>,
     /// Calls that have started, also before the run.
     started: u64,
@@ -80,12 +81,14 @@ impl Outlook {
         until: Until,
         bounds: &mut Bounds<'_>,
     ) -> Option<Run> {
+        let seed = mix(seed);
         let mut runner = Runner {
             outlook: self,
             engine: engine.clone(),
             now: self.now,
-            seed: mix(seed),
+            seed,
             lengths: BTreeMap::new(),
+            lengths_of_all: self.lengths_of_all(seed),
             ends: BinaryHeap::new(),
             started: 0,
             of_lane: BTreeMap::new(),
@@ -183,15 +186,25 @@ impl Runner<'_> {
     }
 
     fn lengths_of(&mut self, lane: u32) -> &mut Lengths {
-        let Self { outlook, lengths, seed, .. } = self;
+        let Self { outlook, lengths, lengths_of_all, seed, .. } = self;
         let tenant = outlook.tenant_of.binary_search_by_key(&lane, |(lane, _)| *lane);
         let tenant = tenant.map_or(u32::MAX, |at| outlook.tenant_of[at].1);
         lengths.entry(tenant).or_insert_with(|| {
-            let all: Vec<_> = outlook.holding_all.recent().collect();
             let own = outlook.holding.get(&tenant);
-            let recent: Vec<_> = own.into_iter().flat_map(super::Holding::recent).collect();
-            let seen = own.map_or(0, super::Holding::seen);
-            Lengths::new(&recent, seen, &all, *seed ^ mix(u64::from(tenant)))
+            let recent = own.into_iter().flat_map(Holding::recent).collect();
+            let seen = own.map_or(0, Holding::seen);
+            Lengths::of_tenant(recent, seen, lengths_of_all, *seed ^ mix(u64::from(tenant)))
         })
+    }
+}
+
+impl Outlook {
+    fn lengths_of_all(&self, seed: u64) -> Lengths {
+        let recent = self.holding_all.recent().collect();
+        let mut all = Lengths::of_all(recent, self.holding_all.seen(), seed);
+        for (n, call) in self.in_progress.iter().enumerate() {
+            all.of_one_in_progress(call.elapsed, mix(seed ^ mix(!(n as u64))));
+        }
+        all
     }
 }

@@ -74,6 +74,13 @@ pub struct Answer {
 }
 
 impl Inquiry {
+    /// The same question without asking what would change the answer.
+    #[must_use]
+    pub fn alone(mut self) -> Self {
+        self.proposals.clear();
+        self
+    }
+
     /// Runs ahead. `None` if the time was up before the first run was over, or if it would never start.
     pub fn answer(&self, seed: u64, bounds: &mut Bounds<'_>) -> Option<Answer> {
         let estimate = self.estimate(&self.outlook.engine, seed, bounds)?;
