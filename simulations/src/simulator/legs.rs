@@ -90,7 +90,7 @@ impl World<'_> {
                     running.ready.insert(token, *length);
                 }
                 let ready = now
-                    + self.to_prepare(key, &source, result.as_ref().copied().unwrap_or_default());
+                    + self.preparing(key, &source, result.as_ref().copied().unwrap_or_default());
                 self.queue.put(ready, Event::Leg(key, LegInput::Prepared { token, result }));
             }
             Action::Play { token } => self.play(now, key, token),
@@ -114,7 +114,7 @@ impl World<'_> {
     }
 
     /// How long it takes to have audio ready that lasts `length`.
-    fn to_prepare(&mut self, key: Key, source: &AudioSource, length: Span) -> Span {
+    fn preparing(&mut self, key: Key, source: &AudioSource, length: Span) -> Span {
         let latencies = self.input.latencies;
         let AudioSource::Say { text, .. } = source else { return latencies.speech };
         let Some(index) = self.index_of(key.agent) else { return latencies.speech };
