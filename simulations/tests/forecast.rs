@@ -7,7 +7,7 @@ use busyhour_base::{AccountSid, Method, Span, Timestamp, Webhook};
 use busyhour_controller_core::{
     State,
     effect::Dial,
-    forward::{Bounds, Estimate},
+    forward::{About, Bounds, Estimate},
     spec::{BatchId, CallId, Cap, Carrier, Declaration, Excess, Limits, Tenant, Throttle},
 };
 use busyhour_simulations::{
@@ -66,7 +66,7 @@ impl Asker {
             // The last, the next, and one between.
             let some = [calls.first(), calls.get(calls.len() / 2), calls.last()];
             for call in some.into_iter().flatten().collect::<BTreeSet<_>>() {
-                let inquiry = state.inquire_call(*call).expect("it waits").alone();
+                let inquiry = state.inquire(&About::Call(*call)).expect("it waits").alone();
                 if let Some(answer) = inquiry.answer(self.seed, bounds) {
                     self.asked.push(Asked { at: now, call: *call, estimate: answer.estimate });
                 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     effect::Phase,
-    spec::{AgentIx, BatchId, BatchPlan, CallId},
+    spec::{AgentIx, BatchId, BatchPlan, CallId, Urgency},
 };
 
 /// One live call, or one that has ended and is not yet in the records.
@@ -173,6 +173,21 @@ pub struct TenantView {
     pub spacing: Option<Span>,
     /// Expected time from now until its queue is empty, and the limit that binds.
     pub eta: Option<(Span, Reason)>,
+}
+
+/// One queue of a tenant.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct QueueView {
+    /// How urgent its requests are.
+    pub urgency: Urgency,
+    /// Of a batch.
+    pub batch: Option<BatchId>,
+    /// Waiting.
+    pub waiting: u32,
+    /// In progress.
+    pub in_progress: u32,
+    /// What holds what waits in it.
+    pub held_by: Reason,
 }
 
 /// One carrier: free + in use + quarantined = channels, always.

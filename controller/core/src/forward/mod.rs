@@ -22,7 +22,7 @@ pub use estimate::{Estimate, Forecast, RUNS};
 pub use holding::Holding;
 pub use outlook::{COPY_BYTES_MAX, Outlook};
 pub use run::Bounds;
-pub use what_if::{Amount, Answer, Inquiry, Proposal};
+pub use what_if::{About, Amount, Answer, Inquiry, Proposal};
 
 pub(crate) use outlook::{InProgress, Timed};
 pub(crate) use run::Until;

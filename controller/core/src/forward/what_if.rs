@@ -3,15 +3,31 @@
 
 use std::sync::Arc;
 
-use busyhour_base::{Reason, Span};
+use busyhour_base::{AccountSid, Reason, Span};
 
 use super::{Bounds, Estimate, Outlook, Until};
-use crate::engine::{Engine, lanes::TenantLimits, ledger::Contract};
+use crate::{
+    engine::{Engine, lanes::TenantLimits, ledger::Contract},
+    spec::{BatchId, CallId},
+};
 
 /// How many limits are tried at most: those that held it longest.
 const TRIED: usize = 3;
 
-/// What is asked about.
+/// What is asked about, from outside.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum About {
+    /// The start of a waiting call.
+    Call(CallId),
+    /// The start of the last call of a batch.
+    Batch(BatchId),
+    /// The start of the last call of a tenant.
+    Tenant(AccountSid),
+    /// The start of the last call of those that wait for a carrier, by its name.
+    Carrier(Arc<str>),
+}
+
+/// What is asked about, as the engine knows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Target {
     /// The start of one request.

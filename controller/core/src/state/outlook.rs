@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use busyhour_base::{AccountSid, Reason, Span};
+use busyhour_base::{Reason, Span};
 
 use super::{State, calls::Stage, declare, tick::Due};
 use crate::{
     engine::{ledger::Contract, ring::NIL, wheel::NO_TIMER},
     forward::{
-        Amount, COPY_BYTES_MAX, Change, Holding, InProgress, Inquiry, Outlook, Proposal, Target,
-        Timed,
+        About, Amount, COPY_BYTES_MAX, Change, Holding, InProgress, Inquiry, Outlook, Proposal,
+        Target, Timed,
     },
-    spec::{BatchId, CallId, Cap, Limits, Throttle},
+    spec::{Cap, Limits, Throttle},
 };
 
 impl State {
@@ -41,45 +41,56 @@ impl State {
         })
     }
 
-    /// When a waiting call starts, and what would change it. `None` if it does not wait, or if there is no outlook.
-    pub fn inquire_call(&self, call: CallId) -> Option<Inquiry> {
-        let request = self.requests.find(call)?;
-        let lane = self.requests.lane(request);
-        let ahead = match self.requests.stage(request) {
-            Stage::Scheduled => 0,
-            Stage::Queued => {
-                let mut queue = self.engine.lane_requests(lane);
-                queue.position(|other| other == request)? as u64
-            }
-            _ => return None,
-        };
-        let target = Target::Request { request, lane, ahead };
-        self.inquiry(target, self.lanes[lane].tenant)
-    }
-
-    /// When the last call of a batch starts.
-    pub fn inquire_batch(&self, batch: BatchId) -> Option<Inquiry> {
-        let batch = &self.batches[*self.batch_index.get(&batch)?];
-        let lanes = [batch.lane].into_iter().filter(|lane| *lane != NIL).collect();
-        self.inquiry(Target::Lanes(lanes), batch.tenant)
-    }
-
-    /// When the last call of a tenant starts.
-    pub fn inquire_tenant(&self, account: AccountSid) -> Option<Inquiry> {
-        let tenant = *self.accounts.get(&account)?;
-        self.inquiry(Target::Lanes(self.lanes_of(tenant)), tenant)
-    }
-
-    fn inquiry(&self, target: Target, tenant: u32) -> Option<Inquiry> {
+    /// A question with all that is needed to answer it. `None` if nothing waits there, or if there is no outlook.
+    pub fn inquire(&self, about: &About) -> Option<Inquiry> {
         let mut proposals = Vec::new();
-        self.propose_for_tenant(tenant, &mut proposals);
-        self.propose_for_carriers(&mut proposals);
-        self.propose_for_agents(&mut proposals);
+        let (target, tenant) = match about {
+            About::Call(call) => {
+                let request = self.requests.find(*call)?;
+                let lane = self.requests.lane(request);
+                let ahead = self.ahead_in_lane(request)?;
+                (Target::Request { request, lane, ahead }, Some(self.lanes[lane].tenant))
+            }
+            About::Batch(batch) => {
+                let batch = &self.batches[*self.batch_index.get(batch)?];
+                let lanes = [batch.lane].into_iter().filter(|lane| *lane != NIL).collect();
+                (Target::Lanes(lanes), Some(batch.tenant))
+            }
+            About::Tenant(account) => {
+                let tenant = *self.accounts.get(account)?;
+                (Target::Lanes(self.lanes_of(tenant)), Some(tenant))
+            }
+            About::Carrier(name) => {
+                self.carrier_names.get(name)?;
+                (Target::Lanes(self.lanes.iter().map(|(lane, _)| lane).collect()), None)
+            }
+        };
+        if let Some(tenant) = tenant {
+            self.propose_for_tenant(tenant, &mut proposals);
+            self.propose_for_agents(&mut proposals);
+        }
+        let only = |name: &Arc<str>| match about {
+            About::Carrier(only) => only == name,
+            _ => true,
+        };
+        self.propose_for_carriers(only, &mut proposals);
         Some(Inquiry { outlook: self.outlook()?, target, proposals })
     }
 
+    /// How many others of its lane go before a waiting request; `None` if it does not wait.
+    fn ahead_in_lane(&self, request: u32) -> Option<u64> {
+        match self.requests.stage(request) {
+            Stage::Scheduled => Some(0),
+            Stage::Queued => {
+                let mut queue = self.engine.lane_requests(self.requests.lane(request));
+                Some(queue.position(|other| other == request)? as u64)
+            }
+            _ => None,
+        }
+    }
+
     /// The lanes of a tenant.
-    fn lanes_of(&self, tenant: u32) -> Vec<u32> {
+    pub(super) fn lanes_of(&self, tenant: u32) -> Vec<u32> {
         let state = &self.tenants[tenant];
         let batches = state.batches.iter().map(|id| self.batches[self.batch_index[id]].lane);
         let lanes = state.direct.iter().copied().chain(batches);
@@ -133,9 +144,13 @@ impl State {
     }
 
     /// A fifth more channels, ports, or calls per second.
-    fn propose_for_carriers(&self, proposals: &mut Vec<(Proposal, Change)>) {
+    fn propose_for_carriers(
+        &self,
+        wanted: impl Fn(&Arc<str>) -> bool,
+        proposals: &mut Vec<(Proposal, Change)>,
+    ) {
         let more = |count: u32| count.saturating_add(count.div_ceil(5));
-        for (name, id) in &self.carrier_names {
+        for (name, id) in self.carrier_names.iter().filter(|(name, _)| wanted(name)) {
             let contract = *self.engine.ledger().get(*id).contract();
             let Contract { channels, ports, spacing } = contract;
             if channels == 0 {

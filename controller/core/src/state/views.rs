@@ -12,7 +12,7 @@ use crate::{
     effect::Phase,
     engine::ring::NIL,
     spec::{AgentIx, BatchId, CallId, Declaration},
-    view::{AgentView, BatchView, CallView, CarrierView, Record, TenantView},
+    view::{AgentView, BatchView, CallView, CarrierView, QueueView, Record, TenantView},
 };
 
 impl State {
@@ -176,6 +176,20 @@ impl State {
                 eta: self.eta_of_tenant(*id),
             }
         })
+    }
+
+    /// The queues of a tenant in which something waits or of which something is in progress.
+    pub fn queues_of(&self, account: AccountSid) -> impl Iterator<Item = QueueView> {
+        let lanes = self.accounts.get(&account).map(|id| self.lanes_of(*id));
+        let queue = |lane| QueueView {
+            urgency: self.engine.lane_urgency(lane),
+            batch: self.lanes[lane].batch.map(|batch| self.batches[batch].id),
+            waiting: self.engine.lane_len(lane),
+            in_progress: self.engine.lane_in_progress(lane),
+            held_by: self.engine.lane_held_by(lane),
+        };
+        let queues = lanes.into_iter().flatten().map(queue);
+        queues.filter(|queue| queue.waiting + queue.in_progress > 0)
     }
 
     /// Every carrier, in order of name.
