@@ -68,6 +68,9 @@ reasons! {
     CapRefused "cap_refused" "A cap is used up and the tenant's policy is to refuse.";
     UnknownTenant "unknown_tenant" "There is no such tenant.";
     UnknownCall "unknown_call" "There is no such call.";
+    UnknownMessage "unknown_message" "There is no such message.";
+    UnknownNumber "unknown_number" "The tenant has no such number.";
+    TextsFull "texts_full" "The store of message texts is full.";
     UnknownBatch "unknown_batch" "There is no such batch.";
     WrongState "wrong_state" "What was asked does not fit the present state.";
     Duplicate "duplicate" "The same request was accepted before.";

@@ -70,6 +70,8 @@ impl Pump {
                     owed.into_iter().for_each(|owed| self.callbacks.owe(owed));
                 }
             }
+            // Nothing proposes one yet.
+            Effect::Message(_) => {}
             Effect::Changed { call, account, phase } => {
                 metrics::counter!(names::CALLS, "phase" => phase_word(phase)).increment(1);
                 self.spans.changed(call, account, phase);

@@ -30,6 +30,7 @@ impl Declared {
                 .iter()
                 .map(|(name, carrier)| compile_carrier(name, carrier))
                 .collect(),
+            messages: Default::default(),
             order: match order {
                 Order::Alternating => OrderPolicy::Alternating,
             },

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use busyhour_base::{AccountSid, CallEvent, Instructions, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::message::MessageCommand;
 use crate::spec::{AgentIx, BatchId, BatchPlan, CallId, Channels, Declaration, NewCall};
 
 /// One entry of the replicated log.
@@ -36,6 +37,8 @@ pub enum Command {
     Agent(AgentCommand),
     /// What agents say of calls, in the order in which they said it.
     Reports(Vec<CallReport>),
+    /// Something about messages.
+    Message(MessageCommand),
     /// Outcomes up to and with this sequence number are in the records.
     Recorded {
         /// Last stored sequence number.

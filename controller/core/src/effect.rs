@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use busyhour_base::{AccountSid, CallSpec, Instructions, Outcome, Reason, Span, Timestamp};
 
+use crate::message::{AcceptedMessage, MessageEffect};
 use crate::spec::{AgentIx, BatchId, CallId};
 
 /// The answer to whoever proposed an entry.
@@ -17,6 +18,10 @@ pub enum Reply {
     Submitted(Vec<Result<Accepted, Reason>>),
     /// The batch that was created, or had been for the same idempotency key.
     Batch(BatchId),
+    /// One verdict per submitted or arrived message, in order.
+    Messages(Vec<Result<AcceptedMessage, Reason>>),
+    /// So many waiting messages were canceled.
+    Canceled(u64),
     /// The agent's number and the fence that it must store before it does anything else.
     Agent {
         /// Its number.
@@ -75,6 +80,8 @@ pub enum Effect {
         /// How it ended.
         outcome: Outcome,
     },
+    /// Something about messages.
+    Message(MessageEffect),
     /// A call changed, for whoever follows: events, metrics, live views.
     Changed {
         /// Which.

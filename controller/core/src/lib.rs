@@ -7,9 +7,10 @@ pub mod command;
 pub mod effect;
 pub mod engine;
 pub mod forward;
+pub mod message;
 pub mod paged;
 pub mod spec;
 mod state;
 pub mod view;
 
-pub use state::{Options, RestoreError, State};
+pub use state::{MessageOptions, Options, RestoreError, State};

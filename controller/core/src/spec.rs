@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 mod carrier;
 
+use crate::message::MessageDeclaration;
 pub use carrier::{
     Allocation, Carrier, Channels, Commitment, DEFAULT_GROUP, Destination, Number, NumberKind,
     Period, Price, Share, Tariff, Unused,
@@ -172,6 +173,8 @@ pub struct Declaration {
     pub numbers: Vec<Number>,
     /// Order across tenants.
     pub order: OrderPolicy,
+    /// What concerns messages.
+    pub messages: MessageDeclaration,
 }
 
 /// How a batch is paced and when (`WIRE.md`, batches).

@@ -87,7 +87,7 @@ impl World<'_> {
             Effect::Redirect { agent, call, attempt, instructions } => {
                 self.order(at, Key { call, attempt, agent }, LegInput::Redirect(instructions));
             }
-            Effect::Notify { .. } | Effect::Changed { .. } => {}
+            Effect::Notify { .. } | Effect::Changed { .. } | Effect::Message(_) => {}
         }
     }
 

@@ -10,6 +10,7 @@ impl State {
     /// One sentence about the first contradiction.
     pub fn check(&self) -> Result<(), String> {
         self.engine.check()?;
+        self.check_messages()?;
         let mut totals = Counts::default();
         for (id, tenant) in self.tenants.iter() {
             let mut counts = Counts::default();

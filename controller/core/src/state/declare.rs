@@ -35,6 +35,7 @@ impl State {
         for tenant in &new.tenants {
             self.declare_tenant(tenant);
         }
+        self.declare_messages(new);
         for tenant in old.tenants.iter().filter(|old| !accounts.contains(&old.account)) {
             self.drop_tenant(self.accounts[&tenant.account], fx);
         }
@@ -60,6 +61,7 @@ impl State {
                 let id = self.tenants.insert(state);
                 let same = self.engine.add_tenant(limits(tenant));
                 assert_eq!(id, same, "state and engine number their tenants alike");
+                self.add_message_tenant(id);
                 self.accounts.insert(tenant.account, id);
                 id
             }
@@ -89,6 +91,7 @@ impl State {
             for request in waiting {
                 self.end_unsent(request, Reason::Suspended, fx);
             }
+            self.end_waiting_messages(id, fx);
         }
         self.forget_if_gone(id);
     }

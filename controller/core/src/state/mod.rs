@@ -25,6 +25,7 @@ mod check;
 mod declare;
 mod end;
 mod estimate;
+mod messages;
 mod meter;
 mod outlook;
 mod recorded;
@@ -38,12 +39,14 @@ mod tick;
 mod update;
 mod views;
 
+pub use messages::MessageOptions;
 pub use snapshot::RestoreError;
 
 use agent::Agent;
 use batch::Batch;
 use calls::{LaneOwner, Live};
 use declare::CarrierState;
+use messages::Messages;
 use requests::Requests;
 use tenants::TenantState;
 
@@ -90,6 +93,7 @@ impl Default for Options {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct State {
     options: Options,
+    message_options: MessageOptions,
     applied: u64,
     now: u64,
     declaration: Declaration,
@@ -116,6 +120,7 @@ pub struct State {
     stray_reports: u64,
     /// How long calls of all tenants held their channels.
     holding: Holding,
+    messages: Messages,
 }
 
 impl Default for State {
@@ -134,6 +139,7 @@ impl State {
     pub fn with(options: Options) -> Self {
         Self {
             options,
+            message_options: MessageOptions::default(),
             applied: 0,
             now: 0,
             declaration: Declaration::default(),
@@ -157,7 +163,14 @@ impl State {
             records_given: 0,
             stray_reports: 0,
             holding: Holding::default(),
+            messages: Messages::default(),
         }
+    }
+
+    /// The same with other bounds on messages.
+    pub fn with_messages(mut self, options: MessageOptions) -> Self {
+        self.message_options = options;
+        self
     }
 
     /// Applies one entry: what its instant brings, then its command, then what that made possible.
@@ -168,6 +181,7 @@ impl State {
         self.applied = entry.index;
         self.now = self.now.max(entry.at.0);
         self.advance(effects);
+        self.advance_messages(effects);
         let reply = match &entry.command {
             Command::Declare(declaration) => self.declare(declaration, effects),
             Command::Submit(submit) => self.submit(submit, effects),
@@ -176,10 +190,13 @@ impl State {
             Command::Tick => Reply::Done,
             Command::Agent(command) => self.agent(command, effects),
             Command::Reports(reports) => self.reports(reports, effects),
+            Command::Message(command) => self.message_command(command, effects),
             Command::Recorded { through } => self.recorded(*through),
         };
         self.hold_if_behind();
+        self.hold_messages_if_behind();
         self.drain(effects);
+        self.drain_messages(effects);
         reply
     }
 
@@ -195,7 +212,7 @@ impl State {
 
     /// When the next [`Command::Tick`] is wanted, if time alone can bring anything about. Never after it does.
     pub fn next_wake(&self) -> Option<Timestamp> {
-        let wakes = [self.engine.next_wake(), self.expiries.next_at()];
+        let wakes = [self.engine.next_wake(), self.expiries.next_at(), self.messages.next_wake()];
         wakes.into_iter().flatten().min().map(Timestamp)
     }
 

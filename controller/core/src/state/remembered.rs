@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     effect::{Accepted, Reply},
+    message::AcceptedMessage,
     spec::{BatchId, CallId},
 };
 
@@ -22,6 +23,7 @@ const KEPT_US: u64 = 24 * 3_600 * 1_000_000;
 enum Answer {
     Submitted(Vec<Result<(CallId, Span), Reason>>),
     Batch(BatchId),
+    Messages(Vec<Result<AcceptedMessage, Reason>>),
 }
 
 /// The answers of one tenant.
@@ -37,6 +39,7 @@ impl Remembered {
         self.forget(now, KEYS_MAX);
         Some(match self.answers.get(&key?)? {
             Answer::Batch(batch) => Reply::Batch(*batch),
+            Answer::Messages(verdicts) => Reply::Messages(verdicts.clone()),
             Answer::Submitted(verdicts) => Reply::Submitted(
                 verdicts
                     .iter()
@@ -50,6 +53,7 @@ impl Remembered {
     pub fn put(&mut self, key: Option<u128>, now: u64, reply: &Reply) {
         let answer = match reply {
             Reply::Batch(batch) => Answer::Batch(*batch),
+            Reply::Messages(verdicts) => Answer::Messages(verdicts.clone()),
             Reply::Submitted(verdicts) => Answer::Submitted(
                 verdicts
                     .iter()

@@ -103,7 +103,10 @@ impl State {
 
     /// Forgets a tenant that is not declared any more once none of its calls is left.
     pub(super) fn forget_if_gone(&mut self, id: u32) {
-        if self.tenants[id].declared || !self.tenants[id].calls.is_empty() {
+        if self.tenants[id].declared
+            || !self.tenants[id].calls.is_empty()
+            || !self.has_no_message(id)
+        {
             return;
         }
         for batch in self.tenants[id].batches.clone() {
@@ -115,6 +118,7 @@ impl State {
             }
         }
         self.engine.remove_tenant(id);
+        self.remove_message_tenant(id);
         let gone = self.tenants.remove(id).expect("the tenant exists");
         self.accounts.remove(&gone.account);
     }

@@ -1,0 +1,102 @@
+//! What is declared about messages: limits, numbers and carriers. What has not changed is left alone; queues keep their places.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use busyhour_base::{MessageStatus, Reason};
+
+use super::{CarrierState, MessageTenant, Stage, State};
+use crate::{
+    effect::Effect,
+    message::{MessageDeclaration, MessageLimits},
+    spec::Declaration,
+};
+
+impl State {
+    /// Called when the tenants are declared and none has been dropped yet.
+    pub(in crate::state) fn declare_messages(&mut self, new: &Declaration) {
+        let declared = &new.messages;
+        let limits: BTreeMap<_, _> =
+            declared.tenants.iter().map(|(account, limits)| (*account, limits)).collect();
+        for tenant in &new.tenants {
+            let id = self.accounts[&tenant.account];
+            let default = MessageLimits::default();
+            let limits = limits.get(&tenant.account).copied().unwrap_or(&default);
+            self.messages.tenants[id].limits = limits.clone();
+            self.messages.queue.set_limits(id, limits, tenant.suspended);
+        }
+        self.declare_numbers(declared);
+        self.declare_message_carriers(declared);
+    }
+
+    /// A tenant that is new to the calls is new to the messages, under the same id.
+    pub(in crate::state) fn add_message_tenant(&mut self, id: u32) {
+        let limits = MessageLimits::default();
+        let queued = self.messages.queue.add_tenant(&limits, false);
+        let kept = self.messages.tenants.insert(MessageTenant::default());
+        assert!(id == queued && id == kept, "calls and messages number their tenants alike");
+    }
+
+    /// Whether a tenant has no message left.
+    pub(in crate::state) fn has_no_message(&self, id: u32) -> bool {
+        self.messages.tenants[id].all.is_empty()
+    }
+
+    pub(in crate::state) fn remove_message_tenant(&mut self, id: u32) {
+        self.messages.turns.retain(|tenant| *tenant != id);
+        self.messages.queue.remove_tenant(id);
+        self.messages.tenants.remove(id);
+    }
+
+    /// A suspended tenant is not declared any more: what waits ends now.
+    pub(in crate::state) fn end_waiting_messages(&mut self, id: u32, fx: &mut Vec<Effect>) {
+        let messages = &self.messages;
+        let waits = |id: &u32| matches!(messages.all[*id].stage, Stage::Scheduled | Stage::Queued);
+        let waiting: Vec<u32> =
+            messages.tenants[id].all.iter(&messages.all).filter(waits).collect();
+        for id in waiting {
+            self.end_message(id, MessageStatus::Failed, Reason::Suspended, fx);
+        }
+    }
+
+    fn declare_numbers(&mut self, declared: &MessageDeclaration) {
+        let mut kept = BTreeSet::new();
+        for number in &declared.numbers {
+            let Some(tenant) = self.accounts.get(&number.account).copied() else { continue };
+            self.messages.queue.set_number(tenant, &number.number, number.throttle);
+            kept.insert((tenant, Arc::clone(&number.number)));
+        }
+        let is_kept = |tenant, number: &str| kept.contains(&(tenant, Arc::from(number)));
+        self.messages.queue.keep_numbers(is_kept);
+    }
+
+    fn declare_message_carriers(&mut self, declared: &MessageDeclaration) {
+        for carrier in self.messages.carriers.values_mut() {
+            carrier.declared = false;
+        }
+        for carrier in &declared.carriers {
+            self.messages.queue.set_carrier(carrier);
+            let present = self.messages.carriers.entry(Arc::clone(&carrier.name));
+            let present = present.or_insert_with(|| CarrierState {
+                contract: carrier.clone(),
+                declared: true,
+                inbound: 0,
+            });
+            (present.contract, present.declared) = (carrier.clone(), true);
+        }
+        for carrier in self.messages.carriers.values().filter(|carrier| !carrier.declared) {
+            self.messages.queue.close_carrier(&carrier.contract);
+        }
+        self.forget_message_carriers();
+    }
+
+    /// Carriers that are not declared any more go when they have no message any more.
+    pub(super) fn forget_message_carriers(&mut self) {
+        let super::Messages { carriers, queue, .. } = &mut self.messages;
+        carriers.retain(|name, carrier| {
+            carrier.declared || carrier.inbound > 0 || !queue.forget_carrier(name)
+        });
+    }
+}

@@ -1,0 +1,190 @@
+//! Inbound messages (MT-9): they wait in their tenant's queue until its application has been asked. Tenants take turns, and no more than
+//! so many of one are asked at once, so that a slow application holds up its own messages only.
+
+use std::sync::Arc;
+
+use busyhour_base::{Direction, MessageSpec, MessageStatus, Reason};
+
+use super::{Origin, Stage, State};
+use crate::{
+    effect::{Effect, Reply},
+    message::{AcceptedMessage, Arrival, Ask, Asked, MessageEffect},
+};
+
+impl State {
+    pub(super) fn messages_arrived(&mut self, arrivals: &[Arrival], fx: &mut Vec<Effect>) -> Reply {
+        let verdicts = arrivals.iter().map(|arrival| self.message_arrived(arrival, fx)).collect();
+        self.serve_inbound(fx);
+        Reply::Messages(verdicts)
+    }
+
+    fn message_arrived(
+        &mut self,
+        arrival: &Arrival,
+        fx: &mut Vec<Effect>,
+    ) -> Result<AcceptedMessage, Reason> {
+        let tenant = self.tenant(arrival.account)?;
+        let (now, key) = (self.now, Some(key(arrival)));
+        if let Some(Reply::Messages(first)) = self.tenants[tenant].remembered.get(key, now) {
+            return first.first().copied().unwrap_or(Err(Reason::Duplicate));
+        }
+        let waiting = self.messages.tenants[tenant].receiving.len();
+        if waiting >= self.message_options.inbound_max {
+            return Err(Reason::QueueFull);
+        }
+        let contract = self.messages.carriers.get_mut(&arrival.carrier);
+        let carrier = contract.ok_or(Reason::NoCarrier)?;
+        if carrier.inbound >= carrier.contract.inbound {
+            return Err(Reason::CarrierChannels);
+        }
+        carrier.inbound += 1;
+        let body = match self.messages.bodies.hold(&arrival.body) {
+            Some(body) => body,
+            None => {
+                self.give_back_inbound(&Arc::clone(&arrival.carrier));
+                return Err(Reason::TextsFull);
+            }
+        };
+        let none = crate::engine::ring::NIL;
+        let id = self.insert_message(tenant, none, &arrival.spec, body, Stage::Receiving);
+        let messages = &mut self.messages;
+        let (carrier, reference) = (Arc::clone(&arrival.carrier), Arc::clone(&arrival.reference));
+        messages.origins.insert(id, Origin { carrier, reference });
+        let state = &mut messages.tenants[tenant];
+        state.counts.accepted += 1;
+        state.counts.receiving += 1;
+        state.receiving.push_back(id);
+        let accepted = AcceptedMessage {
+            message: messages.all[id].message,
+            segments: messages.bodies.segments(body),
+            wait: busyhour_base::Span::ZERO,
+        };
+        let reply = Reply::Messages(vec![Ok(accepted)]);
+        self.tenants[tenant].remembered.put(key, now, &reply);
+        self.message_changed(id, MessageStatus::Receiving, Reason::Ready, fx);
+        self.take_turn(tenant);
+        Ok(accepted)
+    }
+
+    /// A tenant stands in the ring if it has a message that may be asked about.
+    fn take_turn(&mut self, tenant: u32) {
+        let most = self.message_options.asked_of_tenant_max;
+        let state = &mut self.messages.tenants[tenant];
+        if !state.in_turn && !state.receiving.is_empty() && state.asked < most {
+            state.in_turn = true;
+            self.messages.turns.push_back(tenant);
+        }
+    }
+
+    /// Asks about the next messages, in turn.
+    pub(super) fn serve_inbound(&mut self, fx: &mut Vec<Effect>) {
+        while self.messages.asked < self.message_options.asked_max {
+            let Some(tenant) = self.messages.turns.pop_front() else { return };
+            let state = &mut self.messages.tenants[tenant];
+            state.in_turn = false;
+            if let Some(id) = state.receiving.pop_front() {
+                state.asked += 1;
+                self.messages.asked += 1;
+                self.messages.all[id].stage = Stage::Asked;
+                self.messages.all[id].attempt += 1;
+                self.ask(id, fx);
+            }
+            self.take_turn(tenant);
+        }
+    }
+
+    fn ask(&self, id: u32, fx: &mut Vec<Effect>) {
+        let message = &self.messages.all[id];
+        fx.push(Effect::Message(MessageEffect::Ask(Box::new(Ask {
+            message: message.message,
+            account: self.tenants[message.tenant].account,
+            spec: Arc::clone(&message.spec),
+            body: self.messages.bodies.body(message.body).clone(),
+            segments: self.messages.bodies.segments(message.body),
+        }))));
+    }
+
+    /// After a restart: nobody knows what applications have answered, so they are asked again.
+    pub(super) fn ask_again(&self, fx: &mut Vec<Effect>) {
+        for (id, message) in self.messages.all.iter() {
+            if message.stage == Stage::Asked {
+                self.ask(id, fx);
+            }
+        }
+    }
+
+    pub(super) fn applications_asked(&mut self, asked: &[Asked], fx: &mut Vec<Effect>) -> Reply {
+        for asked in asked {
+            self.application_asked(asked, fx);
+        }
+        self.serve_inbound(fx);
+        Reply::Done
+    }
+
+    /// The message ends, and its answers begin, in one step: so they are queued once, however often it is said.
+    fn application_asked(&mut self, asked: &Asked, fx: &mut Vec<Effect>) {
+        let Some(id) = self.messages.index.get(&asked.message).copied() else {
+            self.messages.stray_reports += 1;
+            return;
+        };
+        if self.messages.all[id].stage != Stage::Asked {
+            self.messages.stray_reports += 1;
+            return;
+        }
+        let tenant = self.messages.all[id].tenant;
+        let reason = match &asked.answers {
+            Ok(answers) => {
+                for answer in answers.iter().take(self.message_options.answers_max) {
+                    let spec = MessageSpec {
+                        direction: Direction::OutboundReply,
+                        ..MessageSpec::clone(&answer.spec)
+                    };
+                    // Refused, it is as if the application had been refused: the message itself has come in.
+                    if self.submit_answer(tenant, &Arc::new(spec), &answer.body, fx).is_err() {
+                        self.messages.answers_refused += 1;
+                    }
+                }
+                Reason::Received
+            }
+            Err(reason) => *reason,
+        };
+        self.end_message(id, MessageStatus::Received, reason, fx);
+    }
+
+    /// A message leaves its tenant's inbound queue, or is not asked about any more.
+    pub(super) fn leave_inbound(&mut self, id: u32) {
+        let tenant = self.messages.all[id].tenant;
+        let state = &mut self.messages.tenants[tenant];
+        if self.messages.all[id].stage == Stage::Asked {
+            state.asked -= 1;
+            self.messages.asked -= 1;
+            self.take_turn(tenant);
+        } else {
+            state.receiving.retain(|other| *other != id);
+        }
+        if let Some(origin) = self.messages.origins.get(&id) {
+            let carrier = Arc::clone(&origin.carrier);
+            self.give_back_inbound(&carrier);
+        }
+    }
+
+    fn give_back_inbound(&mut self, carrier: &Arc<str>) {
+        if let Some(carrier) = self.messages.carriers.get_mut(carrier) {
+            carrier.inbound -= 1;
+        }
+        self.forget_message_carriers();
+    }
+}
+
+/// What makes two arrivals the same one.
+fn key(arrival: &Arrival) -> u128 {
+    use sha2::{Digest as _, Sha256};
+    let mut hash = Sha256::new();
+    for part in ["arrival", &arrival.carrier, &arrival.reference] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let bytes: [u8; 32] = hash.finalize().into();
+    let (first, _) = bytes.split_at(16);
+    first.iter().fold(0, |key, byte| key << 8 | u128::from(*byte))
+}

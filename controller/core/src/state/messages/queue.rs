@@ -1,0 +1,288 @@
+//! The queues of messages: the engine of the calls, filled with tenants' message limits, lanes by number, and message
+//! carriers. This file is all that touches it, so that the rest speaks of messages only.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use busyhour_base::{Reason, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{Messages, State};
+use crate::{
+    engine::{
+        Channel, Engine, Event, Start,
+        caps::Window,
+        forecast::Position,
+        lanes::{Pacing, TenantLimits, URGENCIES},
+        ledger::Contract,
+        ring::NIL,
+        wheel::Handle,
+    },
+    message::{MessageCarrier, MessageLimits},
+    spec::{Throttle, Urgency},
+};
+
+/// Lanes of one number, by urgency, or [`NIL`].
+type Lanes = [u32; URGENCIES];
+
+/// The engine of the messages and how its ids are found.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Queue {
+    engine: Engine,
+    /// Lanes by tenant and number.
+    numbers: BTreeMap<(u32, Arc<str>), Lanes>,
+    /// Declared spacing of numbers.
+    spacings: BTreeMap<(u32, Arc<str>), u64>,
+    carriers: BTreeMap<Arc<str>, u32>,
+    names: BTreeMap<u32, Arc<str>>,
+}
+
+/// What time brings.
+pub(super) enum Brought {
+    /// A message's turn has come.
+    Start(Turn),
+    /// A timer set by [`Queue::set_timer`].
+    Timer(u32),
+}
+
+/// A message that is to be sent.
+pub(super) struct Turn {
+    pub message: u32,
+    pub channel: u32,
+    pub carrier: Arc<str>,
+    pub due: u64,
+    pub held_by: Reason,
+}
+
+impl Queue {
+    /// The bound of what one process hands to carriers is the carriers' channels.
+    const WORKER: u16 = 0;
+
+    /// A new tenant; ids follow those of the calls' tenants.
+    pub fn add_tenant(&mut self, limits: &MessageLimits, suspended: bool) -> u32 {
+        self.open();
+        self.engine.add_tenant(tenant_limits(limits, suspended))
+    }
+
+    /// The engine asks for a worker with room: there is one, and it always has.
+    fn open(&mut self) {
+        if self.engine.workers().iter().next().is_none() {
+            let worker = self.engine.add_worker();
+            debug_assert_eq!(worker, Self::WORKER);
+            self.engine.change_worker(worker, |worker| {
+                worker.slots = u32::MAX;
+                worker.open = true;
+            });
+        }
+    }
+
+    pub fn set_limits(&mut self, tenant: u32, limits: &MessageLimits, suspended: bool) {
+        self.engine.set_limits(tenant, tenant_limits(limits, suspended));
+    }
+
+    /// Forgets a tenant with its lanes, which are empty.
+    pub fn remove_tenant(&mut self, tenant: u32) {
+        let gone: Vec<_> =
+            self.numbers.keys().filter(|(owner, _)| *owner == tenant).cloned().collect();
+        for key in gone {
+            for lane in self.numbers.remove(&key).into_iter().flatten() {
+                if lane != NIL {
+                    self.engine.remove_lane(lane);
+                }
+            }
+        }
+        self.spacings.retain(|(owner, _), _| *owner != tenant);
+        self.engine.remove_tenant(tenant);
+    }
+
+    /// A number's spacing, for lanes that are there and those that will be.
+    pub fn set_number(&mut self, tenant: u32, number: &Arc<str>, throttle: Option<Throttle>) {
+        let spacing = throttle.map_or(0, |throttle| throttle.spacing.0);
+        let key = (tenant, Arc::clone(number));
+        self.spacings.insert(key, spacing);
+    }
+
+    /// Whether a tenant may send from a number.
+    pub fn knows(&self, tenant: u32, number: &str) -> bool {
+        self.spacings.contains_key(&(tenant, Arc::from(number)))
+    }
+
+    /// Numbers that are not declared any more: what waits there goes on, and nothing new may come.
+    pub fn keep_numbers(&mut self, keep: impl Fn(u32, &str) -> bool) {
+        self.spacings.retain(|(tenant, number), _| keep(*tenant, number));
+    }
+
+    pub fn set_carrier(&mut self, carrier: &MessageCarrier) {
+        let contract = Contract {
+            channels: carrier.outbound,
+            ports: carrier.outbound,
+            spacing: carrier.segment_spacing.0,
+        };
+        self.contract(&carrier.name, contract);
+    }
+
+    /// The carrier takes nothing any more; what it has goes on.
+    pub fn close_carrier(&mut self, carrier: &MessageCarrier) {
+        let spacing = carrier.segment_spacing.0;
+        self.contract(&carrier.name, Contract { channels: 0, ports: 0, spacing });
+    }
+
+    fn contract(&mut self, name: &Arc<str>, contract: Contract) {
+        match self.carriers.get(name) {
+            Some(id) => {
+                if *self.engine.ledger().get(*id).contract() != contract {
+                    self.engine.set_carrier(*id, contract);
+                }
+            }
+            None => {
+                let id = self.engine.add_carrier(contract);
+                self.carriers.insert(Arc::clone(name), id);
+                self.names.insert(id, Arc::clone(name));
+            }
+        }
+    }
+
+    /// Forgets a closed carrier that has nothing; whether it did.
+    pub fn forget_carrier(&mut self, name: &str) -> bool {
+        let Some(id) = self.carriers.get(name).copied() else { return true };
+        if self.engine.ledger().get(id).in_use() > 0 {
+            return false;
+        }
+        self.engine.remove_carrier(id);
+        self.carriers.remove(name);
+        self.names.remove(&id);
+        true
+    }
+
+    /// Channels of a carrier with a message that it has not answered.
+    pub fn in_use(&self, name: &str) -> u32 {
+        self.carriers.get(name).map_or(0, |id| self.engine.ledger().get(*id).in_use())
+    }
+
+    /// The lane of a number, if there is one yet: a refusal adds none.
+    pub fn lane(&self, tenant: u32, number: &str, urgency: Urgency) -> u32 {
+        let lanes = self.numbers.get(&(tenant, Arc::from(number)));
+        lanes.map_or(NIL, |lanes| lanes[urgency as usize])
+    }
+
+    /// The lane of a number.
+    pub fn lane_of(&mut self, tenant: u32, number: &str, urgency: Urgency) -> u32 {
+        let key = (tenant, Arc::<str>::from(number));
+        let lanes = self.numbers.entry(key.clone()).or_insert([NIL; URGENCIES]);
+        let lane = &mut lanes[urgency as usize];
+        if *lane == NIL {
+            let spacing = self.spacings.get(&key).copied().unwrap_or(0);
+            let pacing = Pacing { spacing, concurrent: None };
+            *lane = self.engine.add_lane(tenant, urgency as u8, pacing, None);
+        }
+        *lane
+    }
+
+    pub fn push_back(&mut self, lane: u32, message: u32, _segments: u16, why: Reason) {
+        self.engine.push_back(lane, message, why);
+    }
+
+    pub fn push_front(&mut self, lane: u32, message: u32, _segments: u16, why: Reason) {
+        self.engine.push_front(lane, message, why);
+    }
+
+    pub fn unqueue(&mut self, lane: u32, message: u32) {
+        self.engine.unqueue(lane, message);
+    }
+
+    /// A message that was being sent has its carrier's answer, or was not sent.
+    pub fn answered(&mut self, lane: u32, channel: u32, held_us: Option<u64>) {
+        self.engine.finished(lane, channel, Self::WORKER, Channel::Free, held_us);
+    }
+
+    pub fn hold(&mut self, reason: Option<Reason>) {
+        if reason.is_some() != self.engine.is_held() {
+            self.engine.hold(reason);
+        }
+    }
+
+    pub fn set_timer(&mut self, at: u64, key: u32) -> Handle {
+        self.engine.set_timer(at, key)
+    }
+
+    pub fn cancel_timer(&mut self, handle: Handle) {
+        self.engine.cancel_timer(handle);
+    }
+
+    pub fn next_wake(&self) -> Option<u64> {
+        self.engine.next_wake()
+    }
+
+    /// What happens next at `now` or before.
+    pub fn next(&mut self, now: u64) -> Option<Brought> {
+        Some(match self.engine.next(now)? {
+            Event::Timer(key) => Brought::Timer(key),
+            Event::Start(Start { request, carrier, due, held_by, .. }) => Brought::Start(Turn {
+                message: request,
+                channel: carrier,
+                carrier: Arc::clone(&self.names[&carrier]),
+                due,
+                held_by,
+            }),
+        })
+    }
+
+    /// The expected start of the next message of a lane. Channels do not count: a message holds one only until its carrier
+    /// has answered, so that the rate of segments is what makes messages wait.
+    pub fn expected_start(&self, tenant: u32, lane: u32, ahead: u64, now: u64) -> Timestamp {
+        let ahead_in_lane = if lane == NIL { 0 } else { u64::from(self.engine.lane_len(lane)) };
+        let position = Position { tenant, lane, ahead_in_lane, ahead: ahead.max(ahead_in_lane) };
+        let mut start = now;
+        self.engine.limits(position, |reason, at| {
+            if reason != Reason::CarrierChannels {
+                start = start.max(at.unwrap_or(0));
+            }
+        });
+        Timestamp(start)
+    }
+
+    /// Why nothing is being sent though something could be.
+    pub const fn resting(&self) -> Option<Reason> {
+        self.engine.resting()
+    }
+
+    /// Whether the caps of a tenant are used up by what waits and by what was sent.
+    pub fn is_over_cap(&self, tenant: u32, waiting: u64, now: u64) -> bool {
+        self.engine.tenant_caps(tenant).is_some_and(|caps| {
+            let over = |window: &Window| {
+                waiting.saturating_add(caps.used(window, now)) >= u64::from(window.count)
+            };
+            caps.windows().iter().any(over)
+        })
+    }
+
+    pub fn check(&self) -> Result<(), String> {
+        self.engine.check()
+    }
+}
+
+fn tenant_limits(limits: &MessageLimits, suspended: bool) -> TenantLimits {
+    TenantLimits {
+        spacing: limits.throttle.map_or(0, |throttle| throttle.spacing.0),
+        windows: limits
+            .caps
+            .iter()
+            .map(|cap| Window { count: cap.count, length: cap.window.0 })
+            .collect(),
+        suspended,
+    }
+}
+
+impl Messages {
+    /// When time alone brings something about.
+    pub fn next_wake(&self) -> Option<u64> {
+        [self.queue.next_wake(), self.expiries.next_at()].into_iter().flatten().min()
+    }
+}
+
+impl State {
+    /// Nothing new is sent while finished messages pile up in front of the records.
+    pub(in crate::state) fn hold_messages_if_behind(&mut self) {
+        let behind = self.messages.outbox.len() >= self.options.outbox_max;
+        self.messages.queue.hold(behind.then_some(Reason::RecordsBehind));
+    }
+}

@@ -1,0 +1,147 @@
+//! Acceptance: each message is queued or scheduled, or refused with a reason and without effect.
+
+use std::sync::Arc;
+
+use busyhour_base::{Body, MessageSpec, MessageStatus, Reason, Span, Timestamp};
+
+use super::{Stage, State};
+use crate::{
+    effect::{Effect, Reply},
+    message::{AcceptedMessage, NewMessage, SubmitMessages},
+    spec::{Excess, Urgency},
+};
+
+impl State {
+    pub(super) fn submit_messages(
+        &mut self,
+        submit: &SubmitMessages,
+        fx: &mut Vec<Effect>,
+    ) -> Reply {
+        let tenant = match self.may_submit_messages(submit) {
+            Ok(tenant) => tenant,
+            Err(reason) => return Reply::Refused(reason),
+        };
+        let now = self.now;
+        if let Some(first) = self.tenants[tenant].remembered.get(submit.idempotency, now) {
+            return first;
+        }
+        let mut verdicts = Vec::with_capacity(submit.messages.len());
+        for new in &submit.messages {
+            verdicts.push(match submit.bodies.get(new.body as usize) {
+                Some(body) => self.submit_message(tenant, new, body, fx),
+                None => Err(Reason::TooLarge),
+            });
+        }
+        if let [Err(reason)] = verdicts[..] {
+            return Reply::Refused(reason);
+        }
+        let any = verdicts.iter().any(Result::is_ok);
+        let reply = Reply::Messages(verdicts);
+        if any {
+            self.tenants[tenant].remembered.put(submit.idempotency, now, &reply);
+        }
+        reply
+    }
+
+    fn may_submit_messages(&self, submit: &SubmitMessages) -> Result<u32, Reason> {
+        let tenant = self.tenant(submit.account)?;
+        if self.tenants[tenant].suspended {
+            return Err(Reason::Suspended);
+        }
+        if submit.messages.len() > self.message_options.submit_max {
+            return Err(Reason::TooLarge);
+        }
+        Ok(tenant)
+    }
+
+    pub(super) fn submit_message(
+        &mut self,
+        tenant: u32,
+        new: &NewMessage,
+        body: &Body,
+        fx: &mut Vec<Effect>,
+    ) -> Result<AcceptedMessage, Reason> {
+        let now = Timestamp(self.now);
+        let begins = new.not_before.unwrap_or(now).max(now);
+        if new.expires.is_some_and(|expires| expires <= begins) {
+            return Err(Reason::Expired);
+        }
+        if !self.messages.queue.knows(tenant, &new.spec.from) {
+            return Err(Reason::UnknownNumber);
+        }
+        self.has_room_for_message(tenant)?;
+        let lane = self.messages.queue.lane(tenant, &new.spec.from, new.urgency);
+        let ahead = self.messages.tenants[tenant].counts.waiting;
+        let starts = self.messages.queue.expected_start(tenant, lane, ahead, self.now).max(begins);
+        let wait_max = self.messages.tenants[tenant].limits.wait_max;
+        if starts.since(begins) > wait_max || new.expires.is_some_and(|at| at <= starts) {
+            return Err(Reason::WaitTooLong);
+        }
+        let body = self.messages.bodies.hold(body).ok_or(Reason::TextsFull)?;
+        let lane = self.messages.queue.lane_of(tenant, &new.spec.from, new.urgency);
+        let wait = starts.since(now);
+        let id = self.take_in_message(tenant, lane, new, body, wait, fx);
+        let (message, segments) =
+            (self.messages.all[id].message, self.messages.bodies.segments(body));
+        Ok(AcceptedMessage { message, segments, wait })
+    }
+
+    fn has_room_for_message(&self, tenant: u32) -> Result<(), Reason> {
+        let state = &self.messages.tenants[tenant];
+        let waiting = state.counts.waiting;
+        if waiting >= u64::from(state.limits.queue_max) {
+            return Err(Reason::QueueFull);
+        }
+        let refuses = state.limits.excess == Excess::Refuse;
+        if refuses && self.messages.queue.is_over_cap(tenant, waiting, self.now) {
+            return Err(Reason::CapRefused);
+        }
+        Ok(())
+    }
+
+    fn take_in_message(
+        &mut self,
+        tenant: u32,
+        lane: u32,
+        new: &NewMessage,
+        body: u32,
+        wait: Span,
+        fx: &mut Vec<Effect>,
+    ) -> u32 {
+        let id = self.insert_message(tenant, lane, &new.spec, body, Stage::Queued);
+        self.messages.all[id].wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+        let counts = &mut self.messages.tenants[tenant].counts;
+        counts.accepted += 1;
+        counts.waiting += 1;
+        self.time_message(id, new.not_before, new.expires);
+        let status = match self.messages.all[id].stage {
+            Stage::Scheduled => MessageStatus::Scheduled,
+            _ => MessageStatus::Queued,
+        };
+        self.message_changed(id, status, Reason::Ready, fx);
+        if status == MessageStatus::Queued {
+            let segments = self.messages.bodies.segments(body).count;
+            self.messages.queue.push_back(lane, id, segments, Reason::Ready);
+        }
+        id
+    }
+
+    /// A message that was not asked for by a command of its own.
+    pub(super) fn submit_answer(
+        &mut self,
+        tenant: u32,
+        spec: &Arc<MessageSpec>,
+        body: &Body,
+        fx: &mut Vec<Effect>,
+    ) -> Result<AcceptedMessage, Reason> {
+        let new = NewMessage {
+            spec: Arc::clone(spec),
+            body: 0,
+            not_before: None,
+            expires: None,
+            // Somebody has just written and waits for the answer.
+            urgency: Urgency::Synchronous,
+        };
+        self.submit_message(tenant, &new, body, fx)
+    }
+}

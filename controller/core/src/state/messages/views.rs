@@ -1,0 +1,131 @@
+//! Read models of messages. Nothing here decides.
+
+use std::sync::Arc;
+
+use busyhour_base::{AccountSid, MessageStatus, Reason, Span, Timestamp};
+
+use super::{Stage, State};
+use crate::message::{
+    MessageCarrierView, MessageId, MessageRecord, MessageTenantView, MessageView,
+};
+
+impl State {
+    /// One message that waits or is under way, or that has ended and is not yet in the records.
+    pub fn message(&self, message: MessageId) -> Option<MessageView> {
+        self.messages.index.get(&message).map(|id| self.message_view(*id))
+    }
+
+    /// The messages of an account, newest first, beginning below `before`.
+    pub fn messages_of(
+        &self,
+        account: AccountSid,
+        before: Option<MessageId>,
+    ) -> impl Iterator<Item = MessageView> {
+        let messages = &self.messages;
+        let tenant = self.accounts.get(&account).copied();
+        // A message that is still here is a place to go on from; otherwise the newer ones are passed over.
+        let from = before.and_then(|before| messages.index.get(&before).copied());
+        let from = from.filter(|id| Some(messages.all[*id].tenant) == tenant);
+        tenant
+            .into_iter()
+            .flat_map(move |id| messages.tenants[id].all.iter_back(&messages.all, from))
+            .filter(move |id| before.is_none_or(|before| messages.all[*id].message < before))
+            .map(|id| self.message_view(id))
+    }
+
+    fn message_view(&self, id: u32) -> MessageView {
+        let messages = &self.messages;
+        let message = &messages.all[id];
+        let mut view = MessageView {
+            message: message.message,
+            account: self.tenants[message.tenant].account,
+            spec: Arc::clone(&message.spec),
+            body: messages.bodies.body(message.body).clone(),
+            segments: messages.bodies.segments(message.body),
+            status: MessageStatus::Queued,
+            reason: Reason::Ready,
+            accepted_at: message.accepted_at,
+            wait: Span::from_millis(u64::from(message.wait_ms)),
+            not_before: messages.times.get(message.times).and_then(|times| times.not_before),
+            carrier: None,
+            reference: None,
+            sent_at: None,
+            ended_at: None,
+        };
+        match message.stage {
+            Stage::Scheduled => {
+                (view.status, view.reason) = (MessageStatus::Scheduled, Reason::NotBefore);
+            }
+            Stage::Queued => view.reason = messages.queue.resting().unwrap_or(Reason::Ready),
+            Stage::Sending(live) | Stage::Sent(live) => {
+                let sent = matches!(message.stage, Stage::Sent(_));
+                view.status = if sent { MessageStatus::Sent } else { MessageStatus::Sending };
+                let live = &messages.live[live];
+                view.carrier = Some(Arc::clone(&live.carrier));
+                view.reference = live.reference.clone();
+                view.sent_at = Some(Timestamp(live.handed_at));
+            }
+            Stage::Receiving | Stage::Asked => {
+                view.status = MessageStatus::Receiving;
+                view.sent_at = Some(message.accepted_at);
+            }
+            Stage::Ended(seq) => {
+                if let Some(record) = self.message_record_of(seq) {
+                    (view.status, view.reason) = (record.status, record.reason);
+                    view.carrier.clone_from(&record.carrier);
+                    view.reference.clone_from(&record.reference);
+                    (view.sent_at, view.ended_at) = (record.sent_at, Some(record.ended_at));
+                }
+            }
+        }
+        view
+    }
+
+    /// The outbox is in order of sequence numbers and has no gap.
+    fn message_record_of(&self, seq: u64) -> Option<&MessageRecord> {
+        let first = self.messages.outbox.front()?.seq;
+        self.messages.outbox.get(usize::try_from(seq.checked_sub(first)?).ok()?)
+    }
+
+    /// Every tenant's messages.
+    pub fn message_tenants(&self) -> impl Iterator<Item = MessageTenantView> {
+        self.tenants.iter().map(|(id, tenant)| MessageTenantView {
+            account: tenant.account,
+            name: Arc::clone(&tenant.name),
+            counts: self.messages.tenants[id].counts,
+        })
+    }
+
+    /// Every carrier's message channels.
+    pub fn message_carriers(&self) -> impl Iterator<Item = MessageCarrierView> {
+        self.messages.carriers.values().map(|carrier| {
+            let name = &carrier.contract.name;
+            let live = self.messages.live.iter().map(|(_, live)| live);
+            let unreported =
+                live.filter(|live| live.reference.is_some() && live.carrier == *name).count();
+            MessageCarrierView {
+                name: Arc::clone(name),
+                outbound: carrier.contract.outbound,
+                in_use: self.messages.queue.in_use(name),
+                inbound: carrier.contract.inbound,
+                inbound_in_use: carrier.inbound,
+                unreported: unreported as u64,
+            }
+        })
+    }
+
+    /// How many different texts are stored, and how many messages have one.
+    pub fn message_texts(&self) -> (usize, u64) {
+        self.messages.bodies.counts()
+    }
+
+    /// Reports of messages that nobody awaits.
+    pub const fn stray_message_reports(&self) -> u64 {
+        self.messages.stray_reports
+    }
+
+    /// Answers of applications that no queue took.
+    pub const fn message_answers_refused(&self) -> u64 {
+        self.messages.answers_refused
+    }
+}
