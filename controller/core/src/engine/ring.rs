@@ -105,6 +105,18 @@ impl Ring {
         let step = |id: u32| (id != NIL).then_some(id);
         std::iter::successors(step(self.head), move |id| step(table[*id].link().next))
     }
+
+    /// The members from back to front, beginning at `from` or at the back.
+    pub fn iter_back<T: Member>(
+        self,
+        table: &Slab<T>,
+        from: Option<u32>,
+    ) -> impl Iterator<Item = u32> {
+        let step = |id: u32| (id != NIL).then_some(id);
+        std::iter::successors(step(from.unwrap_or(self.tail)), move |id| {
+            if *id == self.head { None } else { step(table[*id].link().prev) }
+        })
+    }
 }
 
 #[cfg(test)]
@@ -139,6 +151,7 @@ mod tests {
                     _ => {}
                 }
                 prop_assert!(ring.iter(&table).eq(model.iter().copied()));
+                prop_assert!(ring.iter_back(&table, None).eq(model.iter().rev().copied()));
                 prop_assert_eq!(ring.is_empty(), model.is_empty());
             }
         }
