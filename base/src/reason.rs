@@ -57,6 +57,7 @@ reasons! {
     FairTurn "fair_turn" "It waits for its turn among the tenants.";
     NotBefore "not_before" "Its scheduled time has not come.";
     Window "window" "The batch's calling window is closed.";
+    Retry "retry" "It waits for its next attempt.";
     Paused "paused" "The batch is paused.";
     Draft "draft" "The batch has not been started.";
     Suspended "suspended" "The tenant is suspended.";
@@ -74,6 +75,7 @@ reasons! {
     UnknownBatch "unknown_batch" "There is no such batch.";
     WrongState "wrong_state" "What was asked does not fit the present state.";
     Duplicate "duplicate" "The same request was accepted before.";
+    UploadOffset "upload_offset" "The part does not begin where the upload stands.";
     TooLarge "too_large" "It exceeds a declared bound.";
     Overcommitted "overcommitted" "The channels that tenants are guaranteed would be more than those that are active.";
     CarrierUndeclared "carrier_undeclared" "There is no declared carrier of this name.";

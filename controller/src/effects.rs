@@ -72,6 +72,7 @@ impl Pump {
             }
             // Nothing proposes one yet.
             Effect::Message(_) => {}
+            Effect::BatchNews { .. } => {}
             Effect::Changed { call, account, phase } => {
                 metrics::counter!(names::CALLS, "phase" => phase_word(phase)).increment(1);
                 self.spans.changed(call, account, phase);

@@ -58,11 +58,14 @@ impl Core {
         }
     }
 
-    /// Whether a call has ended or is unknown, so that nothing more can come of it.
-    pub(crate) fn is_settled(&self, call: CallId) -> bool {
+    /// Whether an attempt of a call has ended or is unknown, so that nothing more can come of it. A call that waits
+    /// has no attempt that has not.
+    pub(crate) fn is_settled(&self, call: CallId, attempt: u16) -> bool {
         use busyhour_controller_core::effect::Phase;
         match self.state.call(call) {
-            Some(view) => matches!(view.phase, Phase::Ended(_)),
+            Some(view) => {
+                matches!(view.phase, Phase::Ended(_) | Phase::Queued) || view.attempt > attempt
+            }
             None => true,
         }
     }

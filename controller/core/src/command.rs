@@ -7,7 +7,9 @@ use busyhour_base::{AccountSid, CallEvent, Instructions, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::message::MessageCommand;
-use crate::spec::{AgentIx, BatchId, BatchPlan, CallId, Channels, Declaration, NewCall};
+use crate::spec::{
+    AgentIx, BatchId, BatchPlan, CallId, Channels, Declaration, Lines, NewCall, Openings, Throttle,
+};
 
 /// One entry of the replicated log.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -116,6 +118,35 @@ pub enum BatchCommand {
         batch: BatchId,
         /// Also end the calls in progress, rather than let them drain.
         hang_up: bool,
+    },
+    /// Lines for a draft. Each is accepted or refused by itself; [`crate::effect::Reply::Submitted`] says which.
+    Take(Box<Lines>),
+    /// Another pace, from now on. No line loses its place.
+    Pace {
+        /// Whose.
+        account: AccountSid,
+        /// Which.
+        batch: BatchId,
+        /// Spacing within the batch.
+        throttle: Option<Throttle>,
+        /// Most calls in progress at once.
+        max_concurrent: Option<u32>,
+    },
+    /// Its calling hours, resolved anew. Nothing for a batch that has none.
+    Open {
+        /// Which.
+        batch: BatchId,
+        /// When its calls may start.
+        openings: Openings,
+    },
+    /// What was owed to its callback up to this number is settled.
+    Told {
+        /// Which.
+        batch: BatchId,
+        /// The last notice that was accepted, or given up.
+        notice: u64,
+        /// It was accepted.
+        accepted: bool,
     },
 }
 

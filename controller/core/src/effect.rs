@@ -82,6 +82,11 @@ pub enum Effect {
     },
     /// Something about messages.
     Message(MessageEffect),
+    /// A batch's callback is owed a notice ([`crate::state::State::batch_notice`] has it until it is settled).
+    BatchNews {
+        /// Which.
+        batch: BatchId,
+    },
     /// A call changed, for whoever follows: events, metrics, live views.
     Changed {
         /// Which.

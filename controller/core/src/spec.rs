@@ -8,9 +8,14 @@ use std::sync::Arc;
 use busyhour_base::{AccountSid, ApplicationSid, CallSpec, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
+mod batch;
 mod carrier;
 
 use crate::message::MessageDeclaration;
+pub use batch::{
+    BatchHook, BatchPlan, CallingHours, DAYS_ALL, Fault, Lines, Opening, Openings, Part, Retry,
+    RetryOn, UploadFormat, WeeklyWindow,
+};
 pub use carrier::{
     Allocation, Carrier, Channels, Commitment, DEFAULT_GROUP, Destination, Number, NumberKind,
     Period, Price, Share, Tariff, Unused,
@@ -175,21 +180,4 @@ pub struct Declaration {
     pub order: OrderPolicy,
     /// What concerns messages.
     pub messages: MessageDeclaration,
-}
-
-/// How a batch is paced and when (`WIRE.md`, batches).
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct BatchPlan {
-    /// The tenant's name for it.
-    pub name: String,
-    /// Spacing within the batch.
-    pub throttle: Option<Throttle>,
-    /// Most calls in progress at once.
-    pub max_concurrent: Option<u32>,
-    /// Not before.
-    pub not_before: Option<Timestamp>,
-    /// What has not started by then expires.
-    pub not_after: Option<Timestamp>,
-    /// Parameters of `calls.create` that a line may leave out. The machine keeps them and does not read them.
-    pub defaults: Vec<(String, String)>,
 }

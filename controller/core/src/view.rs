@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     effect::Phase,
-    spec::{AgentIx, BatchId, BatchPlan, CallId, Urgency},
+    spec::{AgentIx, BatchId, BatchPlan, CallId, UploadFormat, Urgency},
 };
 
 /// One live call, or one that has ended and is not yet in the records.
@@ -84,6 +84,35 @@ pub struct Record {
     pub custom_id: Option<Arc<str>>,
     /// How it ended.
     pub ending: Ending,
+    /// The attempts before the last one that came to an end.
+    pub earlier: Vec<Attempt>,
+}
+
+/// One attempt of a call that was placed again after it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, serde::Deserialize)]
+pub struct Attempt {
+    /// Its number, from 1; attempts of which nothing was sent have numbers of their own.
+    pub number: u16,
+    /// Over which carrier.
+    pub carrier: Arc<str>,
+    /// By which agent.
+    pub agent: Arc<str>,
+    /// The limit that last held it.
+    pub held_by: Reason,
+    /// When it was due on the ideal grid.
+    pub due: Timestamp,
+    /// When it was dialled.
+    pub dialled_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// How.
+    pub outcome: Outcome,
+    /// Why.
+    pub reason: Reason,
+    /// Final SIP status; 0 if there was none.
+    pub sip_code: u16,
+    /// From INVITE to its end.
+    pub ring: Span,
 }
 
 /// Why a call is where it is (`GET /v1/Calls/{sid}/explain`).
@@ -156,6 +185,67 @@ pub struct BatchView {
     pub ended_at: Option<Timestamp>,
     /// Expected time from now to the dialling of its last call, and the limit that binds.
     pub eta: Option<(Span, Reason)>,
+    /// Why none of its calls starts now, whatever the limits say.
+    pub shut_by: Option<Reason>,
+    /// How far its upload is.
+    pub upload: UploadView,
+    /// The notice that its callback is owed.
+    pub owed: Option<Notice>,
+}
+
+/// How far an upload is.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct UploadView {
+    /// How it is written, once its first part was taken.
+    pub format: Option<UploadFormat>,
+    /// Bytes taken.
+    pub bytes: u64,
+    /// The number of the next line, from 1.
+    pub next_line: u64,
+    /// Its last part was taken.
+    pub complete: bool,
+    /// Lines that were not accepted.
+    pub refused: u64,
+    /// Of how many of these it is still known what was wrong ([`crate::State::batch_faults`]).
+    pub known: usize,
+}
+
+/// A line that was not accepted.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, serde::Deserialize)]
+pub struct LineFault {
+    /// The tenant's name for it, if it could be read.
+    pub custom_id: Option<Arc<str>>,
+    /// What was wrong.
+    pub what: What,
+}
+
+/// What was wrong with a line.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, serde::Deserialize)]
+pub enum What {
+    /// It cannot become a request: the API's code, and a sentence.
+    Unusable(u32, Arc<str>),
+    /// The machine refused it.
+    Refused(Reason),
+}
+
+/// What a batch's callback is owed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, serde::Deserialize)]
+pub struct Notice {
+    /// Its number in the batch, from 1. A later one takes the place of an earlier one that was not yet accepted.
+    pub number: u64,
+    /// Of what.
+    pub event: BatchEvent,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// What a batch's callback is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, serde::Deserialize)]
+pub enum BatchEvent {
+    /// Another part of its calls has ended.
+    Progress,
+    /// It has ended.
+    Finished,
 }
 
 /// One tenant.

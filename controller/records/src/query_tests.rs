@@ -4,6 +4,8 @@ use std::{sync::Arc, time::Instant};
 
 use busyhour_base::{CallSpec, Ending, Instructions, Method, Reason, Span, StatusEvents, Webhook};
 
+use busyhour_controller_core::view::Attempt;
+
 use super::*;
 
 const ROWS: u64 = 100_000;
@@ -11,6 +13,22 @@ const ACCOUNTS: u64 = 4;
 
 fn account(n: u64) -> AccountSid {
     AccountSid(u128::from(n % ACCOUNTS) + 1)
+}
+
+fn attempt(n: u64) -> Attempt {
+    Attempt {
+        number: 1,
+        carrier: "north".into(),
+        agent: "agent-1".into(),
+        held_by: Reason::Throttle,
+        due: Timestamp(n),
+        dialled_at: Timestamp(n + 1),
+        ended_at: Timestamp(n + 2),
+        outcome: Outcome::Busy,
+        reason: Reason::Busy,
+        sip_code: 486,
+        ring: Span::from_millis(n),
+    }
 }
 
 fn record(n: u64) -> Record {
@@ -44,6 +62,7 @@ fn record(n: u64) -> Record {
         agent: Some("agent-1".into()),
         batch: n.is_multiple_of(2).then_some(BatchId(n % 8)),
         custom_id: Some(format!("row-{n}").into()),
+        earlier: n.is_multiple_of(7).then(|| attempt(n)).into_iter().collect(),
         ending: Ending {
             outcome,
             reason: Reason::Completed,

@@ -17,7 +17,8 @@ use crate::RecordsError;
 
 /// The columns in the order in which [`bind`] gives them and [`read`] takes them.
 pub(crate) const COLUMNS: &str = "call, seq, account, called, calling, spec, accepted_us, due_us, held_by, dialled_us, answered_us, ended_us, \
-     attempts, carrier, agent, batch, custom_id, outcome, reason, sip_code, ring_us, talk_us, digits, confirmed";
+     attempts, carrier, agent, batch, custom_id, outcome, reason, sip_code, ring_us, talk_us, digits, confirmed, \
+     earlier";
 
 /// Rows of one statement. Each statement is a message to SQLite's thread and back, which costs more than a row does.
 pub(crate) const ROWS: usize = 64;
@@ -54,6 +55,10 @@ fn bind<'q>(
     let instant = |column, at: Option<Timestamp>| at.map(|at| fits(column, at.0)).transpose();
     let spec = serde_json::to_string(&*record.spec)
         .map_err(|source| RecordsError::Spec { call: record.call, source })?;
+    let earlier = (!record.earlier.is_empty())
+        .then(|| serde_json::to_string(&record.earlier))
+        .transpose()
+        .map_err(|source| RecordsError::Spec { call: record.call, source })?;
     let ending = &record.ending;
     Ok(query
         .bind(fits("call", record.call.0)?)
@@ -79,7 +84,8 @@ fn bind<'q>(
         .bind(fits("ring_us", ending.ring.0)?)
         .bind(fits("talk_us", ending.talk.0)?)
         .bind(&*ending.digits)
-        .bind(ending.confirmed))
+        .bind(ending.confirmed)
+        .bind(earlier))
 }
 
 /// How an account stands in a row: its 16 bytes.
@@ -104,6 +110,10 @@ pub(crate) fn read(row: &SqliteRow) -> Result<Record, RecordsError> {
     let word: &str = row.try_get("outcome").map_err(sql)?;
     let outcome =
         outcome(word).ok_or_else(|| cells.damaged("outcome", word.to_owned(), "final status"))?;
+    let earlier: Option<&str> = row.try_get("earlier").map_err(sql)?;
+    let earlier = earlier.map(serde_json::from_str).transpose();
+    let earlier =
+        earlier.map_err(|e| cells.damaged("earlier", e.to_string(), "list of attempts"))?;
     Ok(Record {
         seq: cells.number("seq")?,
         call: CallId(cells.number("call")?),
@@ -129,6 +139,7 @@ pub(crate) fn read(row: &SqliteRow) -> Result<Record, RecordsError> {
             digits: row.try_get("digits").map_err(sql)?,
             confirmed: row.try_get("confirmed").map_err(sql)?,
         },
+        earlier: earlier.unwrap_or_default(),
     })
 }
 

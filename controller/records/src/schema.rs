@@ -41,7 +41,8 @@ const STEP_1: &str = "
         ring_us     INTEGER NOT NULL,
         talk_us     INTEGER NOT NULL,
         digits      TEXT NOT NULL,
-        confirmed   INTEGER NOT NULL
+        confirmed   INTEGER NOT NULL,
+        earlier     TEXT
     ) STRICT;
     CREATE INDEX calls_by_account ON calls (account, call, outcome, calling, dialled_us, ended_us);
     CREATE INDEX calls_by_called  ON calls (account, called, call);

@@ -141,7 +141,7 @@ fn welcome(shared: &Shared, greeted: &Greeted, fence: u64) -> Message {
     // What this process does not run any more and the state machine has an outcome for.
     let forget = shared.proposer.core(|core| {
         let over = greeted.known.iter().filter(|known| !known.live);
-        let over = over.filter(|known| core.is_settled(known.call));
+        let over = over.filter(|known| core.is_settled(known.call, known.attempt));
         over.map(|known| v1::JournalEntry {
             call: known.call.0,
             attempt: known.attempt.into(),

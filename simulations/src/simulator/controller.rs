@@ -87,7 +87,10 @@ impl World<'_> {
             Effect::Redirect { agent, call, attempt, instructions } => {
                 self.order(at, Key { call, attempt, agent }, LegInput::Redirect(instructions));
             }
-            Effect::Notify { .. } | Effect::Changed { .. } | Effect::Message(_) => {}
+            Effect::Notify { .. }
+            | Effect::Changed { .. }
+            | Effect::BatchNews { .. }
+            | Effect::Message(_) => {}
         }
     }
 

@@ -72,6 +72,7 @@ impl CreateBatch {
             not_before,
             not_after,
             defaults: self.defaults(caller, now)?,
+            ..BatchPlan::default()
         })
     }
 

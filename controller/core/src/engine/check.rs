@@ -75,9 +75,6 @@ impl Engine {
             if !fits {
                 return Err(format!("lane {id} of {} is {:?}", lane.queue.len(), lane.standing));
             }
-            if lane.in_progress > lane.concurrent {
-                return Err(format!("lane {id} has {} calls in progress", lane.in_progress));
-            }
             if !matches!(lane.standing, Standing::Parked(_)) {
                 waiting += u64::from(lane.queue.len());
             }

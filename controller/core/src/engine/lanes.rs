@@ -246,12 +246,30 @@ impl Engine {
         self.lanes[id].standing = Standing::Parked(reason);
     }
 
-    /// Ends a lane's being set aside.
-    pub fn unpark(&mut self, id: u32) {
+    /// Ends a lane's being set aside. What waits in it was held by `why`, or else by what the lane was set aside for.
+    pub fn unpark(&mut self, id: u32, why: Option<Reason>) {
         if let Standing::Parked(reason) = self.lanes[id].standing {
             self.waiting += u64::from(self.lanes[id].queue.len());
             self.lanes[id].standing = Standing::Empty;
-            self.lane_in(id, reason);
+            self.lane_in(id, why.unwrap_or(reason));
+        }
+    }
+
+    /// Another pace, from now on. No request loses its place.
+    pub fn repace(&mut self, id: u32, pacing: Pacing) {
+        let clock = self.clock;
+        let lane = &mut self.lanes[id];
+        lane.concurrent = pacing.concurrent.unwrap_or(u32::MAX);
+        lane.gcra.respace(pacing.spacing);
+        let allowed = lane.in_progress < lane.concurrent && lane.gcra.next() <= clock;
+        match lane.standing {
+            Standing::Empty | Standing::Parked(_) => {}
+            Standing::Ready if allowed => {}
+            Standing::Timed | Standing::Full | Standing::Ready => {
+                let why = self.lane_held_by(id);
+                self.lane_out(id);
+                self.lane_in(id, why);
+            }
         }
     }
 

@@ -158,7 +158,7 @@ impl Runner<'_> {
                     Some(Timed::Begins { request, lane }) => {
                         self.engine.push_back(*lane, *request, Reason::NotBefore);
                     }
-                    Some(Timed::Opens { lane }) => self.engine.unpark(*lane),
+                    Some(Timed::Opens { lane }) => self.engine.unpark(*lane, None),
                     None => {}
                 },
             }

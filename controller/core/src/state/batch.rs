@@ -14,7 +14,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use busyhour_base::{Reason, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{State, calls::Stage, tick::Due};
+use super::{State, batch_lines::Upload, batch_notices::Notices, calls::Stage, tick::Due};
 use crate::{
     command::BatchCommand,
     effect::{Effect, Reply},
@@ -22,7 +22,7 @@ use crate::{
         lanes::Pacing,
         wheel::{Handle, NO_TIMER},
     },
-    spec::{BatchId, BatchPlan, Urgency},
+    spec::{BatchId, BatchPlan, Openings, Throttle, Urgency},
     view::{BatchStatus, Counts},
 };
 
@@ -47,10 +47,16 @@ pub(super) struct Batch {
     pub unrecorded: u64,
     /// The lines that it has taken, by the tenant's names for them.
     pub custom_ids: BTreeSet<Arc<str>>,
-    /// When it opens, in the engine's wheel.
+    /// When it opens next, in the engine's wheel.
     pub begin: Handle,
+    /// When its calling window closes, in the wheel of expiries.
+    pub close: Handle,
     /// When it ends, in the wheel of expiries.
     pub end: Handle,
+    /// How far its lines are.
+    pub upload: Upload,
+    /// What its callback is owed.
+    pub notices: Notices,
 }
 
 impl Batch {
@@ -67,9 +73,12 @@ impl Batch {
         )
     }
 
-    /// When its lane opens by itself.
-    pub fn opens(&self) -> Option<Timestamp> {
-        self.plan.not_before.filter(|_| self.status == BatchStatus::Scheduled)
+    /// How its lane is paced.
+    fn pacing(&self) -> Pacing {
+        Pacing {
+            spacing: self.plan.throttle.map_or(0, |throttle| throttle.spacing.0),
+            concurrent: self.plan.max_concurrent,
+        }
     }
 }
 
@@ -80,13 +89,13 @@ impl State {
                 .tenant(*account)
                 .and_then(|tenant| self.create_batch(tenant, *idempotency, plan)),
             BatchCommand::Start { account, batch } => {
-                self.batch_named(*account, *batch).and_then(|batch| self.start_batch(batch))
+                self.batch_named(*account, *batch).and_then(|batch| self.start_batch(batch, fx))
             }
             BatchCommand::Pause { account, batch } => {
                 self.batch_named(*account, *batch).and_then(|batch| self.pause_batch(batch))
             }
             BatchCommand::Resume { account, batch } => {
-                self.batch_named(*account, *batch).and_then(|batch| self.resume_batch(batch))
+                self.batch_named(*account, *batch).and_then(|batch| self.resume_batch(batch, fx))
             }
             BatchCommand::Cancel { account, batch, hang_up } => self
                 .batch_named(*account, *batch)
@@ -94,6 +103,12 @@ impl State {
                     BatchStatus::Completed | BatchStatus::Expired => Err(Reason::WrongState),
                     _ => Ok(self.cancel_batch(batch, *hang_up, fx)),
                 }),
+            BatchCommand::Take(lines) => self.take_lines(lines, fx),
+            BatchCommand::Pace { account, batch, throttle, max_concurrent } => self
+                .batch_named(*account, *batch)
+                .and_then(|batch| self.pace_batch(batch, *throttle, *max_concurrent)),
+            BatchCommand::Open { batch, openings } => self.reopen_batch(*batch, openings),
+            BatchCommand::Told { batch, notice, accepted } => self.told(*batch, *notice, *accepted),
         };
         done.unwrap_or_else(Reply::Refused)
     }
@@ -132,12 +147,11 @@ impl State {
         if plan.not_after.is_some_and(|end| end <= plan.not_before.unwrap_or(now).max(now)) {
             return Err(Reason::Expired);
         }
+        if plan.openings.as_ref().is_some_and(|openings| !openings.are_well_formed()) {
+            return Err(Reason::TooLarge);
+        }
         self.batches_given += 1;
         let id = BatchId(self.batches_given);
-        let pacing = Pacing {
-            spacing: plan.throttle.map_or(0, |throttle| throttle.spacing.0),
-            concurrent: plan.max_concurrent,
-        };
         let batch = self.batches.insert(Batch {
             id,
             tenant,
@@ -153,8 +167,12 @@ impl State {
             unrecorded: 0,
             custom_ids: BTreeSet::new(),
             begin: NO_TIMER,
+            close: NO_TIMER,
             end: NO_TIMER,
+            upload: Upload::default(),
+            notices: Notices::default(),
         });
+        let pacing = self.batches[batch].pacing();
         let lane =
             self.add_lane(tenant, Some(batch), Urgency::Ordinary, pacing, Some(Reason::Draft));
         self.batches[batch].lane = lane;
@@ -168,9 +186,9 @@ impl State {
         Ok(reply)
     }
 
-    fn start_batch(&mut self, batch: u32) -> Result<Reply, Reason> {
+    fn start_batch(&mut self, batch: u32, fx: &mut Vec<Effect>) -> Result<Reply, Reason> {
         match self.batches[batch].status {
-            BatchStatus::Draft => self.open_batch(batch),
+            BatchStatus::Draft => self.open_batch(batch, fx),
             BatchStatus::Scheduled | BatchStatus::Running => {}
             _ => return Err(Reason::WrongState),
         }
@@ -180,9 +198,8 @@ impl State {
     fn pause_batch(&mut self, batch: u32) -> Result<Reply, Reason> {
         match self.batches[batch].status {
             BatchStatus::Scheduled | BatchStatus::Running => {
-                self.shut_batch(batch);
                 self.batches[batch].status = BatchStatus::Paused;
-                self.engine.park(self.batches[batch].lane, Reason::Paused);
+                self.gate_batch(batch);
             }
             BatchStatus::Paused => {}
             _ => return Err(Reason::WrongState),
@@ -190,9 +207,9 @@ impl State {
         Ok(Reply::Done)
     }
 
-    fn resume_batch(&mut self, batch: u32) -> Result<Reply, Reason> {
+    fn resume_batch(&mut self, batch: u32, fx: &mut Vec<Effect>) -> Result<Reply, Reason> {
         match self.batches[batch].status {
-            BatchStatus::Paused => self.open_batch(batch),
+            BatchStatus::Paused => self.open_batch(batch, fx),
             BatchStatus::Scheduled | BatchStatus::Running => {}
             _ => return Err(Reason::WrongState),
         }
@@ -200,36 +217,45 @@ impl State {
     }
 
     /// Runs a batch, or schedules it for its time.
-    fn open_batch(&mut self, batch: u32) {
+    fn open_batch(&mut self, batch: u32, fx: &mut Vec<Effect>) {
         let state = &mut self.batches[batch];
-        match state.plan.not_before.filter(|begin| begin.0 > self.now) {
-            Some(begin) => {
-                state.status = BatchStatus::Scheduled;
-                state.begin = self.engine.set_timer(begin.0, Due::Batch.of(batch));
-                self.engine.park(state.lane, Reason::NotBefore);
-            }
-            None => {
-                state.status = BatchStatus::Running;
-                self.engine.unpark(state.lane);
-            }
-        }
-        self.settle_batch(batch);
+        let later = state.plan.not_before.is_some_and(|begin| begin.0 > self.now);
+        state.status = if later { BatchStatus::Scheduled } else { BatchStatus::Running };
+        self.gate_batch(batch);
+        self.settle_batch(batch, fx);
     }
 
-    /// Its scheduled time has come.
-    pub(super) fn batch_opens(&mut self, batch: u32) {
+    /// Another pace, from now on.
+    fn pace_batch(
+        &mut self,
+        batch: u32,
+        throttle: Option<Throttle>,
+        max_concurrent: Option<u32>,
+    ) -> Result<Reply, Reason> {
         let state = &mut self.batches[batch];
-        state.begin = NO_TIMER;
-        state.status = BatchStatus::Running;
-        self.engine.unpark(state.lane);
+        if state.has_ended() || state.status == BatchStatus::Cancelling {
+            return Err(Reason::WrongState);
+        }
+        let plan = Arc::make_mut(&mut state.plan);
+        (plan.throttle, plan.max_concurrent) = (throttle, max_concurrent);
+        let pacing = state.pacing();
+        self.engine.repace(state.lane, pacing);
+        Ok(Reply::Done)
     }
 
-    /// Its timer for its beginning goes.
-    pub(super) fn shut_batch(&mut self, batch: u32) {
-        let begin = std::mem::replace(&mut self.batches[batch].begin, NO_TIMER);
-        if begin != NO_TIMER {
-            self.engine.cancel_timer(begin);
+    /// Its calling hours were resolved anew.
+    fn reopen_batch(&mut self, batch: BatchId, openings: &Openings) -> Result<Reply, Reason> {
+        let id = self.batch_index.get(&batch).copied().ok_or(Reason::UnknownBatch)?;
+        if !openings.are_well_formed() {
+            return Err(Reason::TooLarge);
         }
+        let state = &mut self.batches[id];
+        if state.has_ended() || state.plan.openings.is_none() {
+            return Err(Reason::WrongState);
+        }
+        Arc::make_mut(&mut state.plan).openings = Some(openings.clone());
+        self.gate_batch(id);
+        Ok(Reply::Done)
     }
 
     /// The requests of a tenant that wait, oldest first.

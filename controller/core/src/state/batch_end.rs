@@ -7,7 +7,7 @@ use crate::{
     effect::{Effect, Reply},
     engine::{ring::NIL, wheel::NO_TIMER},
     spec::BatchId,
-    view::BatchStatus,
+    view::{BatchEvent, BatchStatus},
 };
 
 impl State {
@@ -21,7 +21,7 @@ impl State {
         if self.batches[batch].has_ended() {
             return Reply::Done;
         }
-        self.shut_batch(batch);
+        self.ungate_batch(batch);
         self.batches[batch].status = BatchStatus::Cancelling;
         self.end_waiting(batch, Reason::BatchCanceled, fx);
         if hang_up {
@@ -36,7 +36,7 @@ impl State {
                 self.hang_up(live, Reason::BatchCanceled, fx);
             }
         }
-        self.settle_batch(batch);
+        self.settle_batch(batch, fx);
         Reply::Done
     }
 
@@ -47,13 +47,13 @@ impl State {
         if matches!(status, BatchStatus::Cancelling) || self.batches[batch].has_ended() {
             return;
         }
-        self.shut_batch(batch);
+        self.ungate_batch(batch);
         let state = &mut self.batches[batch];
         state.past_end = true;
         state.expired = state.counts.queued > 0 || status == BatchStatus::Draft;
         state.status = BatchStatus::Running;
         self.end_waiting(batch, Reason::Expired, fx);
-        self.settle_batch(batch);
+        self.settle_batch(batch, fx);
     }
 
     /// Ends every call of a batch that waits. The lane is set aside meanwhile, so that none of them starts.
@@ -84,7 +84,7 @@ impl State {
     }
 
     /// A batch none of whose calls waits or is in progress has ended, unless it still takes lines.
-    pub(super) fn settle_batch(&mut self, batch: u32) {
+    pub(super) fn settle_batch(&mut self, batch: u32, fx: &mut Vec<Effect>) {
         let state = &mut self.batches[batch];
         let open = state.counts.queued + state.counts.in_progress > 0;
         if open || state.has_ended() || (state.status == BatchStatus::Draft) {
@@ -102,9 +102,10 @@ impl State {
             self.expiries.cancel(end);
         }
         let (tenant, id) = (state.tenant, state.id);
-        self.shut_batch(batch);
+        self.ungate_batch(batch);
         self.tenants[tenant].ended_batches.push_back(id);
         self.close_lane(batch);
+        self.notice(batch, BatchEvent::Finished, fx);
         while self.tenants[tenant].ended_batches.len() > self.options.ended_batches_max {
             let oldest = self.tenants[tenant].ended_batches[0];
             if self.batches[self.batch_index[&oldest]].unrecorded > 0 {
@@ -127,10 +128,12 @@ impl State {
     pub(super) fn forget_batch(&mut self, id: BatchId) {
         let Some(batch) = self.batch_index.remove(&id) else { return };
         let state = self.batches.remove(batch).expect("the batch exists");
-        for (timer, engine) in [(state.begin, true), (state.end, false)] {
-            if timer != NO_TIMER && engine {
-                self.engine.cancel_timer(timer);
-            } else if timer != NO_TIMER {
+        self.owing.remove(&id);
+        if state.begin != NO_TIMER {
+            self.engine.cancel_timer(state.begin);
+        }
+        for timer in [state.close, state.end] {
+            if timer != NO_TIMER {
                 self.expiries.cancel(timer);
             }
         }

@@ -42,7 +42,17 @@ impl State {
                 self.requests.len()
             ));
         }
+        for (id, attempts) in &self.earlier {
+            let over = matches!(self.requests.stage(*id), Stage::Ended(_));
+            let last = self.requests.attempt(*id);
+            if over || attempts.iter().any(|attempt| attempt.number > last) {
+                return Err(format!("request {id} at attempt {last} had {attempts:?}"));
+            }
+        }
         for (id, batch) in self.batches.iter() {
+            if self.owing.contains(&batch.id) != batch.notices.owed.is_some() {
+                return Err(format!("batch {id} is owed {:?}", batch.notices.owed));
+            }
             let Counts { accepted, queued, in_progress, ended } = batch.counts;
             if accepted != queued + in_progress + ended.iter().sum::<u64>() {
                 return Err(format!("batch {id} has lost or doubled a call: {:?}", batch.counts));

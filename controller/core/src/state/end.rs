@@ -54,6 +54,7 @@ impl State {
             counts.ended[outcome as usize] += 1;
         });
         self.untime(id);
+        record.earlier = self.earlier.remove(&id).unwrap_or_default();
         self.records_given += 1;
         record.seq = self.records_given;
         self.requests.set_stage(id, Stage::Ended(record.seq));
@@ -64,7 +65,8 @@ impl State {
         self.outbox.push_back(record);
         self.changed(id, Phase::Ended(outcome), fx);
         if let Some(batch) = self.lanes[lane].batch {
-            self.settle_batch(batch);
+            self.notice_progress(batch, fx);
+            self.settle_batch(batch, fx);
         }
     }
 
@@ -109,6 +111,7 @@ impl State {
             batch: owner.batch.map(|batch| self.batches[batch].id),
             custom_id: self.requests.custom_id(id),
             ending,
+            earlier: Vec::new(),
         }
     }
 }

@@ -73,7 +73,7 @@ impl State {
         let mut limits = Vec::new();
         let not_before = self.requests.times(id).not_before;
         if not_before > Some(Timestamp(self.now)) {
-            limits.push((Reason::NotBefore, not_before));
+            limits.push((self.held_by(id), not_before));
         }
         self.push_limits(position, &mut limits);
         let (starts_in, binding) = self.binding(&limits);
@@ -92,6 +92,7 @@ impl State {
     /// What holds a call that waits.
     pub(super) fn held_by(&self, id: u32) -> Reason {
         match self.requests.stage(id) {
+            Stage::Scheduled if self.requests.times(id).again => Reason::Retry,
             Stage::Scheduled => Reason::NotBefore,
             _ => self.engine.lane_held_by(self.requests.lane(id)),
         }
@@ -121,9 +122,11 @@ impl State {
     }
 
     fn push_limits(&self, position: Position, limits: &mut Vec<(Reason, Option<Timestamp>)>) {
-        let opens = self.lanes[position.lane].batch.and_then(|batch| self.batches[batch].opens());
+        let now = Timestamp(self.now);
+        let batch = self.lanes[position.lane].batch;
+        let opens = batch.and_then(|batch| self.batches[batch].opens(now));
         self.engine.limits(position, |reason, at| {
-            let opens = opens.filter(|_| reason == Reason::NotBefore);
+            let opens = opens.filter(|_| matches!(reason, Reason::NotBefore | Reason::Window));
             limits.push((reason, at.map(Timestamp).or(opens)));
         });
     }

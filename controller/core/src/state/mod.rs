@@ -1,7 +1,7 @@
 //! The replicated state machine as a whole. One file for each command; what is decided is in [`crate::engine`].
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -14,12 +14,15 @@ use crate::{
     engine::{Engine, slab::Slab, wheel::Wheel},
     forward::Holding,
     spec::{BatchId, CallId, Declaration},
-    view::Record,
+    view::{Attempt, Record},
 };
 
 mod agent;
 mod batch;
 mod batch_end;
+mod batch_gate;
+mod batch_lines;
+mod batch_notices;
 mod calls;
 mod check;
 mod declare;
@@ -32,6 +35,7 @@ mod recorded;
 mod remembered;
 mod reports;
 mod requests;
+mod retry;
 mod snapshot;
 mod submit;
 mod tenants;
@@ -113,6 +117,12 @@ pub struct State {
     lanes: Slab<LaneOwner>,
     batches: Slab<Batch>,
     batch_index: BTreeMap<BatchId, u32>,
+    /// Attempts that ended, of calls that are placed again.
+    earlier: BTreeMap<u32, Vec<Attempt>>,
+    /// Batches whose callbacks are owed a notice.
+    owing: BTreeSet<BatchId>,
+    notices_told: u64,
+    notices_given_up: u64,
     outbox: VecDeque<Record>,
     calls_given: u64,
     batches_given: u64,
@@ -157,6 +167,10 @@ impl State {
             lanes: Slab::default(),
             batches: Slab::default(),
             batch_index: BTreeMap::new(),
+            earlier: BTreeMap::new(),
+            owing: BTreeSet::new(),
+            notices_told: 0,
+            notices_given_up: 0,
             outbox: VecDeque::new(),
             calls_given: 0,
             batches_given: 0,

@@ -42,7 +42,10 @@ impl State {
             CallEvent::Sent => self.reaches(id, live, Phase::Sent, heard_at, fx),
             CallEvent::Ringing => self.reaches(id, live, Phase::Ringing, heard_at, fx),
             CallEvent::Answered => self.reaches(id, live, Phase::InProgress, heard_at, fx),
-            CallEvent::Ended(ending) => self.end(id, ending.clone(), Teller::Agent, fx),
+            CallEvent::Ended(ending) => match self.next_attempt(id, live, ending) {
+                Some(at) => self.try_again(id, live, ending, at, fx),
+                None => self.end(id, ending.clone(), Teller::Agent, fx),
+            },
         }
     }
 
@@ -90,7 +93,10 @@ impl State {
     /// Why a call that was not sent does not go back to its queue, if it does not.
     fn stays_out(&mut self, id: u32, not_sent: Reason) -> Option<Reason> {
         let owner = self.lanes[self.requests.lane(id)];
-        let (attempt, expires) = (self.requests.attempt(id), self.requests.times(id).expires);
+        // Attempts that came to an end were sent.
+        let sent = self.earlier.get(&id).map_or(0, Vec::len) as u16;
+        let (attempt, expires) =
+            (self.requests.attempt(id) - sent, self.requests.times(id).expires);
         if expires.is_some_and(|expires| expires.0 <= self.now) {
             return Some(Reason::Expired);
         }

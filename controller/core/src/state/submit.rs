@@ -47,7 +47,7 @@ impl State {
         Ok((tenant, Some(batch)))
     }
 
-    fn submit_one(
+    pub(super) fn submit_one(
         &mut self,
         tenant: u32,
         batch: Option<u32>,

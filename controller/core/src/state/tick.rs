@@ -23,6 +23,8 @@ pub(super) enum Due {
     Batch,
     /// The end of an agent's grace.
     Grace,
+    /// The end of a batch's calling window.
+    Window,
 }
 
 impl Due {
@@ -37,7 +39,8 @@ impl Due {
         let due = match key >> Self::SHIFT {
             0 => Self::Call,
             1 => Self::Batch,
-            _ => Self::Grace,
+            2 => Self::Grace,
+            _ => Self::Window,
         };
         (due, key & ((1 << Self::SHIFT) - 1))
     }
@@ -50,6 +53,7 @@ impl State {
             match Due::split(key) {
                 (Due::Call, times) => self.call_expires(times, fx),
                 (Due::Batch, batch) => self.batch_expires(batch, fx),
+                (Due::Window, batch) => self.batch_closes(batch),
                 (Due::Grace, _) => {}
             }
         }
@@ -65,6 +69,7 @@ impl State {
                     (Due::Call, times) => self.call_begins(times),
                     (Due::Batch, batch) => self.batch_opens(batch),
                     (Due::Grace, agent) => self.agent_lost(agent as u16, fx),
+                    (Due::Window, _) => {}
                 },
             }
         }
@@ -103,9 +108,10 @@ impl State {
 
     fn call_begins(&mut self, times: u32) {
         let id = self.requests.timed(times);
+        let held_by = self.held_by(id);
         self.requests.times_mut(id).1.begin = NO_TIMER;
         self.requests.set_stage(id, Stage::Queued);
-        self.engine.push_back(self.requests.lane(id), id, Reason::NotBefore);
+        self.engine.push_back(self.requests.lane(id), id, held_by);
     }
 
     fn call_expires(&mut self, times: u32, fx: &mut Vec<Effect>) {

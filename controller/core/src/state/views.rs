@@ -160,6 +160,9 @@ impl State {
             started_at: batch.started_at,
             ended_at: batch.ended_at,
             eta: (batch.lane != NIL).then(|| self.eta_of_lane(batch.lane)).flatten(),
+            shut_by: batch.shut_by(Timestamp(self.now)).filter(|_| !batch.has_ended()),
+            upload: batch.upload.view(),
+            owed: batch.notices.owed,
         }
     }
 

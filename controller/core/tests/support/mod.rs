@@ -65,9 +65,16 @@ pub fn declaration(tenants: Vec<Tenant>, carriers: Vec<Carrier>) -> Declaration 
 }
 
 pub fn ended(outcome: Outcome, confirmed: bool) -> CallEvent {
+    let reason = match outcome {
+        Outcome::Completed => Reason::Completed,
+        Outcome::Busy => Reason::Busy,
+        Outcome::NoAnswer => Reason::NoAnswer,
+        Outcome::Failed => Reason::CarrierFailure,
+        Outcome::Canceled => Reason::CanceledByTenant,
+    };
     CallEvent::Ended(Ending {
         outcome,
-        reason: Reason::Completed,
+        reason,
         sip_code: 200,
         ring: Span::from_secs(1),
         talk: Span::from_secs(1),
@@ -167,6 +174,19 @@ impl Machine {
             Submit { account: account(number), idempotency: None, batch: Some(batch), calls };
         self.apply(Command::Submit(submit));
         batch
+    }
+
+    /// A running batch of this plan, and its calls in order.
+    pub fn running_batch(
+        &mut self,
+        number: u128,
+        plan: BatchPlan,
+        calls: Vec<NewCall>,
+    ) -> (BatchId, Vec<CallId>) {
+        let batch = self.create_batch(number, plan, calls);
+        let calls = self.state.batch_calls(batch).map(|view| view.call).collect();
+        assert_eq!(self.start_batch(number, batch), Reply::Done);
+        (batch, calls)
     }
 
     pub fn start_batch(&mut self, number: u128, batch: BatchId) -> Reply {

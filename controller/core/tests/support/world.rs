@@ -6,12 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use busyhour_base::{CallEvent, Outcome, Reason, Span, Timestamp};
+use busyhour_base::{AccountSid, CallEvent, Outcome, Reason, Span, Timestamp};
 use busyhour_controller_core::{
     Options,
-    command::{AgentCommand, CallReport, Command, Known},
+    command::{AgentCommand, BatchCommand, CallReport, Command, Known},
     effect::{Accepted, Dial, Effect, Phase, Reply},
-    spec::{AgentIx, CallId, Declaration},
+    spec::{AgentIx, BatchId, BatchPlan, CallId, Declaration, Openings},
 };
 
 use super::{Machine, ended};
@@ -39,6 +39,7 @@ struct Leg {
 struct Channel {
     carrier: String,
     call: CallId,
+    attempt: u16,
     /// Until when it may still be counted; `None` while the call is up.
     until: Option<Timestamp>,
 }
@@ -48,8 +49,14 @@ pub struct World {
     agents: Vec<Agent>,
     declared: Declaration,
     channels: Vec<Channel>,
-    /// Calls of which an INVITE was ever written down as being sent.
-    sent: BTreeSet<CallId>,
+    /// Calls of which an INVITE was ever written down as being sent, and the last attempt of which it was.
+    sent: BTreeMap<CallId, u16>,
+    /// How many attempts of a call came to a definitive end, the last one of these, and when.
+    definite: BTreeMap<CallId, (u16, u16, Timestamp)>,
+    /// Batches as they were planned and changed since.
+    plans: BTreeMap<BatchId, BatchPlan>,
+    /// When a batch's last call was due.
+    last_due_of: BTreeMap<BatchId, Timestamp>,
     pub accepted: BTreeSet<CallId>,
     pub outcomes: BTreeMap<CallId, Outcome>,
     seen_effects: usize,
@@ -67,7 +74,10 @@ impl World {
             agents: (0..agents).map(|_| Agent::default()).collect(),
             declared: Declaration::default(),
             channels: Vec::new(),
-            sent: BTreeSet::new(),
+            sent: BTreeMap::new(),
+            definite: BTreeMap::new(),
+            plans: BTreeMap::new(),
+            last_due_of: BTreeMap::new(),
             accepted: BTreeSet::new(),
             outcomes: BTreeMap::new(),
             seen_effects: 0,
@@ -84,6 +94,32 @@ impl World {
         let reply = self.apply(Command::Declare(Box::new(declaration)));
         if reply != Reply::Done {
             self.declared = before;
+        }
+    }
+
+    /// A batch of this plan.
+    pub fn create_batch(&mut self, account: AccountSid, plan: &BatchPlan) -> Option<BatchId> {
+        let plan = Box::new(plan.clone());
+        let create = BatchCommand::Create { account, idempotency: None, plan: plan.clone() };
+        let Reply::Batch(batch) = self.apply(Command::Batch(create)) else { return None };
+        self.plans.insert(batch, *plan);
+        Some(batch)
+    }
+
+    /// Changes what a batch is held to, and the batch.
+    pub fn replan(
+        &mut self,
+        batch: BatchId,
+        change: impl Fn(&mut BatchPlan),
+        command: BatchCommand,
+    ) {
+        // What was due before is held to the plan before.
+        self.apply(Command::Tick);
+        let Some(plan) = self.plans.get_mut(&batch) else { return };
+        let before = plan.clone();
+        change(plan);
+        if self.apply(Command::Batch(command)) != Reply::Done {
+            self.plans.insert(batch, before);
         }
     }
 
@@ -119,10 +155,14 @@ impl World {
                 Effect::Changed { call, phase: Phase::Ended(outcome), .. } => {
                     assert_eq!(self.outcomes.insert(*call, *outcome), None, "{call:?} ended twice");
                     // A channel whose end no agent reported stays with the carrier for its quarantine.
-                    self.leave(*call, !self.sent.contains(call));
+                    let up = self.channels.iter().find(|c| c.call == *call && c.until.is_none());
+                    let sent = up.is_some_and(|up| self.sent.get(call) == Some(&up.attempt));
+                    self.leave(*call, !sent);
                 }
                 Effect::Changed { call, phase: Phase::Queued, .. } => {
-                    assert!(!self.sent.contains(call), "{call:?} was sent and is queued again");
+                    let sent = self.sent.get(call).copied();
+                    let over = self.definite.get(call).map(|(_, attempt, _)| *attempt);
+                    assert_eq!(sent, over, "{call:?} was sent, is in doubt and is queued again");
                     self.leave(*call, true);
                 }
                 _ => {}
@@ -154,6 +194,7 @@ impl World {
         self.channels.push(Channel {
             carrier: carrier.name.to_string(),
             call: dial.call,
+            attempt: dial.attempt,
             until: None,
         });
 
@@ -191,6 +232,39 @@ impl World {
             }
         }
         self.last_due.insert(dial.account.0, dial.at);
+        self.dialled_in_batch(at, dial);
+    }
+
+    /// Holds a dial to its batch's plan: pacing, calling hours, attempts (DC-3).
+    fn dialled_in_batch(&mut self, at: Timestamp, dial: &Dial) {
+        let state = &self.machine.state;
+        let batch_of = |call| state.call(call).and_then(|view| view.batch);
+        let Some(batch) = batch_of(dial.call) else { return };
+        let Some(plan) = self.plans.get(&batch) else { return };
+        let open = |openings: &Openings| openings.spans.iter().any(|s| s.from <= at && at < s.to);
+        assert!(plan.openings.as_ref().is_none_or(open), "{:?} out of hours", dial.call);
+        assert!(
+            plan.not_after.is_none_or(|end| at < end),
+            "{:?} behind its batch's end",
+            dial.call
+        );
+        assert!(plan.not_before.is_none_or(|begin| at >= begin), "{:?} is early", dial.call);
+        if let (Some(throttle), Some(last)) = (plan.throttle, self.last_due_of.get(&batch)) {
+            assert!(dial.at.since(*last) >= throttle.spacing, "the batch's pace");
+        }
+        if let Some(most) = plan.max_concurrent {
+            let mine = |channel: &&Channel| {
+                channel.until.is_none() && batch_of(channel.call) == Some(batch)
+            };
+            let up = self.channels.iter().filter(mine).count();
+            assert!(up <= most as usize, "{up} of a batch are up");
+        }
+        if let Some((made, _, ended)) = self.definite.get(&dial.call) {
+            let delay = plan.retry.as_ref().and_then(|retry| retry.delay(*made));
+            let delay = delay.expect("no more attempts than the plan allows");
+            assert!(at.since(*ended) >= delay, "another attempt after {}", at.since(*ended));
+        }
+        self.last_due_of.insert(batch, dial.at);
     }
 
     fn deliver(&mut self, dial: &Dial) {
@@ -306,7 +380,9 @@ impl World {
     fn send(&mut self, agent: usize, call: CallId, attempt: u16, fate: u8) {
         let me = &mut self.agents[agent];
         me.inbox.retain(|order| *order != (call, attempt));
-        assert!(self.sent.insert(call), "{call:?} was sent twice");
+        let before = self.sent.insert(call, attempt);
+        let over = self.definite.get(&call).map(|(_, attempt, _)| *attempt);
+        assert_eq!(before, over, "{call:?} was sent twice, and the first is not known to be over");
         me.journal.insert((call, attempt), Leg { live: true, told: Phase::Dialling });
         if fate > 2 {
             me.journal.get_mut(&(call, attempt)).expect("just put in").told = Phase::Sent;
@@ -324,6 +400,8 @@ impl World {
         self.agents[agent].journal.remove(&(call, attempt));
         if sure {
             self.leave(call, true);
+            let made = self.definite.get(&call).map_or(0, |(made, ..)| *made);
+            self.definite.insert(call, (made + 1, attempt, self.machine.now));
         }
         self.tell(agent, call, attempt, ended(outcome, sure), outcome == Outcome::Busy);
     }

@@ -58,13 +58,16 @@ struct Aside {
 pub(super) struct Times {
     pub not_before: Option<Timestamp>,
     pub expires: Option<Timestamp>,
+    /// Its beginning is that of another attempt.
+    pub again: bool,
     /// In the engine's wheel.
     pub begin: Handle,
     /// In the wheel of expiries.
     pub end: Handle,
 }
 
-const NO_TIMES: Times = Times { not_before: None, expires: None, begin: NO_TIMER, end: NO_TIMER };
+const NO_TIMES: Times =
+    Times { not_before: None, expires: None, again: false, begin: NO_TIMER, end: NO_TIMER };
 
 /// Pages of ids by the numbers that they stand for.
 #[derive(Clone, Debug, Serialize, Deserialize)]

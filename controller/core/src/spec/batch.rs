@@ -1,0 +1,205 @@
+//! What a tenant asks of a batch: when its calls may start, how fast, how often again, and the lines themselves.
+
+use std::sync::Arc;
+
+use busyhour_base::{AccountSid, Outcome, Reason, Span, Timestamp, Webhook};
+use serde::{Deserialize, Serialize};
+
+use super::{BatchId, NewCall, Throttle};
+
+/// How a batch is paced and when (`WIRE.md`, batches).
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct BatchPlan {
+    /// The tenant's name for it.
+    pub name: String,
+    /// Spacing within the batch.
+    pub throttle: Option<Throttle>,
+    /// Most calls in progress at once.
+    pub max_concurrent: Option<u32>,
+    /// Not before.
+    pub not_before: Option<Timestamp>,
+    /// What has not started by then expires.
+    pub not_after: Option<Timestamp>,
+    /// Parameters of `calls.create` that a line may leave out. The machine keeps them and does not read them.
+    pub defaults: Vec<(String, String)>,
+    /// The calling hours as they were asked for. The machine keeps them and does not read them: it goes by `openings`.
+    pub hours: Option<CallingHours>,
+    /// When calls may start, as instants; at any time if there is none.
+    pub openings: Option<Openings>,
+    /// Whether and when a call is placed again.
+    pub retry: Option<Retry>,
+    /// Who is told of progress and of the end.
+    pub callback: Option<BatchHook>,
+}
+
+/// Every day of [`WeeklyWindow::days`].
+pub const DAYS_ALL: u8 = 0b111_1111;
+
+/// Calling hours: weekly windows in the local time of one zone.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CallingHours {
+    /// IANA name, such as `Europe/Berlin`.
+    pub zone: String,
+    /// The windows; calls may start in any of them.
+    pub weekly: Vec<WeeklyWindow>,
+}
+
+/// One window of a week, in local time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct WeeklyWindow {
+    /// The days on which it begins: bit 0 is Monday, bit 6 Sunday.
+    pub days: u8,
+    /// Its beginning, in minutes from midnight.
+    pub from_min: u16,
+    /// Its end, which is no part of it, in minutes from midnight; at or before its beginning it is on the next day.
+    pub to_min: u16,
+}
+
+/// Calling hours as instants. The core knows no time zones: whoever does resolves the hours, and again before they
+/// run out ([`crate::command::BatchCommand::Open`]).
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Openings {
+    /// In order, apart from each other, none empty.
+    pub spans: Vec<Opening>,
+    /// Up to when they are complete. Behind it nothing is known, and nothing starts.
+    pub through: Timestamp,
+}
+
+/// From one instant up to, but not at, another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Opening {
+    /// The first instant at which calls may start.
+    pub from: Timestamp,
+    /// The first at which they may not any more.
+    pub to: Timestamp,
+}
+
+impl Openings {
+    /// Most spans: more than two a day for a year.
+    pub const SPANS_MAX: usize = 1_000;
+
+    /// Whether they are in order, apart, not empty and not too many.
+    pub fn are_well_formed(&self) -> bool {
+        self.spans.len() <= Self::SPANS_MAX
+            && self.spans.iter().all(|span| span.from < span.to)
+            && self.spans.windows(2).all(|pair| pair[0].to < pair[1].from)
+    }
+
+    /// The opening that `at` is in, or else the next one.
+    pub fn at_or_after(&self, at: Timestamp) -> Option<Opening> {
+        let next = self.spans.partition_point(|span| span.to <= at);
+        self.spans.get(next).copied()
+    }
+}
+
+/// Placing a call again that came to nothing. Only after a definitive end: never when in doubt.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Retry {
+    /// After which outcomes.
+    pub on: RetryOn,
+    /// Attempts in all, with the first one.
+    pub attempts_max: u16,
+    /// From the end of an attempt to the next one: after the first, the second and so on; the last one goes on.
+    pub delays: Vec<Span>,
+}
+
+/// Outcomes after which a call is placed again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct RetryOn {
+    /// The called party was busy.
+    pub busy: bool,
+    /// Nobody answered.
+    pub no_answer: bool,
+    /// The carrier or the called party refused, or the carrier could not complete it.
+    pub failed: bool,
+}
+
+impl Retry {
+    /// Most attempts of one line.
+    pub const ATTEMPTS_MAX: u16 = 10;
+
+    /// The wait after so many attempts, if there is another one.
+    pub fn delay(&self, attempts: u16) -> Option<Span> {
+        if attempts >= self.attempts_max.min(Self::ATTEMPTS_MAX) {
+            return None;
+        }
+        let step = usize::from(attempts.saturating_sub(1));
+        Some(self.delays.get(step).or(self.delays.last()).copied().unwrap_or(Span::ZERO))
+    }
+}
+
+impl RetryOn {
+    /// Whether an end of this kind is followed by another attempt. Only ends that the carrier or the called party
+    /// gave count: an answered call, or one that failed at our side, is not placed again.
+    pub const fn takes(self, outcome: Outcome, reason: Reason) -> bool {
+        match (outcome, reason) {
+            (Outcome::Busy, Reason::Busy) => self.busy,
+            (Outcome::NoAnswer, Reason::NoAnswer) => self.no_answer,
+            (Outcome::Failed, Reason::Rejected | Reason::CarrierFailure) => self.failed,
+            _ => false,
+        }
+    }
+}
+
+/// Who is told of a batch. The machine says that something is owed; others tell it, until it is accepted.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BatchHook {
+    /// Where.
+    pub hook: Webhook,
+    /// Also at every so many thousandths of the calls that have ended; 0 for the end only.
+    pub progress_permille: u16,
+}
+
+/// How an upload is written.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum UploadFormat {
+    /// One JSON object per line.
+    Ndjson,
+    /// With a line of names first (RFC 4180): these.
+    Csv(Vec<Arc<str>>),
+}
+
+/// Checked lines of a batch, and what was found wrong with others, in one entry: all of it holds, or none.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Lines {
+    /// Whose.
+    pub account: AccountSid,
+    /// The batch that they belong to.
+    pub batch: BatchId,
+    /// What part of the upload they are, if it can be resumed.
+    pub part: Option<Part>,
+    /// The requests.
+    pub calls: Vec<NewCall>,
+    /// Where each request stood in its file, from 1.
+    pub numbers: Vec<u64>,
+    /// Lines that cannot become requests.
+    pub faults: Vec<Fault>,
+}
+
+/// A part of an upload. It is taken only where the last one ended, so that a part sent twice is taken once.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Part {
+    /// Its first byte, counted from the beginning of the upload.
+    pub from: u64,
+    /// The byte behind its last one.
+    pub to: u64,
+    /// The number of the line behind it.
+    pub next_line: u64,
+    /// How the upload is written. The first part has to say so; of others it is not read.
+    pub format: Option<UploadFormat>,
+    /// It is the last one.
+    pub complete: bool,
+}
+
+/// A line that cannot become a request.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Fault {
+    /// Its place in the file, from 1.
+    pub line: u64,
+    /// The tenant's name for it, if it could be read.
+    pub custom_id: Option<Arc<str>>,
+    /// The API's code.
+    pub code: u32,
+    /// For a person.
+    pub message: Arc<str>,
+}

@@ -1,0 +1,121 @@
+//! Whether calls of a batch may start: by its state, and by its calling hours.
+//!
+//! Beginnings are in the engine's wheel, so that what waits for one starts on the grid of that instant. Ends are in the
+//! wheel of expiries, which is looked at first: nothing starts at or after the end of a window, however late the
+//! tick that could have started it.
+
+use busyhour_base::{Reason, Timestamp};
+
+use super::{State, batch::Batch, tick::Due};
+use crate::{
+    engine::{ring::NIL, wheel::NO_TIMER},
+    view::BatchStatus,
+};
+
+impl Batch {
+    /// Why none of its calls starts at `now`, whatever the limits say.
+    pub fn shut_by(&self, now: Timestamp) -> Option<Reason> {
+        match self.status {
+            BatchStatus::Draft => Some(Reason::Draft),
+            BatchStatus::Paused => Some(Reason::Paused),
+            BatchStatus::Scheduled => Some(Reason::NotBefore),
+            BatchStatus::Cancelling | BatchStatus::Cancelled => Some(Reason::BatchCanceled),
+            BatchStatus::Running | BatchStatus::Completed | BatchStatus::Expired => {
+                (!self.is_open(now)).then_some(Reason::Window)
+            }
+        }
+    }
+
+    /// Whether `at` is within its calling hours.
+    fn is_open(&self, at: Timestamp) -> bool {
+        self.opening(at).is_none_or(|opening| opening.is_some_and(|opening| opening.from <= at))
+    }
+
+    /// The opening that `at` is in, or else the next one that is known; nothing for a batch without calling hours.
+    fn opening(&self, at: Timestamp) -> Option<Option<crate::spec::Opening>> {
+        Some(self.plan.openings.as_ref()?.at_or_after(at))
+    }
+
+    /// When it opens by itself, if that is known.
+    pub fn opens(&self, now: Timestamp) -> Option<Timestamp> {
+        let from = match self.status {
+            BatchStatus::Scheduled => self.plan.not_before?,
+            BatchStatus::Running => now,
+            _ => return None,
+        };
+        self.first_open(from.max(now))
+    }
+
+    /// The first instant from `at` on that is within its calling hours, if one is known.
+    pub fn first_open(&self, at: Timestamp) -> Option<Timestamp> {
+        match self.opening(at) {
+            None => Some(at),
+            Some(opening) => opening.map(|opening| opening.from.max(at)),
+        }
+    }
+}
+
+impl State {
+    /// Opens or shuts a batch as its state and its calling hours say, and sets the timers for the next change.
+    pub(super) fn gate_batch(&mut self, batch: u32) {
+        self.ungate_batch(batch);
+        let now = Timestamp(self.now);
+        let state = &self.batches[batch];
+        let (lane, draft) =
+            (state.lane, self.engine.lane_parked(state.lane) == Some(Reason::Draft));
+        let opening = state.opening(now).flatten();
+        match state.shut_by(now) {
+            Some(reason) => {
+                // A scheduled batch whose time comes out of hours waits for its window from then on.
+                let begins = match reason {
+                    Reason::NotBefore => state.plan.not_before,
+                    Reason::Window => opening.map(|opening| opening.from),
+                    _ => None,
+                };
+                self.engine.park(lane, reason);
+                if let Some(at) = begins {
+                    self.batches[batch].begin = self.engine.set_timer(at.0, Due::Batch.of(batch));
+                }
+            }
+            None => {
+                // What was never started was held by nothing that a tenant could name.
+                self.engine.unpark(lane, draft.then_some(Reason::Ready));
+                if let Some(opening) = opening {
+                    self.batches[batch].close =
+                        self.expiries.set(opening.to.0, Due::Window.of(batch));
+                }
+            }
+        }
+    }
+
+    /// Its time has come, or that of its window.
+    pub(super) fn batch_opens(&mut self, batch: u32) {
+        let state = &mut self.batches[batch];
+        state.begin = NO_TIMER;
+        if state.status == BatchStatus::Scheduled {
+            state.status = BatchStatus::Running;
+        }
+        self.gate_batch(batch);
+    }
+
+    /// Its window closes.
+    pub(super) fn batch_closes(&mut self, batch: u32) {
+        self.batches[batch].close = NO_TIMER;
+        if self.batches[batch].lane != NIL {
+            self.gate_batch(batch);
+        }
+    }
+
+    /// Its timers for opening and closing go.
+    pub(super) fn ungate_batch(&mut self, batch: u32) {
+        let state = &mut self.batches[batch];
+        let begin = std::mem::replace(&mut state.begin, NO_TIMER);
+        let close = std::mem::replace(&mut state.close, NO_TIMER);
+        if begin != NO_TIMER {
+            self.engine.cancel_timer(begin);
+        }
+        if close != NO_TIMER {
+            self.expiries.cancel(close);
+        }
+    }
+}

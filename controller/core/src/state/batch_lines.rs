@@ -1,0 +1,145 @@
+//! `Take`: lines of a draft, and how far its upload is.
+//!
+//! An upload may break off at any moment, on either side. What counts is what is here: the bytes up to which lines were
+//! taken move in the same entry as the lines, and a part is taken only where the last one ended, so that no
+//! line is lost or taken twice.
+
+use std::collections::BTreeMap;
+
+use busyhour_base::Reason;
+use serde::{Deserialize, Serialize};
+
+use super::State;
+use crate::{
+    effect::{Effect, Reply},
+    spec::{BatchId, Lines, Part, UploadFormat},
+    view::{BatchStatus, LineFault, UploadView, What},
+};
+
+/// Lines of a batch of which it is kept what was wrong; the first ones.
+const FAULTS_MAX: usize = 1_000;
+
+/// Text that is kept of these, in bytes.
+const FAULTS_TEXT_MAX: usize = 64 * 1_024;
+
+/// How far an upload is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Upload {
+    format: Option<UploadFormat>,
+    bytes: u64,
+    lines: u64,
+    complete: bool,
+    refused: u64,
+    faults: BTreeMap<u64, LineFault>,
+    text: usize,
+}
+
+impl Upload {
+    /// Whether a part begins where the last one ended.
+    fn fits(&self, part: &Part) -> bool {
+        let begins = part.from == self.bytes && part.to >= part.from;
+        begins && !self.complete && (part.format.is_some() || self.format.is_some())
+    }
+
+    fn go_on(&mut self, part: &Part) {
+        (self.bytes, self.lines, self.complete) =
+            (part.to, part.next_line.saturating_sub(1), part.complete);
+        if self.format.is_none() {
+            self.format.clone_from(&part.format);
+        }
+    }
+
+    fn note(&mut self, line: u64, fault: LineFault) {
+        let text = fault.text();
+        if let Some(before) = self.faults.get_mut(&line) {
+            // The same line, sent again.
+            self.text = self.text - before.text() + text;
+            *before = fault;
+            return;
+        }
+        self.refused += 1;
+        if self.faults.len() < FAULTS_MAX && self.text + text <= FAULTS_TEXT_MAX {
+            self.text += text;
+            self.faults.insert(line, fault);
+        }
+    }
+
+    pub fn view(&self) -> UploadView {
+        UploadView {
+            format: self.format.clone(),
+            bytes: self.bytes,
+            next_line: self.lines + 1,
+            complete: self.complete,
+            refused: self.refused,
+            known: self.faults.len(),
+        }
+    }
+}
+
+impl LineFault {
+    fn text(&self) -> usize {
+        let message = match &self.what {
+            What::Unusable(_, message) => message.len(),
+            What::Refused(_) => 0,
+        };
+        message + self.custom_id.as_ref().map_or(0, |id| id.len())
+    }
+}
+
+impl State {
+    pub(super) fn take_lines(
+        &mut self,
+        lines: &Lines,
+        fx: &mut Vec<Effect>,
+    ) -> Result<Reply, Reason> {
+        let tenant = self.tenant(lines.account)?;
+        let batch = self.batch_of(tenant, lines.batch)?;
+        if self.tenants[tenant].suspended {
+            return Err(Reason::Suspended);
+        }
+        if lines.calls.len() > self.options.submit_max || lines.numbers.len() != lines.calls.len() {
+            return Err(Reason::TooLarge);
+        }
+        if self.batches[batch].status != BatchStatus::Draft {
+            return Err(Reason::WrongState);
+        }
+        if let Some(part) = &lines.part {
+            if !self.batches[batch].upload.fits(part) {
+                return Err(Reason::UploadOffset);
+            }
+            self.batches[batch].upload.go_on(part);
+        }
+        for fault in &lines.faults {
+            let what = What::Unusable(fault.code, fault.message.clone());
+            let told = LineFault { custom_id: fault.custom_id.clone(), what };
+            self.batches[batch].upload.note(fault.line, told);
+        }
+        let mut verdicts = Vec::with_capacity(lines.calls.len());
+        for (call, line) in lines.calls.iter().zip(&lines.numbers) {
+            let verdict = self.submit_one(tenant, Some(batch), call, fx);
+            // A line that is here already is no fault: it was sent again.
+            if let Err(reason) = verdict
+                && reason != Reason::Duplicate
+            {
+                let what = What::Refused(reason);
+                let told = LineFault { custom_id: call.custom_id.clone(), what };
+                self.batches[batch].upload.note(*line, told);
+            }
+            verdicts.push(verdict);
+        }
+        Ok(Reply::Submitted(verdicts))
+    }
+
+    /// What was wrong with lines of a batch behind line `after`, in order.
+    pub fn batch_faults(
+        &self,
+        batch: BatchId,
+        after: u64,
+    ) -> impl Iterator<Item = (u64, &LineFault)> {
+        let batch = self.batch_index.get(&batch).map(|id| &self.batches[*id]);
+        let behind = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
+        batch.into_iter().flat_map(move |batch| {
+            batch.upload.faults.range(behind).map(|(line, fault)| (*line, fault))
+        })
+    }
+}

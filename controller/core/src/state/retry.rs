@@ -1,0 +1,76 @@
+//! Placing a call again: the attempt that ended is noted, and the call waits for the next one
+//! (`RELIABILITY.md`, invariant 2: a new attempt needs a definitive failure).
+
+use std::sync::Arc;
+
+use busyhour_base::{Ending, Reason, Timestamp};
+
+use super::{State, calls::Stage, tick::Due};
+use crate::{
+    effect::{Effect, Phase},
+    view::{Attempt, BatchStatus},
+};
+
+impl State {
+    /// When the call is placed again after this end of an attempt, if it is.
+    pub(super) fn next_attempt(&self, id: u32, live: u32, ending: &Ending) -> Option<Timestamp> {
+        let live = &self.live[live];
+        let batch = &self.batches[self.lanes[self.requests.lane(id)].batch?];
+        let retry = batch.plan.retry.as_ref()?;
+        let definitive = ending.confirmed && live.answered_at.is_none() && live.hang_up.is_none();
+        let over = matches!(batch.status, BatchStatus::Cancelling | BatchStatus::Cancelled);
+        if !definitive || !retry.on.takes(ending.outcome, ending.reason) || over || batch.past_end {
+            return None;
+        }
+        let made = self.earlier.get(&id).map_or(0, Vec::len) as u16 + 1;
+        let at = Timestamp(self.now) + retry.delay(made)?;
+        let last =
+            [self.requests.times(id).expires, batch.plan.not_after].into_iter().flatten().min();
+        // Behind what is known of its calling hours there may be an opening.
+        let known = batch.plan.openings.as_ref().map_or(at, |openings| openings.through);
+        let begins = batch.first_open(at).unwrap_or(known.max(at));
+        last.is_none_or(|last| begins < last).then_some(at)
+    }
+
+    /// An attempt has ended and the call waits for the next one.
+    pub(super) fn try_again(
+        &mut self,
+        id: u32,
+        live: u32,
+        ending: &Ending,
+        at: Timestamp,
+        fx: &mut Vec<Effect>,
+    ) {
+        let call = &self.live[live];
+        let attempt = Attempt {
+            number: self.requests.attempt(id),
+            carrier: Arc::clone(&self.carriers[call.carrier].name),
+            agent: Arc::clone(&self.agents[usize::from(call.agent)].name),
+            held_by: call.held_by,
+            due: Timestamp(call.due),
+            dialled_at: Timestamp(call.dialled_at),
+            ended_at: Timestamp(self.now),
+            outcome: ending.outcome,
+            reason: ending.reason,
+            sip_code: ending.sip_code,
+            ring: ending.ring,
+        };
+        self.earlier.entry(id).or_default().push(attempt);
+        self.give_back(live, Some(ending));
+        let lane = self.requests.lane(id);
+        self.count(lane, |counts| {
+            counts.in_progress -= 1;
+            counts.queued += 1;
+        });
+        if at.0 <= self.now {
+            self.requests.set_stage(id, Stage::Queued);
+            self.engine.push_back(lane, id, Reason::Retry);
+        } else {
+            let (number, times) = self.requests.times_mut(id);
+            (times.not_before, times.again) = (Some(at), true);
+            times.begin = self.engine.set_timer(at.0, Due::Call.of(number));
+            self.requests.set_stage(id, Stage::Scheduled);
+        }
+        self.changed(id, Phase::Queued, fx);
+    }
+}
