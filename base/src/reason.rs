@@ -78,6 +78,7 @@ reasons! {
     UploadOffset "upload_offset" "The part does not begin where the upload stands.";
     TooLarge "too_large" "It exceeds a declared bound.";
     Overcommitted "overcommitted" "The channels that tenants are guaranteed would be more than those that are active.";
+    CarrierGroups "carrier_groups" "Carriers that serve a destination in common are of different groups.";
     CarrierUndeclared "carrier_undeclared" "There is no declared carrier of this name.";
     // Ended.
     Completed "completed" "The call was answered and ended.";

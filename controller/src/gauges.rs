@@ -44,10 +44,15 @@ fn state(proposer: &Proposer) {
     metrics::gauge!(names::CALLS_IN_PROGRESS).set(in_progress as f64);
     for carrier in carriers {
         let name = carrier.name.to_string();
+        let now = carrier.availability;
         for (r#use, count) in [
-            ("free", carrier.free),
-            ("in_use", carrier.in_use),
-            ("quarantined", carrier.quarantined),
+            ("free", now.free),
+            ("reserved", now.reserved),
+            ("leased", now.leased),
+            ("in_use", now.in_use),
+            ("quarantined", now.quarantined),
+            ("activating", now.activating),
+            ("inactive", now.inactive),
         ] {
             let labels = [("carrier", name.clone()), ("use", r#use.to_owned())];
             metrics::gauge!(names::CHANNELS, &labels).set(f64::from(count));

@@ -113,7 +113,7 @@ impl Eta {
     }
 }
 
-/// A carrier. Free, in use and quarantined add up to its channels.
+/// A carrier. What its channels are doing adds up to them.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct CarrierRow {
     /// Its name.
@@ -122,10 +122,18 @@ pub(crate) struct CarrierRow {
     channels: u32,
     /// Nobody has them.
     free: u32,
+    /// Nobody has them, and they are held for inbound calls.
+    reserved: u32,
+    /// Ordered from an agent that has not said yet that the call was sent.
+    leased: u32,
     /// With a call.
     in_use: u32,
     /// Kept back until an unconfirmed end is certain.
     quarantined: u32,
+    /// Told to become active, and not active yet.
+    activating: u32,
+    /// By contract, and not allocated.
+    inactive: u32,
     /// The bound on outbound requests in service.
     service_ports: u32,
     /// Set-up spacing in microseconds.
@@ -173,9 +181,13 @@ pub(crate) async fn overview(State(app): State<App>, _operator: Operator) -> Res
     let carrier = |view: CarrierView| CarrierRow {
         name: view.name.to_string(),
         channels: view.channels,
-        free: view.free,
-        in_use: view.in_use,
-        quarantined: view.quarantined,
+        free: view.availability.free,
+        reserved: view.availability.reserved,
+        leased: view.availability.leased,
+        in_use: view.availability.in_use,
+        quarantined: view.availability.quarantined,
+        activating: view.availability.activating,
+        inactive: view.availability.inactive,
         service_ports: view.service_ports,
         setup_spacing_us: view.setup_spacing.as_micros(),
         setups_1s: view.setups_1s,

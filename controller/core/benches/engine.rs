@@ -57,7 +57,7 @@ fn spacing(tenant: u32) -> u64 {
 
 fn decisions(capped: bool) -> f64 {
     let mut engine = Engine::default();
-    engine.add_carrier(Contract { channels: 100_000, ports: 100_000, spacing: 0 });
+    engine.add_carrier(Contract::both(100_000, 0));
     for _ in 0..8 {
         let worker = engine.add_worker();
         engine.change_worker(worker, |worker| (worker.slots, worker.open) = (10_000, true));
@@ -82,7 +82,14 @@ fn decisions(capped: bool) -> f64 {
             now += TICK_US;
             while let Some(event) = engine.next(now) {
                 let Event::Start(start) = event else { continue };
-                engine.finished(start.lane, start.carrier, start.worker, Channel::Free, Some(1));
+                engine.finished(
+                    start.lane,
+                    start.carrier,
+                    start.worker,
+                    Channel::Free,
+                    Some(1),
+                    true,
+                );
                 engine.push_back(start.lane, start.request, Reason::Ready);
                 made += 1;
             }

@@ -27,6 +27,8 @@ pub struct Entry {
 pub enum Command {
     /// Replace the declared capacity.
     Declare(Box<Declaration>),
+    /// Change how much of the declared capacity is used.
+    Capacity(Capacity),
     /// Queue calls of one tenant.
     Submit(Submit),
     /// Create a batch or change one.

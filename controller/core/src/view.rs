@@ -10,6 +10,10 @@ use crate::{
     spec::{AgentIx, BatchId, BatchPlan, CallId, UploadFormat, Urgency},
 };
 
+mod availability;
+
+pub use availability::{Availability, CarrierView, GroupView, Room, ShareView, Spent};
+
 /// One live call, or one that has ended and is not yet in the records.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CallView {
@@ -278,27 +282,6 @@ pub struct QueueView {
     pub in_progress: u32,
     /// What holds what waits in it.
     pub held_by: Reason,
-}
-
-/// One carrier: free + in use + quarantined = channels, always.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct CarrierView {
-    /// Its name.
-    pub name: Arc<str>,
-    /// By contract.
-    pub channels: u32,
-    /// Nobody has them.
-    pub free: u32,
-    /// With a call.
-    pub in_use: u32,
-    /// Kept back until an unconfirmed end is certain.
-    pub quarantined: u32,
-    /// The bound on outbound requests in service.
-    pub service_ports: u32,
-    /// Set-up spacing by contract.
-    pub setup_spacing: Span,
-    /// Call set-ups in the last second.
-    pub setups_1s: u32,
 }
 
 /// One agent.

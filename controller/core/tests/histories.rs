@@ -259,7 +259,8 @@ fn drains(world: &mut World) {
     }
     world.run(Span::from_secs(60), Span::ZERO);
     for view in world.machine.state.carriers() {
-        assert_eq!((view.in_use, view.quarantined, view.free), (0, 0, view.channels));
+        let now = view.availability;
+        assert_eq!((now.held(), now.free), (0, view.channels), "{now:?}");
     }
     assert_eq!(world.machine.state.next_wake(), None, "at rest nothing wakes");
 }

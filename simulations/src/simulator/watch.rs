@@ -141,12 +141,13 @@ impl Watch {
     pub fn after_event(&mut self, now: Timestamp, state: &State, carriers: &Carriers) {
         let views: Vec<CarrierView> = state.carriers().collect();
         for view in views {
-            if view.free + view.in_use + view.quarantined != view.channels {
+            let channels = view.availability;
+            if channels.total() != view.channels + channels.beyond {
                 self.broken(now, format!("the channels do not add up: {view:?}"));
             }
             let Some(carrier) = carriers.get(&*view.name) else { continue };
             // What the carrier still counts, the ledger must not have given away.
-            if carrier.in_use() > u64::from(view.in_use + view.quarantined) {
+            if carrier.in_use() > u64::from(channels.held()) {
                 self.broken(
                     now,
                     format!("the carrier counts {} channels: {view:?}", carrier.in_use()),
@@ -178,7 +179,7 @@ impl Watch {
             self.broken(now, format!("{legs} legs are left at the agents"));
         }
         for view in state.carriers() {
-            if view.free != view.channels {
+            if view.availability.held() > 0 {
                 self.broken(now, format!("channels are not given back: {view:?}"));
             }
         }

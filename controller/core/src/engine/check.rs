@@ -95,13 +95,7 @@ impl Engine {
                 "{in_progress} calls in progress, {channels} channels and {slots} slots in use"
             ));
         }
-        for id in self.ledger.order() {
-            let carrier = self.ledger.get(*id);
-            let sum = carrier.free() + carrier.in_use() + carrier.quarantined();
-            if sum != carrier.contract().channels && carrier.free() != 0 {
-                return Err(format!("carrier {id}: {sum} channels of {:?}", carrier.contract()));
-            }
-        }
+        self.ledger.check()?;
         debug_assert!(
             self.tenants.iter().all(|(_, t)| t.caps == NIL || self.caps.get(t.caps).is_some())
         );

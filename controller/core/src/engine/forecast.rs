@@ -68,8 +68,8 @@ impl Engine {
         for id in self.ledger.order() {
             let carrier = self.ledger.get(*id);
             let contract = carrier.contract();
-            channels += u64::from(contract.channels);
-            ports += u64::from(contract.ports.min(contract.channels));
+            channels += u64::from(contract.channels.total());
+            ports += u64::from(contract.ports.min(contract.channels.total()));
             in_use += u64::from(carrier.in_use());
             held += u64::from(carrier.in_use()) + u64::from(carrier.quarantined());
             next = next.min(carrier.next_setup());

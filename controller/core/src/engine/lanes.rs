@@ -205,6 +205,7 @@ impl Engine {
         assert_eq!(self.tenants[id].lanes, 0, "a tenant's lanes go before it");
         let caps = self.tenants[id].caps;
         self.caps.remove(caps);
+        self.ledger.forget_tenant(id);
         self.tenants.remove(id);
     }
 

@@ -1,6 +1,12 @@
 //! Carriers and workers coming, changing and going, and calls giving back what they held.
 
-use super::{Channel, Engine, Key, ledger::Contract, wheel::NO_TIMER, workers::Worker};
+use super::{
+    Channel, Engine, Key,
+    ledger::{Contract, Direction, Hold, shares, tariff},
+    turn::RouteId,
+    wheel::NO_TIMER,
+    workers::Worker,
+};
 
 impl Engine {
     /// A new carrier, tried after the others.
@@ -11,8 +17,32 @@ impl Engine {
 
     /// Another contract, from now on.
     pub fn set_carrier(&mut self, id: u32, contract: Contract) {
-        self.ledger.set(id, contract);
+        self.ledger.set(id, contract, self.clock);
+        self.keep_house(id);
         self.retime(id);
+    }
+
+    /// A carrier belongs to another group. `calls` are those that it has, each with its tenant.
+    pub fn regroup_carrier(&mut self, id: u32, group: u16, calls: Vec<(u32, Direction)>) {
+        self.ledger.regroup(id, group, calls.into_iter());
+        self.rests = None;
+    }
+
+    /// A group is forgotten: no carrier belongs to it.
+    pub fn forget_group(&mut self, group: u16) {
+        self.ledger.forget_group(group);
+    }
+
+    /// What a carrier costs.
+    pub fn set_tariff(&mut self, id: u32, terms: tariff::Terms) {
+        self.ledger.set_tariff(id, terms);
+        self.keep_house(id);
+    }
+
+    /// A tenant's share of a group of carriers.
+    pub fn set_share(&mut self, tenant: u32, group: u16, terms: shares::Terms) {
+        self.ledger.set_share(tenant, group, terms);
+        self.rests = None;
     }
 
     /// Carriers are tried in this order.
@@ -25,7 +55,7 @@ impl Engine {
     pub fn remove_carrier(&mut self, id: u32) {
         if let Some(carrier) = self.ledger.remove(id) {
             assert!(carrier.in_use() == 0 && carrier.quarantined() == 0, "its channels end first");
-            for timer in [carrier.rate_timer, carrier.quarantine_timer] {
+            for timer in [carrier.rate_timer, carrier.timer] {
                 if timer != NO_TIMER {
                     self.wheel.cancel(timer);
                 }
@@ -74,7 +104,7 @@ impl Engine {
     }
 
     /// A call that was started is over, or was not sent: its lane, worker and channel have it no more.
-    /// `held` is how long it held its channel, if it was sent.
+    /// `held` is how long it held its channel, if it was sent; `leased`, that its agent has not said so yet.
     pub fn finished(
         &mut self,
         lane: u32,
@@ -82,12 +112,15 @@ impl Engine {
         worker: u16,
         channel: Channel,
         held: Option<u64>,
+        leased: bool,
     ) {
+        let tenant = self.lanes[lane].tenant;
+        let hold = Hold { carrier, tenant, direction: Direction::Outbound, leased };
         match channel {
-            Channel::Free => self.ledger.free(carrier),
+            Channel::Free => self.ledger.free(hold),
             Channel::Quarantine(until) => {
-                self.ledger.quarantine(carrier, until);
-                self.end_quarantine(carrier);
+                self.ledger.quarantine(hold, until);
+                self.keep_house(carrier);
             }
         }
         if let Some(held) = held {
@@ -97,11 +130,29 @@ impl Engine {
         self.leave_lane(lane);
     }
 
-    pub(super) fn end_quarantine(&mut self, id: u32) {
-        let next = self.ledger.end_quarantine(id, self.clock);
-        let carrier = self.ledger.get_mut(id);
-        if let (Some(at), NO_TIMER) = (next, carrier.quarantine_timer) {
-            carrier.quarantine_timer = self.wheel.set(at, Key::Quarantine.of(id));
+    /// An agent said that a call was sent.
+    pub fn sent(&mut self, carrier: u32) {
+        self.ledger.sent(carrier, Direction::Outbound);
+    }
+
+    /// A call over a lane's route was answered and lasted for `talk`, in microseconds.
+    pub fn charge(&mut self, carrier: u32, route: RouteId, talk: u64) {
+        let before = self.ledger.next_change(carrier);
+        self.ledger.charge(carrier, route, talk, self.clock);
+        if self.ledger.next_change(carrier) != before {
+            self.keep_house(carrier);
+        }
+    }
+
+    /// What time brings a carrier, and a timer for the next such thing.
+    pub(super) fn keep_house(&mut self, id: u32) {
+        let next = self.ledger.keep_house(id, self.clock);
+        let timer = std::mem::replace(&mut self.ledger.get_mut(id).timer, NO_TIMER);
+        if timer != NO_TIMER {
+            self.wheel.cancel(timer);
+        }
+        if let Some(at) = next {
+            self.ledger.get_mut(id).timer = self.wheel.set(at, Key::Quarantine.of(id));
         }
         self.rests = None;
     }

@@ -82,8 +82,8 @@ impl Engine {
                 self.rests = None;
             }
             Key::Quarantine => {
-                self.ledger.get_mut(id).quarantine_timer = NO_TIMER;
-                self.end_quarantine(id);
+                self.ledger.get_mut(id).timer = NO_TIMER;
+                self.keep_house(id);
             }
             Key::Rest => self.end_rest(id as u16),
             Key::Owner => return Some(id),
@@ -146,7 +146,7 @@ impl Engine {
         lane.gcra.take(due);
         lane.standing = Standing::Empty;
         self.waiting -= 1;
-        self.ledger.take(carrier, due, now);
+        self.ledger.take(carrier, tenant_id, due, now);
         self.workers.change(worker, |worker| worker.in_use += 1);
 
         self.lane_in(lane_id, held_by);

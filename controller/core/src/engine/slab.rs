@@ -66,6 +66,17 @@ impl<T> Slab<T> {
         self.len() == 0
     }
 
+    /// Every id is below this.
+    pub fn bound(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Every item with its id, in order of id.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut T)> {
+        let items = self.items.iter_mut().enumerate();
+        items.filter_map(|(id, item)| Some((id as u32, item.as_mut()?)))
+    }
+
     /// Every item with its id, in order of id.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (u32, &T)> {
         self.items.iter().enumerate().filter_map(|(id, item)| Some((id as u32, item.as_ref()?)))

@@ -19,6 +19,8 @@ pub(crate) struct InProgress {
     pub worker: u16,
     /// For how long it has held its channel.
     pub elapsed: u64,
+    /// Its agent has not said yet that it was sent.
+    pub leased: bool,
 }
 
 /// What a timer of the engine's owner brings about.

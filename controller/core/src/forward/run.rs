@@ -104,6 +104,9 @@ impl Runner<'_> {
     /// Gives the calls in progress their ends.
     fn take_over(&mut self) {
         for (n, call) in self.outlook.in_progress.iter().enumerate() {
+            if call.leased {
+                self.engine.sent(call.carrier);
+            }
             let draw = mix(self.seed ^ mix(!(n as u64)));
             let length = self.lengths_of(call.lane).of_one_in_progress(call.elapsed, draw);
             let at = self.now.saturating_add(length - call.elapsed);
@@ -122,7 +125,7 @@ impl Runner<'_> {
             }
             while self.ends.peek().is_some_and(|Reverse((at, ..))| *at <= self.now) {
                 if let Some(Reverse((_, _, lane, carrier, worker))) = self.ends.pop() {
-                    self.engine.finished(lane, carrier, worker, Channel::Free, None);
+                    self.engine.finished(lane, carrier, worker, Channel::Free, None, false);
                 }
             }
             if self.events() {
@@ -150,6 +153,7 @@ impl Runner<'_> {
         while let Some(event) = self.engine.next(self.now) {
             match event {
                 Event::Start(start) => {
+                    self.engine.sent(start.carrier);
                     if self.begin(start) {
                         return true;
                     }

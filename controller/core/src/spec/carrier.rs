@@ -196,6 +196,20 @@ impl Carrier {
     }
 }
 
+impl Carrier {
+    /// The channels that are to be active.
+    pub fn allocated(&self) -> Channels {
+        self.allocation.active.map_or(self.channels, |active| active.min(self.channels))
+    }
+
+    /// How many outbound calls it holds at once, if none but the inbound calls that channels are held for are up. Guarantees
+    /// are given out of these.
+    pub fn outbound_capacity(&self) -> u32 {
+        let active = self.allocated();
+        (active.outbound + active.both.saturating_sub(self.reserve)).min(self.service_ports)
+    }
+}
+
 /// A tenant's share of the outbound channels of a group of carriers (MT-16). What others use beyond their own never
 /// refuses or delays a tenant below its guarantee.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

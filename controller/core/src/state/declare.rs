@@ -3,26 +3,14 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use busyhour_base::{Reason, Span};
-use serde::{Deserialize, Serialize};
+use busyhour_base::Reason;
 
-use super::{State, meter::Meter, tenants::TenantState};
+use super::{State, tenants::TenantState};
 use crate::{
     effect::{Effect, Reply},
-    engine::{caps::Window, lanes::TenantLimits, ledger::Contract},
-    spec::{Carrier, Declaration, Tenant},
+    engine::{caps::Window, lanes::TenantLimits},
+    spec::{Declaration, Tenant},
 };
-
-/// What the state keeps of a carrier beside the ledger's part of it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct CarrierState {
-    pub name: Arc<str>,
-    pub quarantine: Span,
-    /// Still in the declaration. If not, it goes when its last channel is free.
-    pub declared: bool,
-    /// Set-ups of the last second.
-    pub setups: Meter,
-}
 
 impl State {
     pub(super) fn declare(&mut self, new: &Declaration, fx: &mut Vec<Effect>) -> Reply {
@@ -31,7 +19,11 @@ impl State {
         if accounts.len() < new.tenants.len() || carriers.len() < new.carriers.len() {
             return Reply::Refused(Reason::Duplicate);
         }
+        if let Err(reason) = self.may_declare(new) {
+            return Reply::Refused(reason);
+        }
         let old = std::mem::replace(&mut self.declaration, new.clone());
+        self.declare_groups();
         for tenant in &new.tenants {
             self.declare_tenant(tenant);
         }
@@ -40,12 +32,14 @@ impl State {
             self.drop_tenant(self.accounts[&tenant.account], fx);
         }
         for carrier in &new.carriers {
-            self.declare_carrier(carrier);
+            let before = old.carriers.iter().find(|old| old.name == carrier.name);
+            self.declare_carrier(carrier, before);
         }
         for carrier in old.carriers.iter().filter(|old| !carriers.contains(&old.name)) {
             self.drop_carrier(self.carrier_names[&carrier.name]);
         }
         self.order_carriers();
+        self.forget_groups();
         Reply::Done
     }
 
@@ -71,6 +65,11 @@ impl State {
             self.engine.set_limits(id, limits(tenant));
         }
         present.name = Arc::clone(&tenant.name);
+        if present.shares != tenant.shares {
+            let old = std::mem::replace(&mut present.shares, tenant.shares.clone());
+            self.declare_shares(id, &old);
+        }
+        let present = &mut self.tenants[id];
         present.limits = tenant.limits.clone();
         present.suspended = tenant.suspended;
         present.declared = true;
@@ -80,6 +79,8 @@ impl State {
     /// own word could start, or what it was suspended from, ends now.
     fn drop_tenant(&mut self, id: u32, fx: &mut Vec<Effect>) {
         self.tenants[id].declared = false;
+        let old = std::mem::take(&mut self.tenants[id].shares);
+        self.declare_shares(id, &old);
         for batch in self.tenants[id].batches.clone() {
             let batch = self.batch_index[&batch];
             if !self.batches[batch].runs_by_itself() {
@@ -94,67 +95,6 @@ impl State {
             self.end_waiting_messages(id, fx);
         }
         self.forget_if_gone(id);
-    }
-
-    fn declare_carrier(&mut self, carrier: &Carrier) {
-        let contract = Contract {
-            channels: carrier.channels.total(),
-            ports: carrier.service_ports.min(carrier.channels.total()),
-            spacing: carrier.setup_spacing.0,
-        };
-        match self.carrier_names.get(&carrier.name) {
-            Some(id) => {
-                if *self.engine.ledger().get(*id).contract() != contract {
-                    self.engine.set_carrier(*id, contract);
-                }
-                let present = &mut self.carriers[*id];
-                (present.declared, present.quarantine) = (true, carrier.quarantine);
-            }
-            None => {
-                let id = self.carriers.insert(CarrierState {
-                    name: Arc::clone(&carrier.name),
-                    quarantine: carrier.quarantine,
-                    declared: true,
-                    setups: Meter::new(100_000),
-                });
-                let same = self.engine.add_carrier(contract);
-                assert_eq!(id, same, "state and engine number their carriers alike");
-                self.carrier_names.insert(Arc::clone(&carrier.name), id);
-            }
-        }
-    }
-
-    /// A carrier is not declared any more: it takes no call, and goes when its last channel is free.
-    fn drop_carrier(&mut self, id: u32) {
-        self.carriers[id].declared = false;
-        let spacing = self.engine.ledger().get(id).contract().spacing;
-        self.engine.set_carrier(id, Contract { channels: 0, ports: 0, spacing });
-    }
-
-    /// Carriers are tried in the order of the declaration; those that are gone are forgotten when nothing is left of them.
-    fn order_carriers(&mut self) {
-        let declared = self.declaration.carriers.iter();
-        let mut order: Vec<_> = declared.map(|carrier| self.carrier_names[&carrier.name]).collect();
-        let gone: Vec<_> =
-            self.carriers.iter().filter(|(_, c)| !c.declared).map(|(id, _)| id).collect();
-        for id in gone {
-            let ledger = self.engine.ledger().get(id);
-            if ledger.in_use() + ledger.quarantined() > 0 {
-                order.push(id);
-                continue;
-            }
-            self.engine.remove_carrier(id);
-            let carrier = self.carriers.remove(id).expect("the carrier exists");
-            self.carrier_names.remove(&carrier.name);
-        }
-        self.engine.order_carriers(order);
-    }
-
-    /// Forgets carriers that are not declared any more and hold no channel.
-    pub(super) fn forget_carriers(&mut self) {
-        if self.carriers.len() > self.declaration.carriers.len() {
-            self.order_carriers();
-        }
     }
 }
 

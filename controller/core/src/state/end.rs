@@ -7,7 +7,7 @@ use busyhour_base::{Ending, Outcome, Reason, Span, Timestamp};
 use super::{State, calls::Stage};
 use crate::{
     effect::{Effect, Phase},
-    engine::Channel,
+    engine::{Channel, turn::ANY_ROUTE},
     view::Record,
 };
 
@@ -85,7 +85,12 @@ impl State {
             self.holding.note(held);
             self.tenants[self.lanes[lane].tenant].holding.note(held);
         }
-        self.engine.finished(lane, live.carrier, live.agent, channel, held);
+        let leased = live.phase == Phase::Dialling;
+        self.engine.finished(lane, live.carrier, live.agent, channel, held, leased);
+        let talk = ending.map_or(0, |ending| ending.talk.0);
+        if talk > 0 {
+            self.engine.charge(live.carrier, ANY_ROUTE, talk);
+        }
     }
 
     fn record(&self, id: u32, ending: Ending) -> Record {

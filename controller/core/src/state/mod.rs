@@ -18,12 +18,14 @@ use crate::{
 };
 
 mod agent;
+mod availability;
 mod batch;
 mod batch_end;
 mod batch_gate;
 mod batch_lines;
 mod batch_notices;
 mod calls;
+mod carriers;
 mod check;
 mod declare;
 mod end;
@@ -49,7 +51,7 @@ pub use snapshot::RestoreError;
 use agent::Agent;
 use batch::Batch;
 use calls::{LaneOwner, Live};
-use declare::CarrierState;
+use carriers::CarrierState;
 use messages::Messages;
 use requests::Requests;
 use tenants::TenantState;
@@ -109,6 +111,8 @@ pub struct State {
     tenants: Slab<TenantState>,
     carriers: Slab<CarrierState>,
     carrier_names: BTreeMap<Arc<str>, u32>,
+    /// The ledger's numbers of the groups of carriers.
+    groups: BTreeMap<Arc<str>, u16>,
     agents: Vec<Agent>,
     agent_names: BTreeMap<Arc<str>, u16>,
     fence: u64,
@@ -159,6 +163,7 @@ impl State {
             tenants: Slab::default(),
             carriers: Slab::default(),
             carrier_names: BTreeMap::new(),
+            groups: BTreeMap::new(),
             agents: Vec::new(),
             agent_names: BTreeMap::new(),
             fence: 0,
@@ -198,6 +203,7 @@ impl State {
         self.advance_messages(effects);
         let reply = match &entry.command {
             Command::Declare(declaration) => self.declare(declaration, effects),
+            Command::Capacity(capacity) => self.capacity(capacity),
             Command::Submit(submit) => self.submit(submit, effects),
             Command::Batch(command) => self.batch_command(command, effects),
             Command::Update(update) => self.update(update, effects),

@@ -6,12 +6,13 @@ use busyhour_base::{Reason, Span};
 
 use super::{State, calls::Stage, declare, tick::Due};
 use crate::{
+    effect::Phase,
     engine::{ledger::Contract, ring::NIL, wheel::NO_TIMER},
     forward::{
         About, Amount, COPY_BYTES_MAX, Change, Holding, InProgress, Inquiry, Outlook, Proposal,
         Target, Timed,
     },
-    spec::{Cap, Limits, Throttle},
+    spec::{Cap, Channels, Limits, Throttle},
 };
 
 impl State {
@@ -103,6 +104,7 @@ impl State {
             carrier: live.carrier,
             worker: live.agent,
             elapsed: self.now.saturating_sub(live.dialled_at),
+            leased: live.phase == Phase::Dialling,
         })
     }
 
@@ -152,7 +154,8 @@ impl State {
         let more = |count: u32| count.saturating_add(count.div_ceil(5));
         for (name, id) in self.carrier_names.iter().filter(|(name, _)| wanted(name)) {
             let contract = *self.engine.ledger().get(*id).contract();
-            let Contract { channels, ports, spacing } = contract;
+            let Contract { ports, spacing, .. } = contract;
+            let channels = contract.channels.total();
             if channels == 0 {
                 continue;
             }
@@ -162,7 +165,10 @@ impl State {
             };
             let (from, to) = (Amount::Count(channels), Amount::Count(more(channels)));
             let ports = if ports == channels { more(channels) } else { ports };
-            let larger = Contract { channels: more(channels), ports, ..contract };
+            let both = contract.channels.both + (more(channels) - channels);
+            let all = Channels { both, ..contract.channels };
+            let larger =
+                Contract { channels: all, allocated: all, activation: 0, ports, ..contract };
             propose(Reason::CarrierChannels, from, to, larger);
             if contract.ports < channels {
                 let ports = more(contract.ports).min(channels);

@@ -60,6 +60,7 @@ impl State {
         if call.phase == Phase::Dialling {
             let slot = call.due.max(call.dialled_at.saturating_sub(SETUP_LATENESS_MAX_US));
             self.engine.left_late(call.carrier, slot, call.moved, heard_at);
+            self.engine.sent(call.carrier);
         }
         call.phase = phase;
         if phase == Phase::InProgress {

@@ -15,7 +15,7 @@ use crate::{
         ring::NIL,
     },
     forward::Holding,
-    spec::{BatchId, Limits, Urgency},
+    spec::{BatchId, Limits, Share, Urgency},
     view::Counts,
 };
 
@@ -25,6 +25,7 @@ pub(super) struct TenantState {
     pub account: AccountSid,
     pub name: Arc<str>,
     pub limits: Limits,
+    pub shares: Vec<Share>,
     pub suspended: bool,
     /// Still in the declaration. If not, it goes when its last call is in the records.
     pub declared: bool,
@@ -49,6 +50,7 @@ impl TenantState {
             account,
             name,
             limits,
+            shares: Vec::new(),
             suspended: false,
             declared: true,
             counts: Counts::default(),

@@ -12,7 +12,7 @@ use crate::{
     effect::Phase,
     engine::ring::NIL,
     spec::{AgentIx, BatchId, CallId, Declaration},
-    view::{AgentView, BatchView, CallView, CarrierView, QueueView, Record, TenantView},
+    view::{AgentView, BatchView, CallView, QueueView, Record, TenantView},
 };
 
 impl State {
@@ -193,23 +193,6 @@ impl State {
         };
         let queues = lanes.into_iter().flatten().map(queue);
         queues.filter(|queue| queue.waiting + queue.in_progress > 0)
-    }
-
-    /// Every carrier, in order of name.
-    pub fn carriers(&self) -> impl Iterator<Item = CarrierView> {
-        self.carrier_names.values().map(|id| {
-            let (carrier, ledger) = (&self.carriers[*id], self.engine.ledger().get(*id));
-            CarrierView {
-                name: Arc::clone(&carrier.name),
-                channels: ledger.contract().channels,
-                free: ledger.free(),
-                in_use: ledger.in_use(),
-                quarantined: ledger.quarantined(),
-                service_ports: ledger.contract().ports,
-                setup_spacing: Span(ledger.contract().spacing),
-                setups_1s: carrier.setups.read(self.now),
-            }
-        })
     }
 
     /// Every agent, in order of number.
