@@ -115,7 +115,7 @@ async fn the_overview_is_the_operators_alone() {
     assert_eq!(alpha["eta"]["limiting_factor"], "throttle");
     let north = &body["carriers"][0];
     assert_eq!(
-        (&north["channels"], &north["in_use"], &north["free"]),
+        (&north["channels"], &north["leased"], &north["free"]),
         (&100.into(), &1.into(), &99.into())
     );
     assert_eq!(

@@ -127,7 +127,7 @@ impl State {
                 if self.engine.ledger().get(id).contract().group != group {
                     let calls = self.live.iter().filter(|(_, live)| live.carrier == id);
                     let calls = calls.map(|(_, live)| {
-                        let lane = self.requests[live.request].lane;
+                        let lane = self.requests.lane(live.request);
                         (self.lanes[lane].tenant, Direction::Outbound)
                     });
                     self.engine.regroup_carrier(id, group, calls.collect());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use busyhour_base::{AccountSid, Span, Timestamp};
+use busyhour_base::{AccountSid, Timestamp};
 
 use super::{
     State,
