@@ -112,18 +112,14 @@ impl Queue {
     }
 
     pub fn set_carrier(&mut self, carrier: &MessageCarrier) {
-        let contract = Contract {
-            channels: carrier.outbound,
-            ports: carrier.outbound,
-            spacing: carrier.segment_spacing.0,
-        };
+        let contract = Contract::both(carrier.outbound, carrier.segment_spacing.0);
         self.contract(&carrier.name, contract);
     }
 
     /// The carrier takes nothing any more; what it has goes on.
     pub fn close_carrier(&mut self, carrier: &MessageCarrier) {
         let spacing = carrier.segment_spacing.0;
-        self.contract(&carrier.name, Contract { channels: 0, ports: 0, spacing });
+        self.contract(&carrier.name, Contract::both(0, spacing));
     }
 
     fn contract(&mut self, name: &Arc<str>, contract: Contract) {
@@ -191,7 +187,7 @@ impl Queue {
 
     /// A message that was being sent has its carrier's answer, or was not sent.
     pub fn answered(&mut self, lane: u32, channel: u32, held_us: Option<u64>) {
-        self.engine.finished(lane, channel, Self::WORKER, Channel::Free, held_us);
+        self.engine.finished(lane, channel, Self::WORKER, Channel::Free, held_us, true);
     }
 
     pub fn hold(&mut self, reason: Option<Reason>) {
