@@ -240,7 +240,7 @@ impl Carrier {
 
     /// Why there is no room.
     fn full(&self) -> Reason {
-        if self.outbound.total() >= self.contract.ports {
+        if self.outbound.total() >= self.contract.ports && self.free() > self.reserved() {
             Reason::ServicePorts
         } else if self.reserved() > 0 {
             Reason::ChannelsReserved
