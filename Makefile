@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 SETUP := ./setup.sh
 
-.PHONY: help demo test lint bench bench-peers crds soak
+.PHONY: help demo test lint bench bench-peers crds soak mutants
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -36,6 +36,11 @@ bench-peers: ## The same work on Redis and PostgreSQL, and the table of ratios t
 	@$(SETUP) peers
 	tests/bench/peers/run.sh
 
-soak: ## The simulator over many seeds (SEEDS=20000)
+soak: ## The simulator over many seeds (SEEDS=20000), and a fortnight of constant load on the core
 	@$(SETUP) build
 	cargo run --release --locked --bin busyhour -- simulate --seeds $(or $(SEEDS),20000) examples/demo
+	cargo test --release --locked -p busyhour-controller-core --test soak -- --ignored
+
+mutants: ## Breaks one rule of the core at a time, and shows which test catches it (IDS="...")
+	@$(SETUP) build bench
+	tests/mutants/run.py $(IDS)

@@ -185,18 +185,17 @@ struct Touchy(Journal);
 impl Machine for Touchy {
     type Command = Vec<u8>;
     type Reply = u64;
-    type Frozen = Vec<u8>;
 
     fn apply(&mut self, index: u64, at: Timestamp, mode: Mode, command: Vec<u8>) -> u64 {
         assert_ne!(command, b"boom", "it went boom");
         self.0.apply(index, at, mode, command)
     }
 
-    fn freeze(&mut self) -> Vec<u8> {
-        self.0.freeze()
+    fn snapshot(&self) -> Vec<u8> {
+        self.0.snapshot()
     }
 
-    fn restore(&mut self, _from: &mut dyn std::io::Read) -> Result<(), RestoreError> {
+    fn restore(&mut self, _bytes: &[u8]) -> Result<(), RestoreError> {
         Err("written by a newer version".into())
     }
 }
@@ -245,15 +244,14 @@ struct Words;
 impl Machine for Words {
     type Command = Option<String>;
     type Reply = ();
-    type Frozen = Vec<u8>;
 
     fn apply(&mut self, _index: u64, _at: Timestamp, _mode: Mode, _command: Option<String>) {}
 
-    fn freeze(&mut self) -> Vec<u8> {
+    fn snapshot(&self) -> Vec<u8> {
         Vec::new()
     }
 
-    fn restore(&mut self, _from: &mut dyn std::io::Read) -> Result<(), RestoreError> {
+    fn restore(&mut self, _bytes: &[u8]) -> Result<(), RestoreError> {
         Ok(())
     }
 }

@@ -67,9 +67,7 @@ impl State {
         if let Some(batch) = self.lanes[lane].batch {
             let batch = &mut self.batches[batch];
             batch.unrecorded += 1;
-            if let Some(name) = &new.custom_id {
-                batch.custom_ids.insert(name);
-            }
+            batch.custom_ids.extend(new.custom_id.clone());
         }
         self.changed(id, Phase::Queued, fx);
         self.time(id, new);

@@ -14,20 +14,20 @@ use super::{
     spare::is_full,
     worker::Worker,
 };
-use crate::{disk::Disk, error::Fatal, machine::Frozen};
+use crate::{disk::Disk, error::Fatal};
 
 /// Kept at once.
 const KEEP: usize = 2;
 
 struct Job {
     position: Position,
-    state: Box<dyn Frozen>,
+    state: Vec<u8>,
 }
 
 struct Done {
     index: u64,
-    /// The size of the state.
-    result: io::Result<u64>,
+    bytes: u64,
+    result: io::Result<()>,
 }
 
 /// The snapshots of a folder.
@@ -53,7 +53,8 @@ impl Snapshots {
         let (writer, target) = (disk.clone(), folder.to_owned());
         let worker = Worker::start("busyhour-log-snapshot", move |job: Job| Done {
             index: job.position.index,
-            result: snapshot::write(&*writer, &target, &job.position, &*job.state),
+            bytes: job.state.len() as u64,
+            result: snapshot::write(&*writer, &target, &job.position, &job.state),
         })
         .map_err(Fatal::io("starting the thread for snapshots of", folder))?;
         Ok(Self {
@@ -96,7 +97,7 @@ impl Snapshots {
     }
 
     /// Begins to write one, beside the log's own work.
-    pub(crate) fn start(&mut self, position: Position, state: Box<dyn Frozen>) {
+    pub(crate) fn start(&mut self, position: Position, state: Vec<u8>) {
         self.writing = true;
         self.worker.start_job(Job { position, state });
     }
@@ -123,10 +124,10 @@ impl Snapshots {
     fn finish(&mut self, done: Done) -> Result<Option<u64>, Fatal> {
         self.writing = false;
         match done.result {
-            Ok(bytes) => {
+            Ok(()) => {
                 self.error = None;
                 self.kept.push_back(done.index);
-                self.newest_bytes = bytes;
+                self.newest_bytes = done.bytes;
                 self.prune()?;
                 Ok(Some(done.index))
             }
