@@ -4,17 +4,20 @@ use std::sync::Arc;
 
 use busyhour_base::Span;
 use busyhour_controller_core::spec::{
-    Cap, Carrier, Declaration, Excess, Limits, OrderPolicy, Tenant, Throttle,
+    Cap, Carrier, Declaration, Excess, Limits, Number, OrderPolicy, Tenant, Throttle,
 };
 
 use crate::{
     Declared, DeclaredCarrier, DeclaredTenant,
-    kinds::{ExcessPolicy, Order, ThrottleSpec},
+    kinds::{CarrierSpec, ExcessPolicy, Order, ThrottleSpec},
 };
 
-/// Added to the second that the calls per second are counted in, so that a set-up that travels a little
-/// faster than the one before it does not make the carrier count one too many in a rolling second.
-const SETUP_GUARD: Span = Span::from_millis(20);
+mod carrier;
+
+/// A carrier's contract without its secrets.
+pub(crate) fn carrier_of(name: &str, spec: &CarrierSpec) -> Carrier {
+    carrier::carrier(name, &DeclaredCarrier { spec: spec.clone(), password: None })
+}
 
 impl Declared {
     /// The declared capacity as the state machine takes it.
@@ -22,19 +25,26 @@ impl Declared {
         let mut tenants: Vec<_> =
             self.tenants.iter().map(|(name, tenant)| compile_tenant(name, tenant)).collect();
         tenants.sort_by_key(|tenant| tenant.account);
+        let numbers = self.numbers.values().map(|spec| Number {
+            number: Arc::from(spec.number.as_str()),
+            account: self.tenants[&spec.tenant].spec.account,
+            kind: carrier::number_kind(spec.kind),
+        });
+        let mut numbers: Vec<_> = numbers.collect();
+        numbers.sort_by(|one, other| one.number.cmp(&other.number));
         let order = self.pools.values().next().map(|pool| pool.order).unwrap_or_default();
         Declaration {
             tenants,
+            numbers,
             carriers: self
                 .carriers
                 .iter()
-                .map(|(name, carrier)| compile_carrier(name, carrier))
+                .map(|(name, carrier)| carrier::carrier(name, carrier))
                 .collect(),
             messages: Default::default(),
             order: match order {
                 Order::Alternating => OrderPolicy::Alternating,
             },
-            ..Declaration::default()
         }
     }
 }
@@ -54,7 +64,7 @@ fn compile_tenant(name: &str, DeclaredTenant { spec, .. }: &DeclaredTenant) -> T
             queue_max: spec.queue.max_calls,
             wait_max: spec.queue.max_wait.0,
         },
-        shares: Vec::new(),
+        shares: spec.channels.iter().map(carrier::share).collect(),
         suspended: spec.suspended,
     }
 }
@@ -62,15 +72,6 @@ fn compile_tenant(name: &str, DeclaredTenant { spec, .. }: &DeclaredTenant) -> T
 fn compile_throttle(throttle: &ThrottleSpec) -> Option<Throttle> {
     let rate = throttle.calls_per_second.map(|rate| spacing(Span::from_secs(1), rate));
     rate.or(throttle.spacing.map(|spacing| spacing.0)).map(|spacing| Throttle { spacing })
-}
-
-fn compile_carrier(name: &str, DeclaredCarrier { spec, .. }: &DeclaredCarrier) -> Carrier {
-    let spacing = spacing(Span::from_secs(1) + SETUP_GUARD, spec.calls_per_second);
-    Carrier {
-        service_ports: spec.service_ports.unwrap_or(spec.channels),
-        quarantine: Span::from_secs(u64::from(spec.quarantine_seconds)),
-        ..Carrier::new(name, spec.channels, spacing)
-    }
 }
 
 /// `window` divided evenly, rounded up so that the rate is never exceeded.

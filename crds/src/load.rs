@@ -19,6 +19,7 @@ use crate::{
     schema::{self, Path},
 };
 
+mod contracts;
 mod references;
 mod sums;
 
@@ -176,6 +177,7 @@ impl<'a> Loader<'a> {
     fn finish(mut self) -> Result<Declared, LoadErrors> {
         self.check_references();
         self.check_sums();
+        self.check_contracts();
         LoadErrors::unless_none(std::mem::take(&mut self.errors))?;
         let mut declared = Declared::default();
         for (name, loaded) in &self.carriers {

@@ -113,7 +113,7 @@ fn every_fault_names_file_line_field_and_what_is_allowed() {
         (
             "channels: 30",
             "chanels: 30",
-            "demo/all.yaml:8: spec.chanels: there is no such field; allowed: address, callsPerSecond, channels,",
+            "demo/all.yaml:8: spec.chanels: there is no such field; allowed: address, allocation, callsPerSecond, channels,",
         ),
         (
             "  channels: 30\n",

@@ -4,7 +4,9 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{FILE_PATTERN, Status};
+use super::{
+    AllocationSpec, DestinationSpec, FILE_PATTERN, NAME_PATTERN, Status, TariffSpec, default_group,
+};
 use crate::Secret;
 
 /// A carrier and what is rented from it by contract (MT-11, MT-12).
@@ -46,6 +48,36 @@ pub struct CarrierSpec {
     /// Concurrent calls by contract.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub channels: u32,
+    /// Of the channels, those for inbound calls only. The rest of them is bidirectional.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub inbound_only: u32,
+    /// Of the channels, those for outbound calls only. Outbound calls take them first.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub outbound_only: u32,
+    /// Which of the channels are active. All of them if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allocation: Option<AllocationSpec>,
+    /// Bidirectional channels that are held for inbound calls, counting those that are up. Outbound calls take none of them.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub reserved_for_inbound: u32,
+    /// Channels that are not lent to tenants beyond what they are expected to use; those of a group add up.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub lending_margin: u32,
+    /// The carriers whose channels tenants share as one. Carriers with a destination in common are of one group.
+    #[serde(default = "default_group")]
+    #[schemars(regex(pattern = NAME_PATTERN))]
+    pub group: String,
+    /// Where it connects to. Anywhere if it is left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20_000))]
+    pub destinations: Vec<DestinationSpec>,
+    /// What it charges. Nothing if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tariff: Option<TariffSpec>,
     /// Call set-ups in any second by contract.
     #[schemars(range(min = 1, max = 100_000))]
     pub calls_per_second: u32,

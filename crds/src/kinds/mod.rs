@@ -5,15 +5,21 @@
 
 mod application;
 mod carrier;
+mod contract;
 mod number;
 mod pool;
+mod share;
 mod tenant;
 mod webhook;
 
 pub use application::{Application, ApplicationSpec, Voice};
 pub use carrier::{Carrier, CarrierSpec, Codec};
-pub use number::{Number, NumberSpec};
+pub use contract::{
+    AllocationSpec, CommitmentSpec, DestinationSpec, PeriodSpec, TariffSpec, UnusedMode, VolumeSpec,
+};
+pub use number::{Number, NumberKind, NumberSpec};
 pub use pool::{Order, Pool, PoolSpec, Role};
+pub use share::ShareSpec;
 pub use tenant::{CapSpec, ExcessPolicy, QueueBounds, Tenant, TenantSpec, ThrottleSpec};
 pub use webhook::{CallbackEvent, HttpMethod, StatusCallback};
 
@@ -28,6 +34,11 @@ pub const E164_PATTERN: &str = r"^\+[1-9][0-9]{6,14}$";
 pub(crate) const URL_PATTERN: &str = r"^https?://[^\s/]+\S*$";
 /// Where a secret is read from.
 pub(crate) const FILE_PATTERN: &str = r"^[^\x00]{1,1024}$";
+
+/// The group of carriers that name none.
+pub(crate) fn default_group() -> String {
+    busyhour_controller_core::spec::DEFAULT_GROUP.to_owned()
+}
 
 /// What the controller says of a declared document.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]

@@ -24,6 +24,9 @@ pub struct NumberSpec {
     /// The number in E.164, unique.
     #[schemars(regex(pattern = E164_PATTERN))]
     pub number: String,
+    /// What it is: some carriers take calls from some kinds only.
+    #[serde(default)]
+    pub kind: NumberKind,
     /// Name of the tenant that it belongs to and that may call from it.
     #[schemars(regex(pattern = NAME_PATTERN))]
     pub tenant: String,
@@ -31,4 +34,37 @@ pub struct NumberSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = NAME_PATTERN))]
     pub application: Option<String>,
+}
+
+/// What a number is.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+    Default,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub enum NumberKind {
+    /// A geographic or national number.
+    #[default]
+    Local,
+    /// A mobile number.
+    Mobile,
+    /// A number that is free for its callers.
+    TollFree,
+    /// A short code.
+    ShortCode,
+}
+
+impl NumberKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Local, Self::Mobile, Self::TollFree, Self::ShortCode];
 }

@@ -5,7 +5,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{FILE_PATTERN, Status};
+use super::{FILE_PATTERN, ShareSpec, Status};
 use crate::{Duration, Secret};
 
 /// A tenant: its account and what it may use (MT-2, MT-3).
@@ -46,6 +46,11 @@ pub struct TenantSpec {
     /// How much may wait.
     #[serde(default)]
     pub queue: QueueBounds,
+    /// Its shares of the carriers' channels, one of each group at most. Without a share it takes its turn for what others leave
+    /// over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub channels: Vec<ShareSpec>,
     /// While set, nothing is accepted from the tenant and nothing of it is started.
     #[serde(default)]
     pub suspended: bool,

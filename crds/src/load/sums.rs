@@ -94,7 +94,7 @@ fn check_tenant(tenant: &Loaded<'_, TenantSpec>, errors: &mut Vec<LoadError>) {
     errors.extend(check_length(tenant, &path, spec.queue.max_wait, WINDOW));
 }
 
-fn check_length<T>(
+pub(super) fn check_length<T>(
     loaded: &Loaded<'_, T>,
     path: &Path,
     length: Duration,
