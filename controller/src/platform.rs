@@ -1,11 +1,12 @@
 //! The API's ports, filled with the running controller.
 
 use busyhour_api::{Applied, Propose, ProposeError, Views};
-use busyhour_base::AccountSid;
+use busyhour_base::{AccountSid, Timestamp};
 use busyhour_controller_core::{
     command::Command,
+    forward::{About, Inquiry, Outlook},
     spec::{BatchId, CallId},
-    view::{AgentView, BatchView, CallView, CarrierView, Explanation, TenantView},
+    view::{AgentView, BatchView, CallView, CarrierView, Explanation, QueueView, TenantView},
 };
 use busyhour_log::ProposeError as LogError;
 use futures::future::{BoxFuture, FutureExt as _};
@@ -27,6 +28,18 @@ impl Views for Ports {
 
     fn explain(&self, call: CallId) -> Option<Explanation> {
         self.0.read(|state| state.explain(call))
+    }
+
+    fn outlook(&self, now: Timestamp) -> Option<Outlook> {
+        self.0.read(|state| state.outlook(now))
+    }
+
+    fn inquire(&self, about: &About, now: Timestamp) -> Option<Inquiry> {
+        self.0.read(|state| state.inquire(about, now))
+    }
+
+    fn queues_of(&self, account: AccountSid) -> Vec<QueueView> {
+        self.0.read(|state| state.queues_of(account).collect())
     }
 
     fn batch(&self, batch: BatchId) -> Option<BatchView> {

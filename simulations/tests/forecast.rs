@@ -66,7 +66,7 @@ impl Asker {
             // The last, the next, and one between.
             let some = [calls.first(), calls.get(calls.len() / 2), calls.last()];
             for call in some.into_iter().flatten().collect::<BTreeSet<_>>() {
-                let inquiry = state.inquire(&About::Call(*call)).expect("it waits").alone();
+                let inquiry = state.inquire(&About::Call(*call), now).expect("it waits").alone();
                 if let Some(answer) = inquiry.answer(self.seed, bounds) {
                     self.asked.push(Asked { at: now, call: *call, estimate: answer.estimate });
                 }
@@ -75,7 +75,8 @@ impl Asker {
                 self.accounts.insert(account, batch.batch);
             }
         }
-        let forecast = state.outlook().expect("small").forecast(self.seed, bounds).expect("time");
+        let forecast =
+            state.outlook(now).expect("small").forecast(self.seed, bounds).expect("time");
         for batch in self.accounts.values() {
             if let Some(estimate) = forecast.batch(*batch) {
                 self.batches.entry(*batch).or_default().push((now, estimate));

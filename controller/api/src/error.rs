@@ -71,7 +71,7 @@ codes! {
     FromMissing 21213 400 "No 'From' number" "From is required: a number of this account.";
     Unreachable 21214 400 "'To' cannot be reached" "No declared carrier serves this destination.";
     Forbidden 21215 400 "Destination not allowed" "The account's plan does not allow calls to this destination. The operator can allow its prefix.";
-    NotANumber 21217 400 "Number does not appear to be valid" "An E.164 number has a plus sign, then a country code that does not begin with 0, and 7 to 15 digits in all.";
+    NotANumber 21217 400 "Number does not appear to be valid" "An E.164 number has a plus sign (%2B in a form or a URL, where a bare + is a space), then a country code that does not begin with 0, and 7 to 15 digits in all.";
     InvalidApplication 21218 400 "Invalid ApplicationSid" "The sid of an application of this account.";
     CallState 21220 400 "Invalid call state" "A call that has ended cannot be changed.";
     WaitTooLong 22005 400 "Queue full" "The call could not start within the longest wait that the account's queue allows, or its queue holds as many as it may. Nothing was queued.";

@@ -13,6 +13,7 @@ mod directory;
 mod edge;
 mod error;
 mod explain;
+mod forecasts;
 mod form;
 mod health;
 mod metric_definitions;
@@ -36,6 +37,7 @@ use error::{ApiError, Code};
 pub(crate) struct Shared {
     pub(crate) platform: Platform,
     pub(crate) gate: edge::Gate,
+    pub(crate) forecasts: forecasts::Forecasts,
     pub(crate) uploads: Arc<Semaphore>,
 }
 
@@ -46,7 +48,8 @@ pub fn router(platform: Platform) -> Router {
     metric_definitions::describe();
     let gate = edge::Gate::new(platform.limits);
     let uploads = Arc::new(Semaphore::new(platform.limits.uploads));
-    let app = Arc::new(Shared { platform, gate, uploads });
+    let forecasts = forecasts::Forecasts::new(Arc::clone(&platform.views), platform.clock);
+    let app = Arc::new(Shared { platform, gate, forecasts, uploads });
     let mut router = Router::new();
     for route in routes::table() {
         router = router.route(&routes::served(route.path), route.serve);

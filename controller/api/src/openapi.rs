@@ -23,7 +23,7 @@ use utoipa::{
     paths(
         crate::accounts::list, crate::accounts::fetch,
         crate::calls::create, crate::calls::list, crate::calls::fetch, crate::calls::update,
-        crate::explain::explain,
+        crate::explain::call, crate::explain::batch, crate::explain::tenant, crate::explain::carrier,
         crate::batches::create, crate::batches::list, crate::batches::fetch,
         crate::batches::post_lines, crate::batches::put_lines, crate::batches::results,
         crate::batches::start, crate::batches::pause, crate::batches::resume, crate::batches::cancel,

@@ -1,7 +1,7 @@
 //! `GET /v1/overview.json`: what the operator's live view shows, read from one state.
 
 use axum::{extract::State, response::Response};
-use busyhour_base::{AccountSid, Outcome, Reason, Span, Timestamp};
+use busyhour_base::{AccountSid, Outcome, Span, Timestamp};
 use busyhour_controller_core::view::{AgentView, CarrierView, Counts, TenantView};
 use http::StatusCode;
 use serde::Serialize;
@@ -11,6 +11,7 @@ use crate::{
     App,
     dates::Rfc3339,
     edge::{Operator, json},
+    forecasts::Expected,
 };
 
 /// Everything at a glance.
@@ -91,10 +92,13 @@ pub(crate) struct Eta {
     /// As likely before as after.
     #[schema(value_type = String)]
     p50: Rfc3339,
-    /// Always null: the engine gives one figure and no distribution yet.
-    p90: Option<String>,
+    /// Nine times out of ten not after; null while that cannot be told.
+    #[schema(value_type = Option<String>)]
+    p90: Option<Rfc3339>,
     /// From now to `p50`.
     in_ms: u64,
+    /// From now to `p90`.
+    in_ms_p90: Option<u64>,
     /// The limit that binds, for machines.
     limiting_factor: &'static str,
     /// The limit that binds, for people.
@@ -102,13 +106,15 @@ pub(crate) struct Eta {
 }
 
 impl Eta {
-    pub(crate) fn new(now: Timestamp, (span, reason): (Span, Reason)) -> Self {
+    pub(crate) fn new(now: Timestamp, expected: &Expected) -> Self {
+        let from = now.max(expected.from);
         Self {
-            p50: Rfc3339(now + span),
-            p90: None,
-            in_ms: span.as_millis(),
-            limiting_factor: reason.code(),
-            message: reason.message(),
+            p50: Rfc3339(expected.p50),
+            p90: expected.p90.map(Rfc3339),
+            in_ms: expected.p50.since(from).as_millis(),
+            in_ms_p90: expected.p90.map(|p90| p90.since(from).as_millis()),
+            limiting_factor: expected.binding.code(),
+            message: expected.binding.message(),
         }
     }
 }
@@ -142,6 +148,25 @@ pub(crate) struct CarrierRow {
     setups_1s: u32,
 }
 
+impl From<CarrierView> for CarrierRow {
+    fn from(view: CarrierView) -> Self {
+        Self {
+            name: view.name.to_string(),
+            channels: view.channels,
+            free: view.availability.free,
+            reserved: view.availability.reserved,
+            leased: view.availability.leased,
+            in_use: view.availability.in_use,
+            quarantined: view.availability.quarantined,
+            activating: view.availability.activating,
+            inactive: view.availability.inactive,
+            service_ports: view.service_ports,
+            setup_spacing_us: view.setup_spacing.as_micros(),
+            setups_1s: view.setups_1s,
+        }
+    }
+}
+
 /// An agent.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AgentRow {
@@ -161,6 +186,15 @@ pub(crate) struct AgentRow {
     draining: bool,
 }
 
+/// When everything that a tenant has waiting has started.
+fn eta(app: &App, view: &TenantView, now: Timestamp) -> Option<Eta> {
+    if view.counts.queued == 0 {
+        return None;
+    }
+    let forward = app.forecasts.latest(|forecast| forecast.tenant(view.account));
+    Expected::of(forward, view.eta, now).map(|expected| Eta::new(now, &expected))
+}
+
 /// Tenants, carriers and agents, for the operator.
 #[utoipa::path(
     get, path = "/v1/overview.json", tag = "Operation",
@@ -168,6 +202,7 @@ pub(crate) struct AgentRow {
     security(("operator" = []))
 )]
 pub(crate) async fn overview(State(app): State<App>, _operator: Operator) -> Response {
+    app.forecasts.refresh().await;
     let now = (app.platform.clock)();
     let views = &app.platform.views;
     let tenant = |view: TenantView| TenantRow {
@@ -176,21 +211,7 @@ pub(crate) async fn overview(State(app): State<App>, _operator: Operator) -> Res
         counts: view.counts.into(),
         dialled_10s: view.dialled_10s,
         spacing_us: view.spacing.map(Span::as_micros),
-        eta: view.eta.map(|eta| Eta::new(now, eta)),
-    };
-    let carrier = |view: CarrierView| CarrierRow {
-        name: view.name.to_string(),
-        channels: view.channels,
-        free: view.availability.free,
-        reserved: view.availability.reserved,
-        leased: view.availability.leased,
-        in_use: view.availability.in_use,
-        quarantined: view.availability.quarantined,
-        activating: view.availability.activating,
-        inactive: view.availability.inactive,
-        service_ports: view.service_ports,
-        setup_spacing_us: view.setup_spacing.as_micros(),
-        setups_1s: view.setups_1s,
+        eta: eta(&app, &view, now),
     };
     let agent = |view: AgentView| AgentRow {
         agent: view.agent.0,
@@ -204,7 +225,7 @@ pub(crate) async fn overview(State(app): State<App>, _operator: Operator) -> Res
     let overview = Overview {
         at: Rfc3339(now),
         tenants: views.tenants().into_iter().map(tenant).collect(),
-        carriers: views.carriers().into_iter().map(carrier).collect(),
+        carriers: views.carriers().into_iter().map(CarrierRow::from).collect(),
         agents: views.agents().into_iter().map(agent).collect(),
     };
     json(StatusCode::OK, &overview)

@@ -7,8 +7,9 @@ use busyhour_base::{AccountSid, SidKey, Timestamp};
 use busyhour_controller_core::{
     command::Command,
     effect::Reply,
+    forward::{About, Inquiry, Outlook},
     spec::{BatchId, CallId},
-    view::{AgentView, BatchView, CallView, CarrierView, Explanation, TenantView},
+    view::{AgentView, BatchView, CallView, CarrierView, Explanation, QueueView, TenantView},
 };
 use busyhour_records::Records;
 use futures::future::BoxFuture;
@@ -53,6 +54,12 @@ pub trait Views: Send + Sync {
     fn calls_of(&self, account: AccountSid, before: Option<CallId>, max: usize) -> Vec<CallView>;
     /// Why a waiting call waits.
     fn explain(&self, call: CallId) -> Option<Explanation>;
+    /// A copy of what decides when requests start, to run ahead from `now`; `None` if that is too much to copy.
+    fn outlook(&self, now: Timestamp) -> Option<Outlook>;
+    /// A question about starts, to be answered without the state.
+    fn inquire(&self, about: &About, now: Timestamp) -> Option<Inquiry>;
+    /// The queues of a tenant that hold something.
+    fn queues_of(&self, account: AccountSid) -> Vec<QueueView>;
     /// One batch.
     fn batch(&self, batch: BatchId) -> Option<BatchView>;
     /// At most `max` batches of an account with numbers below `before`, newest first.

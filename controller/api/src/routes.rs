@@ -26,7 +26,10 @@ pub(crate) fn table() -> Vec<Route> {
         get "/2010-04-01/Accounts/{AccountSid}/Calls.json" calls::list;
         get "/2010-04-01/Accounts/{AccountSid}/Calls/{Sid}.json" calls::fetch;
         post "/2010-04-01/Accounts/{AccountSid}/Calls/{Sid}.json" calls::update;
-        get "/v1/Calls/{Sid}/explain" explain::explain;
+        get "/v1/Calls/{Sid}/explain" explain::call;
+        get "/v1/Batches/{Sid}/explain" explain::batch;
+        get "/v1/Tenants/{Name}/explain" explain::tenant;
+        get "/v1/Carriers/{Name}/explain" explain::carrier;
         post "/v1/Batches" batches::create;
         get "/v1/Batches" batches::list;
         get "/v1/Batches/{Sid}" batches::fetch;

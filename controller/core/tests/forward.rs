@@ -74,7 +74,10 @@ fn mt_27_with_certain_lengths_the_forecast_is_what_happens() {
     let foretold: BTreeMap<_, _> = calls
         .iter()
         .filter_map(|call| {
-            Some((*call, answer(&machine.state.inquire(&About::Call(*call))?).estimate))
+            Some((
+                *call,
+                answer(&machine.state.inquire(&About::Call(*call), machine.now)?).estimate,
+            ))
         })
         .collect();
     assert!(foretold.len() > 30);
@@ -95,7 +98,7 @@ fn mt_27_the_limit_that_binds_is_the_one_that_held() {
     machine.submit(1, (0..50).map(|n| call(&format!("+1666{n}"))).collect());
     let last = machine.state.calls_of(support::account(1), None).next().expect("one").call;
     let Answer { estimate, changes } =
-        answer(&machine.state.inquire(&About::Call(last)).expect("waits"));
+        answer(&machine.state.inquire(&About::Call(last), machine.now).expect("waits"));
     assert_eq!(estimate.binding(), Reason::CarrierChannels, "{estimate:?}");
     let more = changes.iter().find(|(p, _)| p.limit == Reason::CarrierChannels).expect("tried");
     assert_eq!((more.0.from, more.0.to), (Amount::Count(5), Amount::Count(6)));
@@ -112,7 +115,7 @@ fn mt_27_what_would_change_it_does() {
     let calls: Vec<_> = (0..30).map(|n| machine.accepted(1, call(&format!("+1666{n}")))).collect();
     let last = *calls.last().expect("one");
     let Answer { estimate, changes } =
-        answer(&machine.state.inquire(&About::Call(last)).expect("waits"));
+        answer(&machine.state.inquire(&About::Call(last), machine.now).expect("waits"));
     assert_eq!(estimate.held_by, [(Reason::Throttle, 1_000)]);
     let [(proposal, better)] = &changes[..] else { panic!("{changes:?}") };
     assert_eq!((proposal.from, proposal.to), (Amount::Spacing(s(10)), Amount::Spacing(s(5))));
@@ -138,10 +141,12 @@ fn mt_27_caps_batches_and_scheduled_calls_are_foretold() {
     later.not_before = Some(machine.now + s(500));
     let later = machine.accepted(1, later);
     let now = machine.now;
-    let of_batch = answer(&machine.state.inquire(&About::Batch(batch)).expect("there"));
-    let of_call = answer(&machine.state.inquire(&About::Call(later)).expect("waits"));
-    let of_tenant =
-        answer(&machine.state.inquire(&About::Tenant(support::account(1))).expect("there"));
+    let of_batch =
+        answer(&machine.state.inquire(&About::Batch(batch), machine.now).expect("there"));
+    let of_call = answer(&machine.state.inquire(&About::Call(later), machine.now).expect("waits"));
+    let of_tenant = answer(
+        &machine.state.inquire(&About::Tenant(support::account(1)), machine.now).expect("there"),
+    );
     let dialled = run_out(&mut machine, s(30));
     let last = machine.state.batch(batch).map(|_| dialled.values().max().expect("one").since(now));
     assert_eq!(of_call.estimate.p50, dialled[&later].since(now));
@@ -155,7 +160,7 @@ fn what_depends_on_a_person_has_no_forecast() {
     let mut machine = seasoned(vec![tenant(1, None)], 5);
     let batch = machine.create_batch(1, BatchPlan::default(), vec![call("+1666")]);
     let waiting = machine.state.batch_calls(batch).next().expect("one").call;
-    let inquiry = machine.state.inquire(&About::Call(waiting)).expect("waits");
+    let inquiry = machine.state.inquire(&About::Call(waiting), machine.now).expect("waits");
     let bounds = &mut Bounds { starts_max: 100, go_on: &mut || true };
     assert_eq!(inquiry.answer(1, bounds), None);
 }
@@ -166,7 +171,7 @@ fn mt_27_a_long_queue_is_foretold_from_its_beginning() {
     let mut machine = seasoned(vec![tenant(1, Some(s(1))), tenant(2, None)], 1_000);
     machine.submit(1, (0..5_000).map(|n| call(&format!("+1666{n}"))).collect());
     let last = machine.state.calls_of(support::account(1), None).next().expect("one").call;
-    let inquiry = machine.state.inquire(&About::Call(last)).expect("waits");
+    let inquiry = machine.state.inquire(&About::Call(last), machine.now).expect("waits");
     let bounds = &mut Bounds { starts_max: 200, go_on: &mut || true };
     let estimate = inquiry.answer(1, bounds).expect("it starts").estimate;
     assert_eq!(estimate.p50, s(4_999));

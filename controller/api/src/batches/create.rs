@@ -69,6 +69,7 @@ pub(crate) async fn fetch(
     caller: Caller,
     Ids(sid): Ids<String>,
 ) -> Result<Response, ApiError> {
+    app.forecasts.refresh().await;
     let view = find(&app, &caller, &sid)?;
     Ok(json(StatusCode::OK, &BatchResource::new(&app, &view)))
 }

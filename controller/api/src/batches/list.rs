@@ -64,6 +64,7 @@ pub(crate) async fn list(
     let size = whole("PageSize")?.map_or(PAGE, |size| size as usize).clamp(1, PAGE_MAX);
     let page = whole("Page")?.unwrap_or(0);
     let before = token(&app, &params)?;
+    app.forecasts.refresh().await;
     let mut views = app.platform.views.batches_of(caller.account, before, size + 1);
     let more = views.len() > size;
     views.truncate(size);

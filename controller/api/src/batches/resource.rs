@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::{
     App,
     dates::Rfc3339,
+    forecasts::Expected,
     overview::{CountsBody, Eta},
 };
 
@@ -112,11 +113,18 @@ impl BatchResource {
             },
             rates: Rates::new(view, now),
             counts: view.counts.into(),
-            eta: view.eta.map(|eta| Eta::new(now, eta)),
+            eta: eta(app, view, now),
             links: Links { lines: format!("{url}/lines"), results: format!("{url}/results") },
             url,
         }
     }
+}
+
+/// When its last call is dialled, by the last forecast, which the handlers that show batches have made sure is not old.
+fn eta(app: &App, view: &BatchView, now: Timestamp) -> Option<Eta> {
+    let forward = app.forecasts.latest(|forecast| forecast.batch(view.batch));
+    let forward = forward.filter(|_| view.counts.queued > 0);
+    Expected::of(forward, view.eta, now).map(|expected| Eta::new(now, &expected))
 }
 
 impl Rates {

@@ -155,6 +155,8 @@ fn refuse_unsupported(params: &Params<'_>) -> Result<(), ApiError> {
 
 const ADDRESS: &str =
     "an E.164 number such as +14155550123, or a SIP address such as sip:desk@example.com";
+/// The same for a number that came with a space in place of its plus sign.
+const LOST_PLUS: &str = "an E.164 number such as +14155550123, its + sent as %2B: in a form or a URL a bare + is a space";
 
 fn called(params: &Params<'_>, account: &Account) -> Result<Option<String>, ApiError> {
     let Some(text) = params.one("To")? else {
@@ -165,7 +167,9 @@ fn called(params: &Params<'_>, account: &Account) -> Result<Option<String>, ApiE
             AddressError::NotANumber => Code::NotANumber,
             AddressError::Malformed => Code::InvalidTo,
         };
-        ApiError::parameter(code, "To", text, ADDRESS)
+        let is_lost_plus = text.starts_with(' ') && code == Code::NotANumber;
+        let allowed = if is_lost_plus { LOST_PLUS } else { ADDRESS };
+        ApiError::parameter(code, "To", text, allowed)
     })?;
     if !account.may_call(&to) {
         let allowed = "the account's plan does not allow this destination";

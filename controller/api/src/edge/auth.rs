@@ -107,6 +107,37 @@ fn unauthorized() -> ApiError {
     )
 }
 
+/// A tenant, who sees what is its own, or the operator, who sees everything.
+pub(crate) enum Viewer {
+    /// A tenant.
+    Tenant(Caller),
+    /// The operator.
+    Operator,
+}
+
+impl Viewer {
+    /// Whether this is for its eyes.
+    pub(crate) fn may_see(&self, account: AccountSid) -> bool {
+        match self {
+            Self::Tenant(caller) => caller.account == account,
+            Self::Operator => true,
+        }
+    }
+}
+
+impl FromRequestParts<App> for Viewer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let given = parts.headers.get(header::AUTHORIZATION);
+        if given.is_some_and(|value| scheme(value.as_bytes(), b"bearer").is_some()) {
+            Operator::from_request_parts(parts, app).await.map(|_| Self::Operator)
+        } else {
+            Caller::from_request_parts(parts, app).await.map(Self::Tenant)
+        }
+    }
+}
+
 /// The operator, by `Authorization: Bearer` and the token that the controller was started with.
 pub(crate) struct Operator;
 

@@ -6,7 +6,7 @@ mod gate;
 mod observe;
 mod path;
 
-pub(crate) use auth::{Caller, Operator};
+pub(crate) use auth::{Caller, Operator, Viewer};
 pub(crate) use body::{FormBody, JsonBody, is_type};
 pub(crate) use gate::{Gate, Permit};
 pub(crate) use observe::{observe, panicked};
@@ -30,6 +30,7 @@ pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
         tracing::error!(%error, "an answer could not be written as JSON");
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
+    text.push(b'\n');
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
     let kind = HeaderValue::from_static("application/json");

@@ -3,6 +3,7 @@
 mod bad_input;
 mod batches;
 mod calls;
+mod explain;
 mod identity;
 mod list;
 mod operation;

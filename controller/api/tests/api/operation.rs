@@ -57,6 +57,7 @@ async fn the_document_lists_what_is_served() {
         let concrete = path
             .replace("{AccountSid}", &A.to_string())
             .replace("{Sid}", "x")
+            .replace("{Name}", "x")
             .replace("{Code}", "22005");
         for method in methods.as_object().unwrap().keys() {
             let request = request(&method.to_uppercase(), &concrete).body(Body::empty()).unwrap();
@@ -66,7 +67,7 @@ async fn the_document_lists_what_is_served() {
             operations += 1;
         }
     }
-    assert_eq!(operations, 23);
+    assert_eq!(operations, 26);
     for scheme in ["account", "operator"] {
         assert!(document["components"]["securitySchemes"][scheme].is_object());
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use busyhour_base::{AccountSid, Reason, Span};
+use busyhour_base::{AccountSid, Reason, Span, Timestamp};
 
 use super::{Bounds, Estimate, Outlook, Until};
 use crate::{
@@ -90,6 +90,11 @@ pub struct Answer {
 }
 
 impl Inquiry {
+    /// The instant of its copy.
+    pub const fn at(&self) -> Timestamp {
+        self.outlook.at()
+    }
+
     /// The same question without asking what would change the answer.
     #[must_use]
     pub fn alone(mut self) -> Self {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use busyhour_base::{Reason, Span};
+use busyhour_base::{Reason, Span, Timestamp};
 
 use super::{State, calls::Stage, declare, tick::Due};
 use crate::{
@@ -17,7 +17,9 @@ use crate::{
 
 impl State {
     /// A copy of what decides when requests start; `None` if that is more than may be copied while entries wait.
-    pub fn outlook(&self) -> Option<Outlook> {
+    /// It counts from `now`, or from the last entry if that is later.
+    pub fn outlook(&self, now: Timestamp) -> Option<Outlook> {
+        let now = now.0.max(self.now);
         let beside = self.lanes.bytes() + self.live.bytes() + self.requests.aside_bytes();
         let holding = self.tenants.len() * size_of::<[Holding; 8]>();
         if self.engine.bytes() + beside + holding > COPY_BYTES_MAX {
@@ -31,8 +33,8 @@ impl State {
         let batches = self.batches.iter().filter(|(_, batch)| batch.lane != NIL);
         Some(Outlook {
             engine: self.engine.clone(),
-            now: self.now,
-            in_progress: self.in_progress().collect(),
+            now,
+            in_progress: self.in_progress(now).collect(),
             timed: self.timed().collect(),
             tenant_of: self.lanes.iter().map(|(lane, owner)| (lane, owner.tenant)).collect(),
             holding: busy.map(|(id, tenant)| (id, tenant.holding.clone())).collect(),
@@ -43,7 +45,7 @@ impl State {
     }
 
     /// A question with all that is needed to answer it. `None` if nothing waits there, or if there is no outlook.
-    pub fn inquire(&self, about: &About) -> Option<Inquiry> {
+    pub fn inquire(&self, about: &About, now: Timestamp) -> Option<Inquiry> {
         let mut proposals = Vec::new();
         let (target, tenant) = match about {
             About::Call(call) => {
@@ -75,7 +77,7 @@ impl State {
             _ => true,
         };
         self.propose_for_carriers(only, &mut proposals);
-        Some(Inquiry { outlook: self.outlook()?, target, proposals })
+        Some(Inquiry { outlook: self.outlook(now)?, target, proposals })
     }
 
     /// How many others of its lane go before a waiting request; `None` if it does not wait.
@@ -98,12 +100,12 @@ impl State {
         lanes.filter(|lane| *lane != NIL).collect()
     }
 
-    fn in_progress(&self) -> impl Iterator<Item = InProgress> {
-        self.live.iter().map(|(_, live)| InProgress {
+    fn in_progress(&self, now: u64) -> impl Iterator<Item = InProgress> {
+        self.live.iter().map(move |(_, live)| InProgress {
             lane: self.requests.lane(live.request),
             carrier: live.carrier,
             worker: live.agent,
-            elapsed: self.now.saturating_sub(live.dialled_at),
+            elapsed: now.saturating_sub(live.dialled_at),
             leased: live.phase == Phase::Dialling,
         })
     }

@@ -6,8 +6,11 @@ use busyhour_controller_core::{
     State,
     command::{AgentCommand, CallReport, Command, Entry},
     effect::{Dial, Effect, Reply},
+    forward::{About, Inquiry, Outlook},
     spec::{AgentIx, BatchId, CallId, Carrier, Declaration, Excess, Limits, Tenant, Throttle},
-    view::{AgentView, BatchView, CallView, CarrierView, Explanation, Record, TenantView},
+    view::{
+        AgentView, BatchView, CallView, CarrierView, Explanation, QueueView, Record, TenantView,
+    },
 };
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -216,6 +219,18 @@ impl Views for Machine {
 
     fn explain(&self, call: CallId) -> Option<Explanation> {
         self.read(|state| state.explain(call))
+    }
+
+    fn outlook(&self, now: Timestamp) -> Option<Outlook> {
+        self.read(|state| state.outlook(now))
+    }
+
+    fn inquire(&self, about: &About, now: Timestamp) -> Option<Inquiry> {
+        self.read(|state| state.inquire(about, now))
+    }
+
+    fn queues_of(&self, account: AccountSid) -> Vec<QueueView> {
+        self.read(|state| state.queues_of(account).collect())
     }
 
     fn batch(&self, batch: BatchId) -> Option<BatchView> {
