@@ -6,7 +6,10 @@ use busyhour_controller_core::{
     command::Command,
     forward::{About, Inquiry, Outlook},
     spec::{BatchId, CallId},
-    view::{AgentView, BatchView, CallView, CarrierView, Explanation, QueueView, TenantView},
+    view::{
+        AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, QueueView, ShareView,
+        TenantView,
+    },
 };
 use busyhour_log::ProposeError as LogError;
 use futures::future::{BoxFuture, FutureExt as _};
@@ -69,6 +72,14 @@ impl Views for Ports {
 
     fn carriers(&self) -> Vec<CarrierView> {
         self.0.read(|state| state.carriers().collect())
+    }
+
+    fn groups(&self) -> Vec<GroupView> {
+        self.0.read(|state| state.groups().collect())
+    }
+
+    fn shares_of(&self, account: AccountSid) -> Vec<ShareView> {
+        self.0.read(|state| state.shares_of(account).collect())
     }
 
     fn agents(&self) -> Vec<AgentView> {

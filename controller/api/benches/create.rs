@@ -19,8 +19,12 @@ use busyhour_base::{AccountSid, SidKey, Span, Timestamp};
 use busyhour_controller_core::{
     command::Command,
     effect::{Accepted, Reply},
+    forward::{About, Inquiry, Outlook},
     spec::{BatchId, CallId},
-    view::{AgentView, BatchView, CallView, CarrierView, Explanation, TenantView},
+    view::{
+        AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, QueueView, ShareView,
+        TenantView,
+    },
 };
 use busyhour_records::Records;
 use futures::future::BoxFuture;
@@ -58,6 +62,21 @@ impl Views for AtOnce {
     }
     fn explain(&self, _: CallId) -> Option<Explanation> {
         None
+    }
+    fn outlook(&self, _: Timestamp) -> Option<Outlook> {
+        None
+    }
+    fn inquire(&self, _: &About, _: Timestamp) -> Option<Inquiry> {
+        None
+    }
+    fn queues_of(&self, _: AccountSid) -> Vec<QueueView> {
+        Vec::new()
+    }
+    fn groups(&self) -> Vec<GroupView> {
+        Vec::new()
+    }
+    fn shares_of(&self, _: AccountSid) -> Vec<ShareView> {
+        Vec::new()
     }
     fn batch(&self, _: BatchId) -> Option<BatchView> {
         None

@@ -5,6 +5,7 @@
 //! whole, and only then anything is proposed to the log; so what is refused has had no effect.
 
 mod accounts;
+mod availability;
 mod batches;
 mod calls;
 mod catalogue;

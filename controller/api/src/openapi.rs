@@ -27,7 +27,7 @@ use utoipa::{
         crate::batches::create, crate::batches::list, crate::batches::fetch,
         crate::batches::post_lines, crate::batches::put_lines, crate::batches::results,
         crate::batches::start, crate::batches::pause, crate::batches::resume, crate::batches::cancel,
-        crate::overview::overview, crate::catalogue::error,
+        crate::overview::overview, crate::availability::availability, crate::catalogue::error,
         document, crate::health::metrics, crate::health::live, crate::health::ready,
     ),
     modifiers(&Schemes)

@@ -2,13 +2,14 @@
 
 use axum::{extract::State, response::Response};
 use busyhour_base::{AccountSid, Outcome, Span, Timestamp};
-use busyhour_controller_core::view::{AgentView, CarrierView, Counts, TenantView};
+use busyhour_controller_core::view::{AgentView, Counts, TenantView};
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
     App,
+    availability::{CarrierRow, GroupRow, ShareRow},
     dates::Rfc3339,
     edge::{Operator, json},
     forecasts::Expected,
@@ -24,6 +25,8 @@ pub(crate) struct Overview {
     tenants: Vec<TenantRow>,
     /// By name.
     carriers: Vec<CarrierRow>,
+    /// Groups of carriers whose channels tenants share, by name.
+    groups: Vec<GroupRow>,
     /// By number.
     agents: Vec<AgentRow>,
 }
@@ -44,6 +47,8 @@ pub(crate) struct TenantRow {
     spacing_us: Option<u64>,
     /// When its queue will be empty.
     eta: Option<Eta>,
+    /// Its shares of groups of carriers.
+    shares: Vec<ShareRow>,
 }
 
 /// Calls by where they are.
@@ -119,54 +124,6 @@ impl Eta {
     }
 }
 
-/// A carrier. What its channels are doing adds up to them.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct CarrierRow {
-    /// Its name.
-    name: String,
-    /// By contract.
-    channels: u32,
-    /// Nobody has them.
-    free: u32,
-    /// Nobody has them, and they are held for inbound calls.
-    reserved: u32,
-    /// Ordered from an agent that has not said yet that the call was sent.
-    leased: u32,
-    /// With a call.
-    in_use: u32,
-    /// Kept back until an unconfirmed end is certain.
-    quarantined: u32,
-    /// Told to become active, and not active yet.
-    activating: u32,
-    /// By contract, and not allocated.
-    inactive: u32,
-    /// The bound on outbound requests in service.
-    service_ports: u32,
-    /// Set-up spacing in microseconds.
-    setup_spacing_us: u64,
-    /// Call set-ups in the last second.
-    setups_1s: u32,
-}
-
-impl From<CarrierView> for CarrierRow {
-    fn from(view: CarrierView) -> Self {
-        Self {
-            name: view.name.to_string(),
-            channels: view.channels,
-            free: view.availability.free,
-            reserved: view.availability.reserved,
-            leased: view.availability.leased,
-            in_use: view.availability.in_use,
-            quarantined: view.availability.quarantined,
-            activating: view.availability.activating,
-            inactive: view.availability.inactive,
-            service_ports: view.service_ports,
-            setup_spacing_us: view.setup_spacing.as_micros(),
-            setups_1s: view.setups_1s,
-        }
-    }
-}
-
 /// An agent.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AgentRow {
@@ -212,6 +169,7 @@ pub(crate) async fn overview(State(app): State<App>, _operator: Operator) -> Res
         dialled_10s: view.dialled_10s,
         spacing_us: view.spacing.map(Span::as_micros),
         eta: eta(&app, &view, now),
+        shares: views.shares_of(view.account).into_iter().map(ShareRow::from).collect(),
     };
     let agent = |view: AgentView| AgentRow {
         agent: view.agent.0,
@@ -225,6 +183,7 @@ pub(crate) async fn overview(State(app): State<App>, _operator: Operator) -> Res
     let overview = Overview {
         at: Rfc3339(now),
         tenants: views.tenants().into_iter().map(tenant).collect(),
+        groups: views.groups().into_iter().map(GroupRow::from).collect(),
         carriers: views.carriers().into_iter().map(CarrierRow::from).collect(),
         agents: views.agents().into_iter().map(agent).collect(),
     };

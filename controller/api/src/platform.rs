@@ -9,7 +9,10 @@ use busyhour_controller_core::{
     effect::Reply,
     forward::{About, Inquiry, Outlook},
     spec::{BatchId, CallId},
-    view::{AgentView, BatchView, CallView, CarrierView, Explanation, QueueView, TenantView},
+    view::{
+        AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, QueueView, ShareView,
+        TenantView,
+    },
 };
 use busyhour_records::Records;
 use futures::future::BoxFuture;
@@ -75,6 +78,10 @@ pub trait Views: Send + Sync {
     fn tenants(&self) -> Vec<TenantView>;
     /// Every carrier.
     fn carriers(&self) -> Vec<CarrierView>;
+    /// Every group of carriers whose channels tenants share.
+    fn groups(&self) -> Vec<GroupView>;
+    /// The shares of a tenant.
+    fn shares_of(&self, account: AccountSid) -> Vec<ShareView>;
     /// Every agent.
     fn agents(&self) -> Vec<AgentView>;
 }

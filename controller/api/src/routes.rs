@@ -2,7 +2,9 @@
 
 use axum::routing::{MethodRouter, get, post, put};
 
-use crate::{App, accounts, batches, calls, catalogue, explain, health, openapi, overview};
+use crate::{
+    App, accounts, availability, batches, calls, catalogue, explain, health, openapi, overview,
+};
 
 /// One operation: its method, its path as the documentation has it, and what serves it.
 pub(crate) struct Route {
@@ -41,6 +43,7 @@ pub(crate) fn table() -> Vec<Route> {
         post "/v1/Batches/{Sid}/resume" batches::resume;
         post "/v1/Batches/{Sid}/cancel" batches::cancel;
         get "/v1/overview.json" overview::overview;
+        get "/v1/Availability" availability::availability;
         get "/v1/errors/{Code}" catalogue::error;
         get "/openapi.json" openapi::document;
         get "/metrics" health::metrics;

@@ -11,10 +11,10 @@ use utoipa::ToSchema;
 use super::{Because, ChangeBody, Start, changes};
 use crate::{
     App,
+    availability::CarrierRow,
     edge::{Ids, Operator, json},
     error::ApiError,
     forecasts::Expected,
-    overview::CarrierRow,
 };
 
 /// What a carrier is doing. What does not apply is null.
@@ -98,6 +98,10 @@ fn waiting(app: &App) -> Vec<Waiting> {
 const fn is_a_carriers(reason: Reason) -> bool {
     matches!(
         reason,
-        Reason::CarrierChannels | Reason::CarrierRate | Reason::ServicePorts | Reason::NoCarrier
+        Reason::CarrierChannels
+            | Reason::ChannelsKept
+            | Reason::CarrierRate
+            | Reason::ServicePorts
+            | Reason::NoCarrier
     )
 }

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use super::{Because, ChangeBody, Start, changes};
 use crate::{
     App,
+    availability::ShareRow,
     edge::{Ids, Viewer, json},
     error::ApiError,
     forecasts::Expected,
@@ -43,6 +44,8 @@ pub(crate) struct TenantExplanation {
     last_start: Option<Start>,
     /// What would bring that forward.
     changes: Vec<ChangeBody>,
+    /// Its shares of groups of carriers.
+    shares: Vec<ShareRow>,
     /// Its queues in which something waits or of which something is in progress.
     queues: Vec<Queue>,
     /// Queues that are not shown.
@@ -95,6 +98,13 @@ pub(crate) async fn tenant(
         limit: binding.map(Because::from),
         last_start: expected.as_ref().map(|expected| Start::new(expected, now)),
         changes: answer.map(|(at, answer)| changes(&answer, at, now)).unwrap_or_default(),
+        shares: app
+            .platform
+            .views
+            .shares_of(view.account)
+            .into_iter()
+            .map(ShareRow::from)
+            .collect(),
         queues_more: queues.len().saturating_sub(QUEUES_MAX),
         queues: queues.iter().take(QUEUES_MAX).map(|queue| Queue::new(&app, queue)).collect(),
     };

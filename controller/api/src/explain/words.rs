@@ -5,7 +5,7 @@ use busyhour_base::Reason;
 /// What the amounts of a limit count.
 pub(super) const fn unit(limit: Reason) -> &'static str {
     match limit {
-        Reason::CarrierChannels => "channels",
+        Reason::CarrierChannels | Reason::TenantChannels => "channels",
         Reason::ServicePorts => "ports",
         Reason::Workers => "slots",
         Reason::Cap => "requests",
@@ -20,6 +20,7 @@ pub(super) fn changed(limit: Reason, of: &str, from: f64, to: f64) -> String {
         Reason::CarrierChannels => {
             format!("With {more} more channels at {of} ({to} instead of {from})")
         }
+        Reason::TenantChannels => format!("With at most {to} channels for {of} instead of {from}"),
         Reason::ServicePorts => format!("With {to} service ports at {of} instead of {from}"),
         Reason::Workers => {
             format!("With {more} more slots over all agents ({to} instead of {from})")

@@ -132,6 +132,15 @@ async fn mt_27_batches_tenants_and_carriers_are_explained() {
     rig.get("/v1/Carriers/north/explain").await.is_error(401, 20003, &[]);
     operator(&rig, "/v1/Carriers/south/explain").await.is_error(404, 20404, &[]);
 
+    let available = operator(&rig, "/v1/Availability").await.json();
+    let north = &available["carriers"][0];
+    assert_eq!((&north["name"], &north["inbound"]["binding"]), (&"north".into(), &"ready".into()));
+    let parts = ["free", "reserved", "leased", "in_use", "quarantined", "activating", "inactive"];
+    let sum: u64 = parts.iter().map(|part| north[part].as_u64().unwrap()).sum();
+    assert_eq!(sum, 100, "{north}");
+    assert!(available["groups"][0]["free"].is_u64(), "{available}");
+    rig.get("/v1/Availability").await.is_error(401, 20003, &[]);
+
     let overview = operator(&rig, "/v1/overview.json").await.json();
     assert!(overview["tenants"][0]["eta"]["p90"].is_string(), "{overview}");
 }

@@ -7,7 +7,11 @@ use busyhour_base::{AccountSid, Reason, Span, Timestamp};
 
 use super::{Bounds, Estimate, Outlook, Until};
 use crate::{
-    engine::{Engine, lanes::TenantLimits, ledger::Contract},
+    engine::{
+        Engine,
+        lanes::TenantLimits,
+        ledger::{Contract, shares},
+    },
     spec::{BatchId, CallId},
 };
 
@@ -46,6 +50,8 @@ pub(crate) enum Target {
 pub(crate) enum Change {
     Carrier(u32, Contract),
     Tenant(u32, TenantLimits),
+    /// A tenant's share of a group.
+    Share(u32, u16, shares::Terms),
     /// So many more slots at each agent that takes calls.
     Slots(u32),
 }
@@ -107,7 +113,8 @@ impl Inquiry {
         let estimate = self.estimate(&self.outlook.engine, seed, bounds)?;
         let mut changes = Vec::new();
         for (reason, _) in estimate.held_by.iter().take(TRIED) {
-            for (proposal, change) in self.proposals.iter().filter(|(p, _)| p.limit == *reason) {
+            let limit = moved_for(*reason);
+            for (proposal, change) in self.proposals.iter().filter(|(p, _)| p.limit == limit) {
                 let mut engine = self.outlook.engine.clone();
                 change.make(&mut engine);
                 if let Some(estimate) = self.estimate(&engine, seed, bounds) {
@@ -131,11 +138,22 @@ impl Inquiry {
     }
 }
 
+/// The limit that has to be moved if this binds: a channel that is kept, held or asleep is one too few.
+const fn moved_for(reason: Reason) -> Reason {
+    match reason {
+        Reason::ChannelsKept | Reason::ChannelsReserved | Reason::ChannelsInactive => {
+            Reason::CarrierChannels
+        }
+        other => other,
+    }
+}
+
 impl Change {
     fn make(&self, engine: &mut Engine) {
         match self {
             Self::Carrier(id, contract) => engine.set_carrier(*id, *contract),
             Self::Tenant(id, limits) => engine.set_limits(*id, limits.clone()),
+            Self::Share(tenant, group, terms) => engine.set_share(*tenant, *group, *terms),
             Self::Slots(more) => {
                 for id in 0..engine.workers().iter().count() {
                     engine.change_worker(id as u16, |worker| worker.slots += *more);

@@ -7,7 +7,11 @@ use busyhour_base::{Reason, Span, Timestamp};
 use super::{State, calls::Stage, declare, tick::Due};
 use crate::{
     effect::Phase,
-    engine::{ledger::Contract, ring::NIL, wheel::NO_TIMER},
+    engine::{
+        ledger::{Contract, shares},
+        ring::NIL,
+        wheel::NO_TIMER,
+    },
     forward::{
         About, Amount, COPY_BYTES_MAX, Change, Holding, InProgress, Inquiry, Outlook, Proposal,
         Target, Timed,
@@ -70,6 +74,7 @@ impl State {
         };
         if let Some(tenant) = tenant {
             self.propose_for_tenant(tenant, &mut proposals);
+            self.propose_for_shares(tenant, &mut proposals);
             self.propose_for_agents(&mut proposals);
         }
         let only = |name: &Arc<str>| match about {
@@ -144,6 +149,22 @@ impl State {
             propose(Reason::Cap, Amount::Count(count), Amount::Count(more), &|limits| {
                 limits.caps[n] = Cap { count: more, window };
             });
+        }
+    }
+
+    /// A maximum share that is a fifth larger.
+    fn propose_for_shares(&self, tenant: u32, proposals: &mut Vec<(Proposal, Change)>) {
+        for share in self.engine.ledger().shares().of(tenant) {
+            let maximum = share.terms.maximum;
+            let more = maximum.saturating_add(maximum.div_ceil(5));
+            if more == maximum {
+                continue; // Without a bound.
+            }
+            let of = Arc::clone(&self.tenants[tenant].name);
+            let (from, to) = (Amount::Count(maximum), Amount::Count(more));
+            let terms = shares::Terms { maximum: more, ..share.terms };
+            let proposal = Proposal { limit: Reason::TenantChannels, of, from, to };
+            proposals.push((proposal, Change::Share(tenant, share.group, terms)));
         }
     }
 

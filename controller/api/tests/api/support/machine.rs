@@ -9,7 +9,8 @@ use busyhour_controller_core::{
     forward::{About, Inquiry, Outlook},
     spec::{AgentIx, BatchId, CallId, Carrier, Declaration, Excess, Limits, Tenant, Throttle},
     view::{
-        AgentView, BatchView, CallView, CarrierView, Explanation, QueueView, Record, TenantView,
+        AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, QueueView, Record,
+        ShareView, TenantView,
     },
 };
 use futures::future::BoxFuture;
@@ -259,6 +260,14 @@ impl Views for Machine {
 
     fn carriers(&self) -> Vec<CarrierView> {
         self.read(|state| state.carriers().collect())
+    }
+
+    fn groups(&self) -> Vec<GroupView> {
+        self.read(|state| state.groups().collect())
+    }
+
+    fn shares_of(&self, account: AccountSid) -> Vec<ShareView> {
+        self.read(|state| state.shares_of(account).collect())
     }
 
     fn agents(&self) -> Vec<AgentView> {
