@@ -96,25 +96,101 @@ fn a_contract_becomes_channels_prices_and_shares() {
 #[test]
 fn every_fault_of_a_contract_names_field_value_and_what_is_allowed() {
     let cases = [
-        ("outboundOnly: 10", "outboundOnly: 27", "spec.outboundOnly: 4 inbound-only and 27 outbound-only channels are more than the channels; allowed: together at most 30"),
-        ("outboundOnly: 10", "outboundOnly: -1", "spec.outboundOnly: -1 is out of bounds; allowed: 0 to 1000000"),
-        ("reservedForInbound: 3", "reservedForInbound: 17", "spec.reservedForInbound: 17 is more than the bidirectional channels; allowed: 0 to 16"),
-        ("lendingMargin: 2", "lendingMargin: 31", "spec.lendingMargin: 31 is more than the contract's channels; allowed: 0 to 30"),
-        ("bidirectional: 12", "bidirectional: 17", "spec.allocation.bidirectional: 17 is more than the bidirectional channels; allowed: 0 to 16"),
-        ("activationTime: 30s", "activationTime: 2d", "spec.allocation.activationTime: 2d is out of bounds; allowed: 0ms to 1d"),
-        ("unused: asleep", "unused: sold", "spec.allocation.unused: \"sold\" is not one of the allowed values; allowed: off, asleep, lent"),
-        ("\"+49\"", "\"0049\"", "spec.destinations[0].prefix: \"0049\" does not have the right form"),
-        ("\"+4915\", numberKinds: [mobile]", "\"+49\"", "spec.destinations[1].prefix: \"+49\" is served for Local numbers by destination 0 already"),
-        ("fromMinutes: 1000,", "fromMinutes: 0,", "spec.destinations[0].volumes[0].fromMinutes: 0 is out of bounds"),
-        ("currency: EUR", "currency: euro", "spec.tariff.currency: \"euro\" does not have the right form"),
-        ("{minutes: 500}", "{minutes: 500, micros: 3}", "spec.tariff.commitment: one commitment is wanted; allowed: minutes or micros"),
-        ("\"+44\"", "\"+491\"", "spec.group: \"+491\" is served by carrier \"north\" of group \"default\" too; allowed: one group"),
-        ("group: islands, guaranteed: 5", "group: iles, guaranteed: 5", "spec.channels[1].group: no carrier is of group \"iles\"; allowed: default, islands"),
-        ("group: islands, guaranteed: 5", "guaranteed: 5", "spec.channels[1].group: there is a share of group \"default\" already"),
-        ("expected: 16", "expected: 14", "spec.channels[0].expected: 14 is less than what is guaranteed; allowed: at least 15"),
-        ("maximum: 25", "maximum: 15", "spec.channels[0].maximum: 15 is less than what is expected; allowed: at least 16"),
-        ("lend: 250", "lend: 1001", "spec.channels[0].lend: 1001 is out of bounds; allowed: 0 to 1000"),
-        ("guaranteed: 5", "guaranteed: 6", "spec.channels[1].guaranteed: 6 guaranteed channels of group \"islands\" are more than the others' guarantees leave; allowed: at most 5: 5 are active for outbound calls"),
+        (
+            "outboundOnly: 10",
+            "outboundOnly: 27",
+            "spec.outboundOnly: 4 inbound-only and 27 outbound-only channels are more than the channels; allowed: together at most 30",
+        ),
+        (
+            "outboundOnly: 10",
+            "outboundOnly: -1",
+            "spec.outboundOnly: -1 is out of bounds; allowed: 0 to 1000000",
+        ),
+        (
+            "reservedForInbound: 3",
+            "reservedForInbound: 17",
+            "spec.reservedForInbound: 17 is more than the bidirectional channels; allowed: 0 to 16",
+        ),
+        (
+            "lendingMargin: 2",
+            "lendingMargin: 31",
+            "spec.lendingMargin: 31 is more than the contract's channels; allowed: 0 to 30",
+        ),
+        (
+            "bidirectional: 12",
+            "bidirectional: 17",
+            "spec.allocation.bidirectional: 17 is more than the bidirectional channels; allowed: 0 to 16",
+        ),
+        (
+            "activationTime: 30s",
+            "activationTime: 2d",
+            "spec.allocation.activationTime: 2d is out of bounds; allowed: 0ms to 1d",
+        ),
+        (
+            "unused: asleep",
+            "unused: sold",
+            "spec.allocation.unused: \"sold\" is not one of the allowed values; allowed: off, asleep, lent",
+        ),
+        (
+            "\"+49\"",
+            "\"0049\"",
+            "spec.destinations[0].prefix: \"0049\" does not have the right form",
+        ),
+        (
+            "\"+4915\", numberKinds: [mobile]",
+            "\"+49\"",
+            "spec.destinations[1].prefix: \"+49\" is served for Local numbers by destination 0 already",
+        ),
+        (
+            "fromMinutes: 1000,",
+            "fromMinutes: 0,",
+            "spec.destinations[0].volumes[0].fromMinutes: 0 is out of bounds",
+        ),
+        (
+            "currency: EUR",
+            "currency: euro",
+            "spec.tariff.currency: \"euro\" does not have the right form",
+        ),
+        (
+            "{minutes: 500}",
+            "{minutes: 500, micros: 3}",
+            "spec.tariff.commitment: one commitment is wanted; allowed: minutes or micros",
+        ),
+        (
+            "\"+44\"",
+            "\"+491\"",
+            "spec.group: \"+491\" is served by carrier \"north\" of group \"default\" too; allowed: one group",
+        ),
+        (
+            "group: islands, guaranteed: 5",
+            "group: iles, guaranteed: 5",
+            "spec.channels[1].group: no carrier is of group \"iles\"; allowed: default, islands",
+        ),
+        (
+            "group: islands, guaranteed: 5",
+            "guaranteed: 5",
+            "spec.channels[1].group: there is a share of group \"default\" already",
+        ),
+        (
+            "expected: 16",
+            "expected: 14",
+            "spec.channels[0].expected: 14 is less than what is guaranteed; allowed: at least 15",
+        ),
+        (
+            "maximum: 25",
+            "maximum: 15",
+            "spec.channels[0].maximum: 15 is less than what is expected; allowed: at least 16",
+        ),
+        (
+            "lend: 250",
+            "lend: 1001",
+            "spec.channels[0].lend: 1001 is out of bounds; allowed: 0 to 1000",
+        ),
+        (
+            "guaranteed: 5",
+            "guaranteed: 6",
+            "spec.channels[1].guaranteed: 6 guaranteed channels of group \"islands\" are more than the others' guarantees leave; allowed: at most 5: 5 are active for outbound calls",
+        ),
     ];
     for (from, to, expected) in cases {
         assert!(GOOD.contains(from), "{from}");
