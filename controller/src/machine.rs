@@ -1,7 +1,10 @@
 //! The state machine as the log runs it: every entry is applied, and what applying it asks for is handed on
 //! once the whole group of entries is durable and applied.
 
-use std::sync::Arc;
+use std::{
+    io::{self, Read, Write},
+    sync::Arc,
+};
 
 use busyhour_base::Timestamp;
 use busyhour_controller_core::{
@@ -10,7 +13,7 @@ use busyhour_controller_core::{
     effect::{Effect, Reply},
     spec::CallId,
 };
-use busyhour_log::{Machine, Mode, RestoreError};
+use busyhour_log::{Frozen, Machine, Mode, RestoreError};
 use tokio::sync::{Notify, mpsc};
 
 use crate::ticker::Waker;
@@ -71,9 +74,19 @@ impl Core {
     }
 }
 
+/// The state as it was at one instant.
+pub(crate) struct FrozenState(State);
+
+impl Frozen for FrozenState {
+    fn write(&self, to: &mut dyn Write) -> io::Result<()> {
+        self.0.write(to)
+    }
+}
+
 impl Machine for Core {
     type Command = Command;
     type Reply = (Timestamp, Reply);
+    type Frozen = FrozenState;
 
     fn apply(
         &mut self,
@@ -103,12 +116,12 @@ impl Machine for Core {
         self.announce();
     }
 
-    fn snapshot(&self) -> Vec<u8> {
-        self.state.snapshot()
+    fn freeze(&mut self) -> FrozenState {
+        FrozenState(self.state.freeze())
     }
 
-    fn restore(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
-        self.state = State::restore(bytes)?;
+    fn restore(&mut self, from: &mut dyn Read) -> Result<(), RestoreError> {
+        self.state = State::read(from)?;
         Ok(())
     }
 }

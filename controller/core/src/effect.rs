@@ -8,7 +8,7 @@ use crate::message::{AcceptedMessage, MessageEffect};
 use crate::spec::{AgentIx, BatchId, CallId};
 
 /// The answer to whoever proposed an entry.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub enum Reply {
     /// Done, nothing to say.
     Done,
@@ -32,7 +32,7 @@ pub enum Reply {
 }
 
 /// An accepted call.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct Accepted {
     /// Its number.
     pub call: CallId,
@@ -42,7 +42,7 @@ pub struct Accepted {
 
 /// Something to be done outside. Effects are told once, in order, and may be lost in a crash: whatever
 /// must not be lost can be derived from the state again.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub enum Effect {
     /// Dial (the intent is in the log by now).
     Dial(Dial),
@@ -99,7 +99,7 @@ pub enum Effect {
 }
 
 /// An order to dial.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub struct Dial {
     /// Which call.
     pub call: CallId,

@@ -216,7 +216,7 @@ pub enum MessageCommand {
 }
 
 /// An accepted message.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, Hash)]
 pub struct AcceptedMessage {
     /// Its number.
     pub message: MessageId,
@@ -227,7 +227,7 @@ pub struct AcceptedMessage {
 }
 
 /// An order to send. The intent is in the log by now.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub struct Send {
     /// Which message.
     pub message: MessageId,
@@ -252,7 +252,7 @@ pub struct Send {
 }
 
 /// An order to ask a tenant's application about an inbound message.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub struct Ask {
     /// Which message.
     pub message: MessageId,
@@ -267,7 +267,7 @@ pub struct Ask {
 }
 
 /// Something about messages to be done outside.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub enum MessageEffect {
     /// Hand it to its carrier.
     Send(Box<Send>),

@@ -4,16 +4,12 @@
 
 use std::{
     fmt,
-    marker::PhantomData,
+    io::{self, Read, Write},
     ops::{Index, IndexMut},
     sync::Arc,
 };
 
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{self, SeqAccess, Visitor},
-    ser::SerializeSeq,
-};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A plain item of a fixed length in bytes, written little-endian: tables of them are written and read page by page
 /// instead of item by item.
@@ -198,61 +194,54 @@ impl<T: Clone, const N: usize> IndexMut<usize> for Paged<T, N> {
     }
 }
 
-/// Bytes that are written as they are.
-struct Raw<'a>(&'a [u8]);
-
-impl Serialize for Raw<'_> {
+/// Its length alone: its pages are written apart, by [`Paged::write_pages`].
+impl<T, const N: usize> Serialize for Paged<T, N> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_bytes(self.0)
+        self.len.serialize(to)
     }
 }
 
-impl<T: Flat, const N: usize> Serialize for Paged<T, N> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut pages = to.serialize_seq(Some(self.pages.len()))?;
+/// Without its pages, which [`Paged::read_pages`] then reads.
+impl<'de, T, const N: usize> Deserialize<'de> for Paged<T, N> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        usize::deserialize(from).map(|len| Self { pages: Vec::new(), len })
+    }
+}
+
+impl<T: Flat, const N: usize> Paged<T, N> {
+    /// Writes the items, page by page.
+    ///
+    /// # Errors
+    /// As `to`.
+    pub fn write_pages(&self, to: &mut dyn Write) -> io::Result<()> {
         let mut bytes = vec![0; N * T::BYTES];
         for (number, page) in self.pages.iter().enumerate() {
-            let used = (self.len - number * N).min(N);
-            let bytes = &mut bytes[..used * T::BYTES];
+            let bytes = &mut bytes[..(self.len - number * N).min(N) * T::BYTES];
             for (item, out) in page.items().iter().zip(bytes.chunks_exact_mut(T::BYTES)) {
                 item.put(out);
             }
-            pages.serialize_element(&Raw(bytes))?;
+            to.write_all(bytes)?;
         }
-        pages.end()
-    }
-}
-
-impl<'de, T: Flat, const N: usize> Deserialize<'de> for Paged<T, N> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_seq(Pages(PhantomData))
-    }
-}
-
-struct Pages<T, const N: usize>(PhantomData<T>);
-
-impl<'de, T: Flat, const N: usize> Visitor<'de> for Pages<T, N> {
-    type Value = Paged<T, N>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "pages of {N} items of {} bytes", T::BYTES)
+        Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut pages: A) -> Result<Self::Value, A::Error> {
-        let mut table = Paged::default();
-        while let Some(bytes) = pages.next_element::<&'de [u8]>()? {
-            let whole = bytes.len().is_multiple_of(T::BYTES) && bytes.len() <= N * T::BYTES;
-            if !whole || !table.len.is_multiple_of(N) || bytes.is_empty() {
-                return Err(de::Error::invalid_length(bytes.len(), &self));
-            }
-            let mut items: Vec<T> = bytes.chunks_exact(T::BYTES).map(T::take).collect();
-            table.len += items.len();
+    /// Reads the items that belong to the length which was read before.
+    ///
+    /// # Errors
+    /// As `from`.
+    pub fn read_pages(&mut self, from: &mut dyn Read) -> io::Result<()> {
+        let mut bytes = vec![0; N * T::BYTES];
+        while self.pages.len() * N < self.len {
+            let bytes = &mut bytes[..(self.len - self.pages.len() * N).min(N) * T::BYTES];
+            from.read_exact(bytes)?;
+            let mut items = Vec::with_capacity(N);
+            items.extend(bytes.chunks_exact(T::BYTES).map(T::take));
             items.resize(N, T::default());
             let items = items.into_boxed_slice().try_into();
             let items = items.unwrap_or_else(|_| unreachable!("it has N items"));
-            table.pages.push(Page::Own(items));
+            self.pages.push(Page::Own(items));
         }
-        Ok(table)
+        Ok(())
     }
 }
 
@@ -285,10 +274,16 @@ mod tests {
             }
             prop_assert!(copy.iter().eq(first.iter()));
             prop_assert!(table.iter().eq(model.iter()));
-            let bytes = postcard::to_stdvec(&table).unwrap();
-            let back: Paged<u64, 8> = postcard::from_bytes(&bytes).unwrap();
-            prop_assert!(back.iter().eq(model.iter()));
-            prop_assert_eq!(postcard::to_stdvec(&back).unwrap(), bytes);
+            let length = postcard::to_stdvec(&table).unwrap();
+            let mut bytes = Vec::new();
+            table.write_pages(&mut bytes).unwrap();
+            let mut back: Paged<u64, 8> = postcard::from_bytes(&length).unwrap();
+            let mut rest = bytes.as_slice();
+            back.read_pages(&mut rest).unwrap();
+            prop_assert!(rest.is_empty() && back.iter().eq(model.iter()));
+            let mut short: Paged<u64, 8> = postcard::from_bytes(&length).unwrap();
+            let cut = bytes.len().saturating_sub(1);
+            prop_assert_eq!(short.read_pages(&mut &bytes[..cut]).is_err(), !model.is_empty());
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    io::Read,
     os::unix::fs::FileExt,
     path::Path,
     sync::{
@@ -31,18 +32,21 @@ struct Sum(u64);
 impl Machine for Sum {
     type Command = Vec<u8>;
     type Reply = u64;
+    type Frozen = Vec<u8>;
 
     fn apply(&mut self, index: u64, _at: Timestamp, _mode: Mode, command: Vec<u8>) -> u64 {
         self.0 = self.0.wrapping_add(u64::from(command[0]));
         index
     }
 
-    fn snapshot(&self) -> Vec<u8> {
+    fn freeze(&mut self) -> Vec<u8> {
         self.0.to_le_bytes().to_vec()
     }
 
-    fn restore(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
-        self.0 = u64::from_le_bytes(bytes.try_into()?);
+    fn restore(&mut self, from: &mut dyn Read) -> Result<(), RestoreError> {
+        let mut bytes = [0; 8];
+        from.read_exact(&mut bytes)?;
+        self.0 = u64::from_le_bytes(bytes);
         Ok(())
     }
 }

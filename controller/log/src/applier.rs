@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use crate::{
     batch::{self, Commands},
     error::{OpenError, ProposeError},
-    machine::{Machine, Mode},
+    machine::{Frozen, Machine, Mode},
     queue::Answer,
 };
 
@@ -56,8 +56,8 @@ impl<M: Machine> Applier<M> {
         self.at
     }
 
-    pub(crate) fn snapshot(&self) -> Vec<u8> {
-        self.machine.read().snapshot()
+    pub(crate) fn freeze(&self) -> Box<dyn Frozen> {
+        Box::new(self.machine.write().freeze())
     }
 
     /// Applies what was just written, from the very commands that were proposed, and gives the

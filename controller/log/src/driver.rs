@@ -178,7 +178,7 @@ impl<M: Machine> Driver<M> {
                 at: self.applier.at(),
             };
             self.growth.take(written);
-            self.snapshots.start(position, self.applier.snapshot());
+            self.snapshots.start(position, self.applier.freeze());
         }
         Ok(())
     }

@@ -26,7 +26,7 @@
 //! | entries, term, vote, commit index | before anything is applied or answered | appended as a group, one `fdatasync` |
 //! | the mark: "the last group was durable" | when the log has been idle for [`Config::idle_mark`], and at shutdown | one sector in place, `fdatasync` |
 //! | a new file of the log | ahead of its use, by a thread of its own | zeros, `fsync`; when needed: header, `fsync`, rename, folder `fsync`, and then a closing group in the old file |
-//! | a snapshot | when the log since the last has grown to [`Config::snapshot_after_bytes`] or the size of the last snapshot | taken by the log's thread, written by a thread of its own: other name, `fsync`, rename, folder `fsync` |
+//! | a snapshot | when the log since the last has grown to [`Config::snapshot_after_bytes`] or the size of the last snapshot | frozen by the log's thread, written by a thread of its own while entries go on: other name, `fsync`, rename, folder `fsync` |
 //! | deletion of old files | after a new snapshot is durable | oldest first, folder `fsync` after each |
 //!
 //! The last two snapshots are kept, and the log from the older one on.
@@ -111,6 +111,6 @@ mod storage;
 pub use config::{Clock, Config, OnFatal};
 pub use error::{Damage, Fatal, OpenError, ProposeError};
 pub use log::Log;
-pub use machine::{Machine, Mode, RestoreError};
+pub use machine::{Frozen, Machine, Mode, RestoreError};
 pub use queue::Pending;
 pub use status::{Recovery, Status, Torn};

@@ -49,15 +49,15 @@ impl<M: Machine> Log<M> {
     }
 
     /// The same on another disk.
-    pub fn open_on(disk: Arc<dyn Disk>, config: Config, machine: M) -> Result<Self, OpenError> {
+    pub fn open_on(disk: Arc<dyn Disk>, config: Config, mut machine: M) -> Result<Self, OpenError> {
         config.validate()?;
         let lock = lock(&*disk, &config.folder)?;
-        let recovered = recover(disk, &config)?;
+        let recovered = recover(disk, &config, &mut |from| machine.restore(from))?;
         let machine = Arc::new(RwLock::new(machine));
         let (entrance, exit) = queue(&config);
         let status = Arc::new(Mutex::new(Status::default()));
         let torn = recovered.torn.clone();
-        let snapshot_index = recovered.snapshot.as_ref().map_or(0, |(at, _)| at.index);
+        let snapshot_index = recovered.snapshot.map_or(0, |at| at.index);
         let replayed = Replayed::new(&config, machine.clone(), recovered)?;
         let recovery = Recovery { snapshot_index, replayed: replayed.commands, torn };
         let driver = Driver {
@@ -142,12 +142,7 @@ impl<M: Machine> Replayed<M> {
         recovered: Recovered,
     ) -> Result<Self, OpenError> {
         let (mut applied, mut commands, mut at) = (0, 0, Timestamp(0));
-        if let Some((position, state)) = recovered.snapshot {
-            let restored = machine.write().restore(&state);
-            restored.map_err(|source| OpenError::Restore {
-                path: crate::storage::snapshot_path(&config.folder, position.index),
-                source,
-            })?;
+        if let Some(position) = recovered.snapshot {
             (applied, commands, at) = (position.index, position.commands, position.at);
         }
         let mut applier = Applier::new(machine, commands, at);

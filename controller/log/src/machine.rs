@@ -1,5 +1,7 @@
 //! What stands above the log: a deterministic machine that is fed its entries.
 
+use std::io::{self, Read, Write};
+
 use busyhour_base::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -18,6 +20,18 @@ pub enum Mode {
 /// Why a machine cannot take a snapshot back.
 pub type RestoreError = Box<dyn std::error::Error + Send + Sync>;
 
+/// A state as it was at one instant.
+pub trait Frozen: Send + 'static {
+    /// Writes it from beginning to end.
+    fn write(&self, to: &mut dyn Write) -> io::Result<()>;
+}
+
+impl Frozen for Vec<u8> {
+    fn write(&self, to: &mut dyn Write) -> io::Result<()> {
+        to.write_all(self)
+    }
+}
+
 /// A state machine that is replicated by the log.
 ///
 /// The log keeps it behind a lock for its readers and is the only one to write to it. A machine
@@ -27,6 +41,8 @@ pub trait Machine: Send + Sync + 'static {
     type Command: Serialize + DeserializeOwned + Send + 'static;
     /// What it answers to the proposer.
     type Reply: Send + 'static;
+    /// Its state at one instant.
+    type Frozen: Frozen;
 
     /// Applies one command. It is durable by then.
     ///
@@ -44,9 +60,11 @@ pub trait Machine: Send + Sync + 'static {
     /// collected effects at once, before the proposers hear of them.
     fn settled(&mut self, _mode: Mode) {}
 
-    /// The whole state as bytes. Readers may go on meanwhile, entries wait.
-    fn snapshot(&self) -> Vec<u8>;
+    /// The whole state as it is now. Entries wait meanwhile, so that this is to take a few milliseconds at most however much
+    /// there is; what is frozen is written while entries go on.
+    fn freeze(&mut self) -> Self::Frozen;
 
-    /// Replaces the state with that of a snapshot.
-    fn restore(&mut self, bytes: &[u8]) -> Result<(), RestoreError>;
+    /// Replaces the state with that of a snapshot: what [`Frozen::write`] wrote and no more. The bytes are those that were
+    /// written; if reading them fails, the machine is not used any more.
+    fn restore(&mut self, from: &mut dyn Read) -> Result<(), RestoreError>;
 }

@@ -185,17 +185,18 @@ struct Touchy(Journal);
 impl Machine for Touchy {
     type Command = Vec<u8>;
     type Reply = u64;
+    type Frozen = Vec<u8>;
 
     fn apply(&mut self, index: u64, at: Timestamp, mode: Mode, command: Vec<u8>) -> u64 {
         assert_ne!(command, b"boom", "it went boom");
         self.0.apply(index, at, mode, command)
     }
 
-    fn snapshot(&self) -> Vec<u8> {
-        self.0.snapshot()
+    fn freeze(&mut self) -> Vec<u8> {
+        self.0.freeze()
     }
 
-    fn restore(&mut self, _bytes: &[u8]) -> Result<(), RestoreError> {
+    fn restore(&mut self, _from: &mut dyn std::io::Read) -> Result<(), RestoreError> {
         Err("written by a newer version".into())
     }
 }
@@ -244,14 +245,15 @@ struct Words;
 impl Machine for Words {
     type Command = Option<String>;
     type Reply = ();
+    type Frozen = Vec<u8>;
 
     fn apply(&mut self, _index: u64, _at: Timestamp, _mode: Mode, _command: Option<String>) {}
 
-    fn snapshot(&self) -> Vec<u8> {
+    fn freeze(&mut self) -> Vec<u8> {
         Vec::new()
     }
 
-    fn restore(&mut self, _bytes: &[u8]) -> Result<(), RestoreError> {
+    fn restore(&mut self, _from: &mut dyn std::io::Read) -> Result<(), RestoreError> {
         Ok(())
     }
 }

@@ -72,6 +72,7 @@ struct Last(Vec<u8>);
 impl busyhour_log::Machine for Last {
     type Command = Vec<u8>;
     type Reply = ();
+    type Frozen = Vec<u8>;
 
     fn apply(
         &mut self,
@@ -83,12 +84,13 @@ impl busyhour_log::Machine for Last {
         self.0 = command;
     }
 
-    fn snapshot(&self) -> Vec<u8> {
+    fn freeze(&mut self) -> Vec<u8> {
         self.0.clone()
     }
 
-    fn restore(&mut self, bytes: &[u8]) -> Result<(), busyhour_log::RestoreError> {
-        self.0 = bytes.to_vec();
+    fn restore(&mut self, from: &mut dyn std::io::Read) -> Result<(), busyhour_log::RestoreError> {
+        self.0.clear();
+        from.read_to_end(&mut self.0)?;
         Ok(())
     }
 }

@@ -10,6 +10,8 @@
 //! Time: an event happens at the instant for which it was due, if that was at most [`gcra::LATENESS_MAX_US`]
 //! before the entry that brought it about. So throttles keep their ideal grid though ticks come late.
 
+use std::io::{self, Read, Write};
+
 use busyhour_base::Reason;
 use serde::{Deserialize, Serialize};
 
@@ -175,6 +177,27 @@ impl Engine {
         let caps: usize = self.caps.iter().map(|(_, caps)| caps.bytes()).sum();
         let slabs = self.tenants.bytes() + self.lanes.bytes() + self.caps.bytes() + caps;
         self.wheel.bytes() + slabs + self.requests.bytes()
+    }
+
+    /// Lets the next clone be made without copying what grows with the requests.
+    pub fn share(&mut self) {
+        self.requests.share();
+    }
+
+    /// Writes what grows with the requests; the rest is written with the engine.
+    ///
+    /// # Errors
+    /// As `to`.
+    pub fn write_tables(&self, to: &mut dyn Write) -> io::Result<()> {
+        self.requests.write_tables(to)
+    }
+
+    /// Reads what grows with the requests, after the rest.
+    ///
+    /// # Errors
+    /// As `from`.
+    pub fn read_tables(&mut self, from: &mut dyn Read) -> io::Result<()> {
+        self.requests.read_tables(from)
     }
 
     /// What holds a lane in which something waits.

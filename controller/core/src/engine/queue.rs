@@ -4,32 +4,56 @@
 //! Taking out of the middle leaves a gap, which is passed over later; a chunk of gaps goes at once, so that memory is bounded by
 //! what waits.
 
+use std::io::{self, Read, Write};
+
 use serde::{Deserialize, Serialize};
 
 use super::ring::NIL;
+use crate::paged::{Flat, Paged};
 
 /// Ids in a chunk: with both its links it fills 64 bytes.
 const IDS: usize = 14;
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 struct Chunk {
     ids: [u32; IDS],
     next: u32,
     prev: u32,
 }
 
+impl Default for Chunk {
+    fn default() -> Self {
+        Self { ids: [NIL; IDS], next: NIL, prev: NIL }
+    }
+}
+
+impl Flat for Chunk {
+    const BYTES: usize = 64;
+
+    fn put(&self, out: &mut [u8]) {
+        let words = self.ids.iter().chain([&self.next, &self.prev]);
+        words.zip(out.chunks_exact_mut(4)).for_each(|(word, out)| word.put(out));
+    }
+
+    fn take(bytes: &[u8]) -> Self {
+        let mut words = bytes.chunks_exact(4).map(u32::take);
+        let mut word = || words.next().unwrap_or(NIL);
+        Self { ids: std::array::from_fn(|_| word()), next: word(), prev: word() }
+    }
+}
+
 /// The chunks of every queue.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Chunks {
-    chunks: Vec<Chunk>,
+    chunks: Paged<Chunk, 512>,
     free: u32,
     /// The chunk of each request that is in a queue.
-    at: Vec<u32>,
+    at: Paged<u32, 8_192>,
 }
 
 impl Default for Chunks {
     fn default() -> Self {
-        Self { chunks: Vec::new(), free: NIL, at: Vec::new() }
+        Self { chunks: Paged::default(), free: NIL, at: Paged::default() }
     }
 }
 
@@ -65,9 +89,33 @@ impl Queue {
 }
 
 impl Chunks {
+    /// Lets the next clone be made without copying.
+    pub fn share(&mut self) {
+        self.chunks.share();
+        self.at.share();
+    }
+
+    /// Writes the queues' tables; the rest is written with the engine.
+    ///
+    /// # Errors
+    /// As `to`.
+    pub fn write_tables(&self, to: &mut dyn Write) -> io::Result<()> {
+        self.chunks.write_pages(to)?;
+        self.at.write_pages(to)
+    }
+
+    /// Reads the queues' tables, after the rest.
+    ///
+    /// # Errors
+    /// As `from`.
+    pub fn read_tables(&mut self, from: &mut dyn Read) -> io::Result<()> {
+        self.chunks.read_pages(from)?;
+        self.at.read_pages(from)
+    }
+
     /// How much a copy of them takes.
     pub const fn bytes(&self) -> usize {
-        self.chunks.len() * size_of::<Chunk>() + self.at.len() * size_of::<u32>()
+        self.chunks.bytes() + self.at.bytes()
     }
 
     /// Appends a request, which is in no queue.
@@ -200,9 +248,7 @@ impl Chunks {
 
     #[inline]
     fn put(&mut self, chunk: u32, position: u8, id: u32) {
-        if self.at.len() <= id as usize {
-            self.at.resize(id as usize + 1, NIL);
-        }
+        self.at.grow_to(id as usize + 1);
         self.at[id as usize] = chunk;
         self.chunks[chunk as usize].ids[usize::from(position)] = id;
     }

@@ -9,12 +9,14 @@
 //! | cancelling, cancelled | wrong state | wrong state | wrong state | as it is |
 //! | completed, expired | wrong state | wrong state | wrong state | wrong state |
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use busyhour_base::{Reason, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{State, batch_lines::Upload, batch_notices::Notices, calls::Stage, tick::Due};
+use super::{
+    State, batch_lines::Upload, batch_notices::Notices, calls::Stage, requests::Names, tick::Due,
+};
 use crate::{
     command::BatchCommand,
     effect::{Effect, Reply},
@@ -45,8 +47,8 @@ pub(super) struct Batch {
     pub expired: bool,
     /// Calls that are not in the records.
     pub unrecorded: u64,
-    /// The lines that it has taken, by the tenant's names for them.
-    pub custom_ids: BTreeSet<Arc<str>>,
+    /// The lines that it has taken while it is a draft, by the tenant's names for them.
+    pub custom_ids: Names,
     /// When it opens next, in the engine's wheel.
     pub begin: Handle,
     /// When its calling window closes, in the wheel of expiries.
@@ -165,7 +167,7 @@ impl State {
             past_end: false,
             expired: false,
             unrecorded: 0,
-            custom_ids: BTreeSet::new(),
+            custom_ids: Names::default(),
             begin: NO_TIMER,
             close: NO_TIMER,
             end: NO_TIMER,
@@ -188,7 +190,10 @@ impl State {
 
     fn start_batch(&mut self, batch: u32, fx: &mut Vec<Effect>) -> Result<Reply, Reason> {
         match self.batches[batch].status {
-            BatchStatus::Draft => self.open_batch(batch, fx),
+            BatchStatus::Draft => {
+                self.batches[batch].custom_ids.clear();
+                self.open_batch(batch, fx);
+            }
             BatchStatus::Scheduled | BatchStatus::Running => {}
             _ => return Err(Reason::WrongState),
         }

@@ -67,7 +67,9 @@ impl State {
         if let Some(batch) = self.lanes[lane].batch {
             let batch = &mut self.batches[batch];
             batch.unrecorded += 1;
-            batch.custom_ids.extend(new.custom_id.clone());
+            if let Some(name) = &new.custom_id {
+                batch.custom_ids.insert(name);
+            }
         }
         self.changed(id, Phase::Queued, fx);
         self.time(id, new);

@@ -54,6 +54,7 @@ use calls::{LaneOwner, Live};
 use carriers::CarrierState;
 use messages::Messages;
 use requests::Requests;
+use snapshot::Digest;
 use tenants::TenantState;
 
 /// Bounds and times that are the same on every replica and change with the software only.
@@ -135,6 +136,9 @@ pub struct State {
     /// How long calls of all tenants held their channels.
     holding: Holding,
     messages: Messages,
+    /// Not part of the state, but of its history.
+    #[serde(skip)]
+    digest: Digest,
 }
 
 impl Default for State {
@@ -181,6 +185,7 @@ impl State {
             batches_given: 0,
             records_given: 0,
             stray_reports: 0,
+            digest: Digest::default(),
             holding: Holding::default(),
             messages: Messages::default(),
         }
@@ -197,6 +202,7 @@ impl State {
     /// Any entry may start calls, not only a tick: a dial is always the effect of an entry, and is sent when
     /// the entry is durable.
     pub fn apply(&mut self, entry: &Entry, effects: &mut Vec<Effect>) -> Reply {
+        let before = effects.len();
         self.applied = entry.index;
         self.now = self.now.max(entry.at.0);
         self.advance(effects);
@@ -217,6 +223,9 @@ impl State {
         self.hold_messages_if_behind();
         self.drain(effects);
         self.drain_messages(effects);
+        self.digest.fold(&(entry.index, entry.at, std::mem::discriminant(&entry.command)));
+        self.digest.fold(&(&reply, &effects[before..]));
+        self.digest.fold(&(self.next_wake(), self.calls_given, self.records_given));
         reply
     }
 

@@ -17,5 +17,5 @@ pub(crate) use group::group_sectors;
 pub(crate) use memory::Memory;
 pub(crate) use recovery::{Recovered, recover};
 pub(crate) use sector::SECTOR;
-pub(crate) use snapshot::{Position as SnapshotPosition, path as snapshot_path};
+pub(crate) use snapshot::Position as SnapshotPosition;
 pub(crate) use snapshots::Snapshots;

@@ -21,6 +21,7 @@ use crate::{
     config::Config,
     disk::{Disk, DiskFile},
     error::{Damage, OpenError},
+    machine::RestoreError,
     status::Torn,
 };
 
@@ -29,22 +30,27 @@ pub(crate) struct Recovered {
     pub(crate) files: LogFiles,
     pub(crate) memory: Memory,
     pub(crate) snapshots: Snapshots,
-    /// The newest snapshot and what it stands for.
-    pub(crate) snapshot: Option<(snapshot::Position, Vec<u8>)>,
+    /// What the newest snapshot, which the machine has taken back, stands for.
+    pub(crate) snapshot: Option<snapshot::Position>,
     /// Bytes of log that hold entries after the snapshot.
     pub(crate) log_bytes: u64,
     pub(crate) torn: Option<Torn>,
 }
 
-/// Reads everything, checks it, blanks a torn end, and leaves the log ready for appending.
-pub(crate) fn recover(disk: Arc<dyn Disk>, config: &Config) -> Result<Recovered, OpenError> {
+/// Reads everything, checks it, blanks a torn end, and leaves the log ready for appending. Hands the newest snapshot to
+/// `restore` before anything is changed.
+pub(crate) fn recover(
+    disk: Arc<dyn Disk>,
+    config: &Config,
+    restore: &mut dyn FnMut(&mut dyn io::Read) -> Result<(), RestoreError>,
+) -> Result<Recovered, OpenError> {
     let folder = config.folder.as_path();
     let names = Names::list(&*disk, folder)?;
     if names.identity {
         identity::check(&*disk, folder, config.node)?;
     }
     let snapshot = match names.snapshots.last() {
-        Some(&index) => Some(snapshot::read(&*disk, folder, index)?),
+        Some(&index) => Some(snapshot::read(&*disk, folder, index, restore)?),
         None => None,
     };
     let before = snapshot.as_ref().map_or((0, 0), |(at, _)| (at.index, at.term));
@@ -61,14 +67,14 @@ pub(crate) fn recover(disk: Arc<dyn Disk>, config: &Config) -> Result<Recovered,
         disk.clone(),
         folder,
         names.snapshots.into(),
-        snapshot.as_ref().map_or(0, |(_, state)| state.len() as u64),
+        snapshot.as_ref().map_or(0, |(_, bytes)| *bytes),
     )?;
     snapshots.prune()?;
     Ok(Recovered {
         files: LogFiles::new(disk, folder, config.node, position, sectors)?,
         memory: scan.memory,
         snapshots,
-        snapshot,
+        snapshot: snapshot.map(|(position, _)| position),
         log_bytes: scan.log_bytes,
         torn,
     })

@@ -14,20 +14,20 @@ use super::{
     spare::is_full,
     worker::Worker,
 };
-use crate::{disk::Disk, error::Fatal};
+use crate::{disk::Disk, error::Fatal, machine::Frozen};
 
 /// Kept at once.
 const KEEP: usize = 2;
 
 struct Job {
     position: Position,
-    state: Vec<u8>,
+    state: Box<dyn Frozen>,
 }
 
 struct Done {
     index: u64,
-    bytes: u64,
-    result: io::Result<()>,
+    /// The size of the state.
+    result: io::Result<u64>,
 }
 
 /// The snapshots of a folder.
@@ -53,8 +53,7 @@ impl Snapshots {
         let (writer, target) = (disk.clone(), folder.to_owned());
         let worker = Worker::start("busyhour-log-snapshot", move |job: Job| Done {
             index: job.position.index,
-            bytes: job.state.len() as u64,
-            result: snapshot::write(&*writer, &target, &job.position, &job.state),
+            result: snapshot::write(&*writer, &target, &job.position, &*job.state),
         })
         .map_err(Fatal::io("starting the thread for snapshots of", folder))?;
         Ok(Self {
@@ -97,7 +96,7 @@ impl Snapshots {
     }
 
     /// Begins to write one, beside the log's own work.
-    pub(crate) fn start(&mut self, position: Position, state: Vec<u8>) {
+    pub(crate) fn start(&mut self, position: Position, state: Box<dyn Frozen>) {
         self.writing = true;
         self.worker.start_job(Job { position, state });
     }
@@ -124,10 +123,10 @@ impl Snapshots {
     fn finish(&mut self, done: Done) -> Result<Option<u64>, Fatal> {
         self.writing = false;
         match done.result {
-            Ok(()) => {
+            Ok(bytes) => {
                 self.error = None;
                 self.kept.push_back(done.index);
-                self.newest_bytes = done.bytes;
+                self.newest_bytes = bytes;
                 self.prune()?;
                 Ok(Some(done.index))
             }

@@ -4,6 +4,7 @@
 pub mod sim_disk;
 
 use std::{
+    io::Read,
     path::Path,
     sync::{
         Arc,
@@ -36,6 +37,7 @@ impl Journal {
 impl Machine for Journal {
     type Command = Vec<u8>;
     type Reply = u64;
+    type Frozen = Vec<u8>;
 
     fn apply(&mut self, index: u64, at: Timestamp, mode: Mode, command: Vec<u8>) -> u64 {
         if mode == Mode::Live {
@@ -49,12 +51,14 @@ impl Machine for Journal {
         self.settled += 1;
     }
 
-    fn snapshot(&self) -> Vec<u8> {
+    fn freeze(&mut self) -> Vec<u8> {
         postcard::to_stdvec(&self.seen).unwrap()
     }
 
-    fn restore(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
-        self.seen = postcard::from_bytes(bytes)?;
+    fn restore(&mut self, from: &mut dyn Read) -> Result<(), RestoreError> {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes)?;
+        self.seen = postcard::from_bytes(&bytes)?;
         Ok(())
     }
 }

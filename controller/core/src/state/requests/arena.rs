@@ -2,7 +2,10 @@
 //! them. A chunk of which less than half is in use gives up what is left in it to a new one and goes, so that at most twice the
 //! bytes in use are held.
 
-use std::sync::Arc;
+use std::{
+    io::{self, Read, Write},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -15,6 +18,8 @@ const OFFSET_BITS: u32 = 20;
 /// A chunk is closed at this size. A larger request has a chunk of its own.
 const CHUNK: usize = 1 << 18;
 
+/// No chunk is longer: offsets end here, and no request is as long.
+const LENGTH_MAX: usize = 1 << OFFSET_BITS;
 /// One that is being filled is looked at like the others from this size on.
 const OPEN: usize = 1 << 12;
 
@@ -26,19 +31,23 @@ const fn offset_of(place: Place) -> usize {
     (place & ((1 << OFFSET_BITS) - 1)) as usize
 }
 
-/// Bytes shared with snapshots.
+/// Bytes shared with snapshots. Their number is written with the state, they themselves by [`Arena::write_tables`].
 #[derive(Clone, Debug, Default)]
 struct Shared(Arc<Vec<u8>>);
 
 impl Serialize for Shared {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_bytes(&self.0)
+        (self.0.len() as u32).serialize(to)
     }
 }
 
 impl<'de> Deserialize<'de> for Shared {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        <&'de [u8]>::deserialize(from).map(|bytes| Self(Arc::new(bytes.to_vec())))
+        let length = u32::deserialize(from)? as usize;
+        if length > LENGTH_MAX {
+            return Err(serde::de::Error::invalid_length(length, &"the bytes of a chunk"));
+        }
+        Ok(Self(Arc::new(vec![0; length])))
     }
 }
 
@@ -95,6 +104,19 @@ impl Default for Arena {
 }
 
 impl Arena {
+    /// Writes the chunks' bytes.
+    pub(super) fn write_tables(&self, to: &mut dyn Write) -> io::Result<()> {
+        self.chunks.iter().try_for_each(|(_, chunk)| to.write_all(&chunk.bytes.0))
+    }
+
+    /// Reads the chunks' bytes.
+    pub(super) fn read_tables(&mut self, from: &mut dyn Read) -> io::Result<()> {
+        let numbers: Vec<_> = self.chunks.iter().map(|(number, _)| number).collect();
+        numbers.into_iter().try_for_each(|number| {
+            from.read_exact(Arc::<Vec<u8>>::make_mut(&mut self.chunks[number].bytes.0))
+        })
+    }
+
     /// Puts a new request in. Numbers follow each other without a gap.
     pub(super) fn push(&mut self, number: u64, bytes: &[u8]) -> Place {
         let open = self.chunks.get(self.fresh);

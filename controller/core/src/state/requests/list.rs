@@ -2,6 +2,8 @@
 //! chunks of two cache lines. A call that leaves stays listed until those before it have left or until more of the list has left
 //! than is there, so that nothing is ever looked for.
 
+use std::io::{self, Read, Write};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -104,6 +106,16 @@ impl Lists {
     /// Lets the next clone be made without copying.
     pub(super) fn share(&mut self) {
         self.chunks.share();
+    }
+
+    /// Writes the chunks.
+    pub(super) fn write_tables(&self, to: &mut dyn Write) -> io::Result<()> {
+        self.chunks.write_pages(to)
+    }
+
+    /// Reads the chunks.
+    pub(super) fn read_tables(&mut self, from: &mut dyn Read) -> io::Result<()> {
+        self.chunks.read_pages(from)
     }
 
     /// Appends a number, which is higher than all before it.

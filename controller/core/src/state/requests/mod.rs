@@ -5,7 +5,11 @@
 //! page of ids stands for [`PAGE`] consecutive numbers, and goes when the last of them does. Everything is reached
 //! through methods; nobody else knows the layout.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io::{self, Read, Write},
+    sync::Arc,
+};
 
 use busyhour_base::{CallSpec, Span, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -23,11 +27,13 @@ use crate::{
 
 mod arena;
 mod list;
+mod names;
 mod packed;
 mod shared;
 mod text;
 
 pub(super) use list::List;
+pub(super) use names::Names;
 
 use arena::{Arena, Place};
 use list::Lists;
@@ -277,6 +283,24 @@ impl Requests {
         self.firsts.share();
         self.begun.share();
         self.lists.share();
+    }
+
+    /// Writes what grows with the requests; the rest is written with the state.
+    pub fn write_tables(&self, to: &mut dyn Write) -> io::Result<()> {
+        self.words.write_pages(to)?;
+        self.firsts.write_pages(to)?;
+        self.begun.write_pages(to)?;
+        self.lists.write_tables(to)?;
+        self.arena.write_tables(to)
+    }
+
+    /// Reads what grows with the requests, after the rest.
+    pub fn read_tables(&mut self, from: &mut dyn Read) -> io::Result<()> {
+        self.words.read_pages(from)?;
+        self.firsts.read_pages(from)?;
+        self.begun.read_pages(from)?;
+        self.lists.read_tables(from)?;
+        self.arena.read_tables(from)
     }
 
     fn aside(&self, id: u32) -> Option<&Aside> {

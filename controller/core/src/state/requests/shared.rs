@@ -180,7 +180,7 @@ fn hash(spec: &CallSpec) -> u64 {
 }
 
 /// The same on every replica, eight bytes a step. Whoever makes two specs collide only keeps the second from being shared.
-struct Mixer(u64);
+pub(super) struct Mixer(pub u64);
 
 impl Hasher for Mixer {
     fn write(&mut self, bytes: &[u8]) {

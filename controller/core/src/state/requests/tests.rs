@@ -74,8 +74,10 @@ proptest! {
         assert_as(&requests, &model);
         let (held, used) = requests.arena.bytes();
         prop_assert!(held <= 2 * used + 4 * (1 << 18), "{held} bytes held for {used}");
-        let bytes = postcard::to_stdvec(&requests).unwrap();
-        let back: Requests = postcard::from_bytes(&bytes).unwrap();
+        let (bytes, mut tables) = (postcard::to_stdvec(&requests).unwrap(), Vec::new());
+        requests.write_tables(&mut tables).unwrap();
+        let mut back: Requests = postcard::from_bytes(&bytes).unwrap();
+        back.read_tables(&mut tables.as_slice()).unwrap();
         assert_as(&back, &model);
         prop_assert_eq!(postcard::to_stdvec(&back).unwrap(), bytes);
         let numbers: Vec<_> = model.keys().copied().collect();
