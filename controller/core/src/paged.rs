@@ -58,7 +58,7 @@ enum Page<T, const N: usize> {
 #[derive(Clone)]
 struct Frozen<T, const N: usize>(Box<[T; N]>);
 
-impl<T: Clone, const N: usize> Page<T, N> {
+impl<T, const N: usize> Page<T, N> {
     #[inline]
     fn items(&self) -> &[T; N] {
         match self {
@@ -68,6 +68,15 @@ impl<T: Clone, const N: usize> Page<T, N> {
         }
     }
 
+    fn share(&mut self) {
+        *self = match std::mem::replace(self, Self::Between) {
+            Self::Own(items) => Self::Shared(Arc::new(Frozen(items))),
+            other => other,
+        };
+    }
+}
+
+impl<T: Clone, const N: usize> Page<T, N> {
     #[inline]
     fn items_mut(&mut self) -> &mut [T; N] {
         if matches!(self, Self::Shared(_)) {
@@ -86,13 +95,6 @@ impl<T: Clone, const N: usize> Page<T, N> {
             other => other,
         };
     }
-
-    fn share(&mut self) {
-        *self = match std::mem::replace(self, Self::Between) {
-            Self::Own(items) => Self::Shared(Arc::new(Frozen(items))),
-            other => other,
-        };
-    }
 }
 
 /// A table of pages of `N` items.
@@ -108,13 +110,13 @@ impl<T, const N: usize> Default for Paged<T, N> {
     }
 }
 
-impl<T: fmt::Debug + Clone, const N: usize> fmt::Debug for Paged<T, N> {
+impl<T: fmt::Debug, const N: usize> fmt::Debug for Paged<T, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
     }
 }
 
-impl<T: Clone, const N: usize> Paged<T, N> {
+impl<T, const N: usize> Paged<T, N> {
     /// How many items there are.
     #[inline]
     pub const fn len(&self) -> usize {
@@ -138,14 +140,8 @@ impl<T: Clone, const N: usize> Paged<T, N> {
         (at < self.len).then(|| &self.pages[at / N].items()[at % N])
     }
 
-    /// The item, if there is one.
-    #[inline]
-    pub fn get_mut(&mut self, at: usize) -> Option<&mut T> {
-        (at < self.len).then(|| &mut self.pages[at / N].items_mut()[at % N])
-    }
-
     /// Every item, in order.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> + ExactSizeIterator {
         (0..self.len).map(|at| &self.pages[at / N].items()[at % N])
     }
 
@@ -155,11 +151,25 @@ impl<T: Clone, const N: usize> Paged<T, N> {
     }
 }
 
+impl<T: Clone, const N: usize> Paged<T, N> {
+    /// The item, if there is one.
+    #[inline]
+    pub fn get_mut(&mut self, at: usize) -> Option<&mut T> {
+        (at < self.len).then(|| &mut self.pages[at / N].items_mut()[at % N])
+    }
+
+    /// Every item, in order, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        let pages = self.pages.iter_mut();
+        pages.flat_map(|page| page.items_mut().iter_mut()).take(self.len)
+    }
+}
+
 impl<T: Clone + Default, const N: usize> Paged<T, N> {
     /// Appends an item.
     pub fn push(&mut self, item: T) {
         if self.len == self.pages.len() * N {
-            let items: Box<[T]> = vec![T::default(); N].into_boxed_slice();
+            let items: Box<[T]> = (0..N).map(|_| T::default()).collect();
             let items = items.try_into().unwrap_or_else(|_| unreachable!("it has N items"));
             self.pages.push(Page::Own(items));
         }
@@ -176,7 +186,7 @@ impl<T: Clone + Default, const N: usize> Paged<T, N> {
     }
 }
 
-impl<T: Clone, const N: usize> Index<usize> for Paged<T, N> {
+impl<T, const N: usize> Index<usize> for Paged<T, N> {
     type Output = T;
 
     #[inline]

@@ -182,6 +182,9 @@ impl Engine {
     /// Lets the next clone be made without copying what grows with the requests.
     pub fn share(&mut self) {
         self.requests.share();
+        self.tenants.share();
+        self.caps.share();
+        self.lanes.share();
     }
 
     /// Writes what grows with the requests; the rest is written with the engine.

@@ -61,7 +61,7 @@ impl Ring {
 impl Ring {
     /// Appends `id`, which is in no queue.
     #[inline]
-    pub fn push_back<T: Member>(&mut self, table: &mut Slab<T>, id: u32) {
+    pub fn push_back<T: Member + Clone>(&mut self, table: &mut Slab<T>, id: u32) {
         *table[id].link_mut() = Link { next: NIL, prev: self.tail };
         if self.head == NIL {
             self.head = id;
@@ -73,7 +73,7 @@ impl Ring {
 
     /// Takes the front.
     #[inline]
-    pub fn pop_front<T: Member>(&mut self, table: &Slab<T>) -> Option<u32> {
+    pub fn pop_front<T: Member + Clone>(&mut self, table: &Slab<T>) -> Option<u32> {
         let id = self.head;
         if id == NIL {
             return None;
@@ -86,7 +86,7 @@ impl Ring {
     }
 
     /// Takes `id` out of the queue, which it is in.
-    pub fn remove<T: Member>(&mut self, table: &mut Slab<T>, id: u32) {
+    pub fn remove<T: Member + Clone>(&mut self, table: &mut Slab<T>, id: u32) {
         if self.head == id {
             self.pop_front(table);
             return;
@@ -101,13 +101,13 @@ impl Ring {
     }
 
     /// The members from front to back.
-    pub fn iter<T: Member>(self, table: &Slab<T>) -> impl Iterator<Item = u32> {
+    pub fn iter<T: Member + Clone>(self, table: &Slab<T>) -> impl Iterator<Item = u32> {
         let step = |id: u32| (id != NIL).then_some(id);
         std::iter::successors(step(self.head), move |id| step(table[*id].link().next))
     }
 
     /// The members from back to front, beginning at `from` or at the back.
-    pub fn iter_back<T: Member>(
+    pub fn iter_back<T: Member + Clone>(
         self,
         table: &Slab<T>,
         from: Option<u32>,

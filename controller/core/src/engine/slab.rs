@@ -2,23 +2,49 @@
 
 use std::ops::{Index, IndexMut};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::paged::Paged;
+
+/// Items of a page: few, since a page that a snapshot shares is copied as a whole when one of them changes.
+const PAGE: usize = 64;
 
 /// Items by dense id. Which id comes next depends on the history of insertions and removals alone, so
 /// replicas give the same ids.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Slab<T> {
-    items: Vec<Option<T>>,
+    items: Paged<Option<T>, PAGE>,
     free: Vec<u32>,
 }
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Self { items: Vec::new(), free: Vec::new() }
+        Self { items: Paged::default(), free: Vec::new() }
     }
 }
 
-impl<T> Slab<T> {
+impl<T: Clone + Serialize> Serialize for Slab<T> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let items: Vec<Option<&T>> = self.items.iter().map(Option::as_ref).collect();
+        (items, &self.free).serialize(to)
+    }
+}
+
+impl<'de, T: Clone + Deserialize<'de>> Deserialize<'de> for Slab<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let (items, free) = <(Vec<Option<T>>, Vec<u32>)>::deserialize(from)?;
+        let mut table = Paged::default();
+        items.into_iter().for_each(|item| table.push(item));
+        Ok(Self { items: table, free })
+    }
+}
+
+impl<T: Clone> Slab<T> {
+    /// Lets the next clone be made without copying.
+    pub fn share(&mut self) {
+        self.items.share();
+    }
+
     /// Puts an item in; its id is the one freed last, or a new one.
     pub fn insert(&mut self, item: T) -> u32 {
         match self.free.pop() {
@@ -53,7 +79,7 @@ impl<T> Slab<T> {
 
     /// How much a copy of it takes, but for what its items own.
     pub const fn bytes(&self) -> usize {
-        self.items.len() * size_of::<Option<T>>() + self.free.len() * size_of::<u32>()
+        self.items.bytes() + self.free.len() * size_of::<u32>()
     }
 
     /// How many items there are.
@@ -83,15 +109,17 @@ impl<T> Slab<T> {
     }
 }
 
-impl<T> Index<u32> for Slab<T> {
+impl<T: Clone> Index<u32> for Slab<T> {
     type Output = T;
 
+    #[inline]
     fn index(&self, id: u32) -> &T {
         self.items[id as usize].as_ref().expect("ids are held only while their item lives")
     }
 }
 
-impl<T> IndexMut<u32> for Slab<T> {
+impl<T: Clone> IndexMut<u32> for Slab<T> {
+    #[inline]
     fn index_mut(&mut self, id: u32) -> &mut T {
         self.items[id as usize].as_mut().expect("ids are held only while their item lives")
     }

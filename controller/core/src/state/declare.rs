@@ -22,7 +22,7 @@ impl State {
         if let Err(reason) = self.may_declare(new) {
             return Reply::Refused(reason);
         }
-        let old = std::mem::replace(&mut self.declaration, new.clone());
+        let old = std::mem::replace(&mut self.declaration, Arc::new(new.clone()));
         self.declare_groups();
         for tenant in &new.tenants {
             self.declare_tenant(tenant);
@@ -56,7 +56,7 @@ impl State {
                 let same = self.engine.add_tenant(limits(tenant));
                 assert_eq!(id, same, "state and engine number their tenants alike");
                 self.add_message_tenant(id);
-                self.accounts.insert(tenant.account, id);
+                Arc::make_mut(&mut self.accounts).insert(tenant.account, id);
                 id
             }
         };

@@ -41,6 +41,11 @@ impl State {
     pub fn freeze(&mut self) -> Self {
         self.requests.share();
         self.engine.share();
+        self.messages.share();
+        self.tenants.share();
+        self.live.share();
+        self.lanes.share();
+        self.batches.share();
         self.clone()
     }
 

@@ -122,6 +122,6 @@ impl State {
         self.engine.remove_tenant(id);
         self.remove_message_tenant(id);
         let gone = self.tenants.remove(id).expect("the tenant exists");
-        self.accounts.remove(&gone.account);
+        Arc::make_mut(&mut self.accounts).remove(&gone.account);
     }
 }

@@ -233,7 +233,7 @@ impl State {
     }
 
     /// What is declared.
-    pub const fn declaration(&self) -> &Declaration {
+    pub fn declaration(&self) -> &Declaration {
         &self.declaration
     }
 

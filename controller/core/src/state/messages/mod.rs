@@ -184,6 +184,16 @@ impl Default for MessageOptions {
     }
 }
 
+impl Messages {
+    /// Lets the next clone be made without copying most of it.
+    pub(super) fn share(&mut self) {
+        self.tenants.share();
+        self.all.share();
+        self.times.share();
+        self.live.share();
+    }
+}
+
 /// Every message, and what they wait for.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Messages {

@@ -104,6 +104,11 @@ impl Default for Arena {
 }
 
 impl Arena {
+    /// Lets the next clone be made without copying.
+    pub(super) fn share(&mut self) {
+        self.chunks.share();
+    }
+
     /// Writes the chunks' bytes.
     pub(super) fn write_tables(&self, to: &mut dyn Write) -> io::Result<()> {
         self.chunks.iter().try_for_each(|(_, chunk)| to.write_all(&chunk.bytes.0))

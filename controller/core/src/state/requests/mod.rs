@@ -283,6 +283,9 @@ impl Requests {
         self.firsts.share();
         self.begun.share();
         self.lists.share();
+        self.asides.share();
+        self.arena.share();
+        self.specs.share();
     }
 
     /// Writes what grows with the requests; the rest is written with the state.
@@ -291,6 +294,7 @@ impl Requests {
         self.firsts.write_pages(to)?;
         self.begun.write_pages(to)?;
         self.lists.write_tables(to)?;
+        self.specs.write_tables(to)?;
         self.arena.write_tables(to)
     }
 
@@ -300,6 +304,7 @@ impl Requests {
         self.firsts.read_pages(from)?;
         self.begun.read_pages(from)?;
         self.lists.read_tables(from)?;
+        self.specs.read_tables(from)?;
         self.arena.read_tables(from)
     }
 

@@ -2,8 +2,8 @@
 //! sends again and again. A request then stores what differs from one of them.
 
 use std::{
-    collections::BTreeMap,
     hash::{Hash, Hasher},
+    io::{self, Read, Write},
     sync::Arc,
 };
 
@@ -11,78 +11,116 @@ use busyhour_base::CallSpec;
 use serde::{Deserialize, Serialize};
 
 use super::packed::{Base, nothing};
-use crate::engine::{ring::NIL, slab::Slab};
-
-/// Specs seen once that are remembered, so that the second makes a shared one.
-const SEEN: usize = 4_096;
+use crate::{
+    engine::{ring::NIL, slab::Slab},
+    paged::{Flat, Paged},
+};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct SharedSpec {
     /// Without the number called.
     spec: Arc<CallSpec>,
-    hash: u64,
     /// Requests and lanes that stand on it.
     uses: u32,
 }
+
+/// What the requests of a lane may stand on.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct LaneSpecs {
+    /// The first that was shared, or [`NIL`]. It stays for as long as the lane does, so that requests need not name it.
+    home: u32,
+    /// The last that was shared, or [`NIL`].
+    recent: u32,
+    /// Of the last request that shared none: the next one like it makes a shared spec.
+    seen: u32,
+}
+
+const NO_SPECS: LaneSpecs = LaneSpecs { home: NIL, recent: NIL, seen: 0 };
 
 /// The shared specs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Specs {
     specs: Slab<SharedSpec>,
-    by_hash: BTreeMap<u64, u32>,
-    /// The shared spec of each lane, or [`NIL`].
-    lanes: Vec<u32>,
-    seen: Vec<u64>,
+    lanes: Paged<LaneSpecs, 1_024>,
     nothing: CallSpec,
 }
 
 impl Default for Specs {
     fn default() -> Self {
-        Self {
-            specs: Slab::default(),
-            by_hash: BTreeMap::new(),
-            lanes: Vec::new(),
-            seen: vec![0; SEEN],
-            nothing: nothing(),
-        }
+        Self { specs: Slab::default(), lanes: Paged::default(), nothing: nothing() }
+    }
+}
+
+impl Flat for LaneSpecs {
+    const BYTES: usize = 12;
+
+    fn put(&self, out: &mut [u8]) {
+        self.home.put(&mut out[..4]);
+        self.recent.put(&mut out[4..8]);
+        self.seen.put(&mut out[8..]);
+    }
+
+    fn take(bytes: &[u8]) -> Self {
+        let word = |at: usize| u32::take(&bytes[at..at + 4]);
+        Self { home: word(0), recent: word(4), seen: word(8) }
     }
 }
 
 impl Specs {
-    /// The spec from which a new request of a lane is best told apart. The lines of a batch share that of the first.
+    /// Lets the next clone be made without copying.
+    pub(super) fn share(&mut self) {
+        self.specs.share();
+        self.lanes.share();
+    }
+
+    /// Writes the lanes' table.
+    pub(super) fn write_tables(&self, to: &mut dyn Write) -> io::Result<()> {
+        self.lanes.write_pages(to)
+    }
+
+    /// Reads the lanes' table.
+    pub(super) fn read_tables(&mut self, from: &mut dyn Read) -> io::Result<()> {
+        self.lanes.read_pages(from)
+    }
+
+    /// The spec from which a new request of a lane is best told apart. The lines of a batch share that of the first; others
+    /// share what two of them in a row have in common.
     pub(super) fn choose(&mut self, lane: u32, in_batch: bool, spec: &CallSpec) -> Base {
-        let home = self.lanes.get(lane as usize).copied().unwrap_or(NIL);
-        if self.specs.get(home).is_some_and(|home| alike(&home.spec, spec)) {
+        while self.lanes.len() <= lane as usize {
+            self.lanes.push(NO_SPECS);
+        }
+        let LaneSpecs { home, recent, seen } = self.lanes[lane as usize];
+        if self.is_like(home, spec) {
             return Base::Lane;
         }
-        let hash = hash(spec);
-        let known = self.by_hash.get(&hash).copied();
-        let known = known.filter(|known| alike(&self.specs[*known].spec, spec));
-        let seen = &mut self.seen[hash as usize % SEEN];
-        let again = std::mem::replace(seen, hash) == hash;
-        let shared = known.or_else(|| {
-            let fits = !self.by_hash.contains_key(&hash);
-            (fits && (again || (in_batch && home == NIL))).then(|| self.add(hash, spec))
-        });
-        match shared {
-            Some(shared) if home == NIL => {
-                self.settle(lane, shared);
-                Base::Lane
-            }
-            Some(shared) => {
-                self.specs[shared].uses += 1;
-                Base::Shared(shared)
-            }
-            None if home != NIL => Base::Lane,
-            None => Base::Nothing,
+        if self.is_like(recent, spec) {
+            self.specs[recent].uses += 1;
+            return Base::Shared(recent);
         }
+        let hash = hash(spec);
+        if hash != seen && !(in_batch && home == NIL) {
+            self.lanes[lane as usize].seen = hash;
+            return if home == NIL { Base::Nothing } else { Base::Lane };
+        }
+        let shared = self.add(spec);
+        let lane = &mut self.lanes[lane as usize];
+        if home == NIL {
+            lane.home = shared;
+            return Base::Lane;
+        }
+        lane.recent = shared;
+        self.specs[shared].uses += 1;
+        if recent != NIL {
+            self.unuse(recent);
+        }
+        Base::Shared(shared)
     }
 
     /// The spec that a request of a lane was told apart from.
     pub(super) fn get(&self, lane: u32, base: Base) -> &CallSpec {
         match base {
             Base::Nothing => &self.nothing,
-            Base::Lane => &self.specs[self.lanes[lane as usize]].spec,
+            Base::Lane => &self.specs[self.lanes[lane as usize].home].spec,
             Base::Shared(shared) => &self.specs[shared].spec,
         }
     }
@@ -96,37 +134,29 @@ impl Specs {
 
     /// A lane goes, after all its requests.
     pub(super) fn forget_lane(&mut self, lane: u32) {
-        if let Some(home) = self.lanes.get_mut(lane as usize) {
-            let home = std::mem::replace(home, NIL);
-            if home != NIL {
-                self.unuse(home);
-            }
+        if let Some(specs) = self.lanes.get_mut(lane as usize) {
+            let LaneSpecs { home, recent, .. } = std::mem::replace(specs, NO_SPECS);
+            [home, recent].into_iter().filter(|shared| *shared != NIL).for_each(|shared| {
+                self.unuse(shared);
+            });
         }
     }
 
-    fn add(&mut self, hash: u64, spec: &CallSpec) -> u32 {
+    fn is_like(&self, shared: u32, spec: &CallSpec) -> bool {
+        self.specs.get(shared).is_some_and(|shared| alike(&shared.spec, spec))
+    }
+
+    /// Adds a spec that a lane uses.
+    fn add(&mut self, spec: &CallSpec) -> u32 {
         let spec = Arc::new(CallSpec { to: String::new(), ..spec.clone() });
-        let shared = self.specs.insert(SharedSpec { spec, hash, uses: 0 });
-        self.by_hash.insert(hash, shared);
-        shared
-    }
-
-    /// A lane keeps its shared spec for as long as it lives, since its requests do not name it.
-    fn settle(&mut self, lane: u32, shared: u32) {
-        let lane = lane as usize;
-        if self.lanes.len() <= lane {
-            self.lanes.resize(lane + 1, NIL);
-        }
-        self.lanes[lane] = shared;
-        self.specs[shared].uses += 1;
+        self.specs.insert(SharedSpec { spec, uses: 1 })
     }
 
     fn unuse(&mut self, shared: u32) {
         let spec = &mut self.specs[shared];
         spec.uses -= 1;
         if spec.uses == 0 {
-            let gone = self.specs.remove(shared).expect("the spec exists");
-            self.by_hash.remove(&gone.hash);
+            self.specs.remove(shared);
         }
     }
 
@@ -161,7 +191,7 @@ fn alike(one: &CallSpec, other: &CallSpec) -> bool {
 }
 
 /// Of everything but the number called; never 0, which stands for nothing seen.
-fn hash(spec: &CallSpec) -> u64 {
+fn hash(spec: &CallSpec) -> u32 {
     let CallSpec {
         to: _,
         from,
@@ -176,10 +206,10 @@ fn hash(spec: &CallSpec) -> u64 {
     let mut hasher = Mixer(0);
     (from, instructions, fallback, status_callback).hash(&mut hasher);
     (status_events, send_digits, ring_timeout, time_limit).hash(&mut hasher);
-    hasher.finish().max(1)
+    (hasher.finish() as u32).max(1)
 }
 
-/// The same on every replica, eight bytes a step. Whoever makes two specs collide only keeps the second from being shared.
+/// The same on every replica, eight bytes a step. Whoever makes two specs collide has the second shared too early.
 pub(super) struct Mixer(pub u64);
 
 impl Hasher for Mixer {
