@@ -18,6 +18,7 @@ use crate::{
     machine::Effects,
     metric_definitions as names,
     proposer::Proposer,
+    reasons,
     trace::CallSpans,
 };
 
@@ -101,6 +102,10 @@ impl Pump {
         };
         let late = now.since(dial.at);
         metrics::histogram!(names::DIAL_LATENESS).record(late.as_secs_f64());
+        reasons::started(dial.held_by);
+        if dial.attempt == 1 {
+            metrics::histogram!(names::QUEUE_WAIT).record(dial.waited.as_secs_f64());
+        }
         self.spans.dialled(dial, late.as_micros(), handed);
     }
 

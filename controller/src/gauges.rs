@@ -1,14 +1,18 @@
-//! What is shown as it stands now rather than counted as it happens.
+//! What is shown as it stands now rather than counted as it happens. What carriers have available comes from the one
+//! read model (MT-27) that the API shows as well.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use busyhour_base::Reason;
+use busyhour_controller_core::view::{CarrierView, GroupView, Room};
+use metrics::{counter, gauge};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{metric_definitions as names, proposer::Proposer};
 
-/// How old a gauge may be.
-const REFRESH: Duration = Duration::from_secs(1);
+/// How old a gauge may be, in seconds.
+const REFRESH_S: u64 = 1;
 
 /// Refreshes gauges until the controller stops.
 pub(crate) async fn refresh(
@@ -16,46 +20,109 @@ pub(crate) async fn refresh(
     recorder: PrometheusHandle,
     shutdown: CancellationToken,
 ) {
-    let mut ticks = tokio::time::interval(REFRESH);
+    let mut ticks = tokio::time::interval(Duration::from_secs(REFRESH_S));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut shown = BTreeSet::new();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
             _ = ticks.tick() => {}
         }
         log(&proposer.status());
-        state(&proposer);
+        state(&proposer, &mut shown);
         recorder.run_upkeep();
     }
 }
 
 fn log(status: &busyhour_log::Status) {
-    metrics::counter!(names::LOG_GROUPS).absolute(status.groups);
-    metrics::gauge!(names::LOG_SYNC).set(status.last_sync.as_secs_f64());
-    metrics::gauge!(names::LOG_BYTES).set(status.log_bytes as f64);
-    metrics::gauge!(names::LOG_QUEUED).set(status.queued_commands as f64);
+    counter!(names::LOG_GROUPS).absolute(status.groups);
+    gauge!(names::LOG_SYNC).set(status.last_sync.as_secs_f64());
+    gauge!(names::LOG_BYTES).set(status.log_bytes as f64);
+    gauge!(names::LOG_QUEUED).set(status.queued_commands as f64);
 }
 
-fn state(proposer: &Proposer) {
-    let (waiting, in_progress, carriers) = proposer.read(|state| {
-        (state.calls_waiting(), state.calls_in_progress(), state.carriers().collect::<Vec<_>>())
+/// `shown` are the carriers whose gauges stand at something.
+fn state(proposer: &Proposer, shown: &mut BTreeSet<Arc<str>>) {
+    let (waiting, in_progress, carriers, groups) = proposer.read(|state| {
+        let carriers: Vec<_> = state.carriers().collect();
+        let groups: Vec<_> = state.groups().collect();
+        (state.calls_waiting(), state.calls_in_progress(), carriers, groups)
     });
-    metrics::gauge!(names::CALLS_QUEUED).set(waiting as f64);
-    metrics::gauge!(names::CALLS_IN_PROGRESS).set(in_progress as f64);
-    for carrier in carriers {
-        let name = carrier.name.to_string();
-        let now = carrier.availability;
-        for (r#use, count) in [
-            ("free", now.free),
-            ("reserved", now.reserved),
-            ("leased", now.leased),
-            ("in_use", now.in_use),
-            ("quarantined", now.quarantined),
-            ("activating", now.activating),
-            ("inactive", now.inactive),
-        ] {
-            let labels = [("carrier", name.clone()), ("use", r#use.to_owned())];
-            metrics::gauge!(names::CHANNELS, &labels).set(f64::from(count));
-        }
+    gauge!(names::CALLS_QUEUED).set(waiting as f64);
+    gauge!(names::CALLS_IN_PROGRESS).set(in_progress as f64);
+    groups.iter().for_each(group);
+    carriers.iter().for_each(carrier);
+    let now: BTreeSet<_> = carriers.into_iter().map(|carrier| carrier.name).collect();
+    shown.difference(&now).for_each(|gone| forget(gone));
+    *shown = now;
+}
+
+const USES: [&str; 8] =
+    ["free", "reserved", "leased", "in_use", "quarantined", "activating", "inactive", "beyond"];
+
+const DIRECTIONS: [&str; 2] = ["outbound", "inbound"];
+
+fn carrier(view: &CarrierView) {
+    let now = view.availability;
+    let counts = [
+        now.free,
+        now.reserved,
+        now.leased,
+        now.in_use,
+        now.quarantined,
+        now.activating,
+        now.inactive,
+        now.beyond,
+    ];
+    channels(&view.name, counts);
+    for (direction, room) in DIRECTIONS.into_iter().zip([view.outbound, view.inbound]) {
+        carrier_room(&view.name, direction, room);
+    }
+    let name = || view.name.to_string();
+    gauge!(names::CARRIER_SETUPS, "carrier" => name()).set(view.setups_1s);
+    let limit = 1.0 / view.setup_spacing.as_secs_f64().max(1e-6);
+    gauge!(names::CARRIER_SETUPS_MAX, "carrier" => name()).set(limit);
+    gauge!(names::CARRIER_PORTS, "carrier" => name()).set(view.service_ports);
+}
+
+fn channels(carrier: &str, counts: [u32; USES.len()]) {
+    for (r#use, count) in USES.into_iter().zip(counts) {
+        gauge!(names::CHANNELS, "carrier" => carrier.to_owned(), "use" => r#use).set(count);
+    }
+}
+
+fn carrier_room(carrier: &str, direction: &'static str, room: Room) {
+    let name = || carrier.to_owned();
+    gauge!(names::CARRIER_ROOM, "carrier" => name(), "direction" => direction).set(room.calls);
+    if room.binding != Reason::Ready {
+        let reason = room.binding.code();
+        counter!(names::CARRIER_SHUT, "carrier" => name(), "direction" => direction, "reason" => reason)
+            .increment(REFRESH_S);
+    }
+}
+
+fn group(view: &GroupView) {
+    let parts = [
+        ("all", view.free),
+        ("guaranteed", view.guaranteed),
+        ("expected", view.expected),
+        ("margin", view.margin),
+        ("lendable", view.lendable),
+    ];
+    for (part, count) in parts {
+        gauge!(names::GROUP_FREE, "group" => view.name.to_string(), "part" => part)
+            .set(count as f64);
+    }
+}
+
+/// A carrier that is gone has nothing.
+fn forget(carrier: &str) {
+    channels(carrier, [0; USES.len()]);
+    let name = || carrier.to_owned();
+    for direction in DIRECTIONS {
+        gauge!(names::CARRIER_ROOM, "carrier" => name(), "direction" => direction).set(0);
+    }
+    for gauge in [names::CARRIER_SETUPS, names::CARRIER_SETUPS_MAX, names::CARRIER_PORTS] {
+        gauge!(gauge, "carrier" => name()).set(0);
     }
 }

@@ -23,6 +23,7 @@ mod options;
 mod outbox;
 mod platform;
 mod proposer;
+mod reasons;
 mod run;
 mod ticker;
 mod trace;

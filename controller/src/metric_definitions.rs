@@ -1,10 +1,23 @@
 //! Every metric of the controller process: its name, unit and meaning. Labels are words of our own
 //! (outcomes, reasons, carriers' declared names), never ids of tenants or calls, so that their number is bounded.
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
 
 /// Calls that reached a phase. Label `phase`: queued, dialling, sent, ringing, in-progress, or an outcome.
 pub(crate) const CALLS: &str = "busyhour_calls_total";
+/// Calls that were ordered from an agent. Label `held_by`: the reason that held them last, `ready` if none did.
+pub(crate) const STARTED: &str = "busyhour_calls_started_total";
+/// Calls that are in the records. Label `reason`: why they ended.
+pub(crate) const ENDED: &str = "busyhour_calls_ended_total";
+/// Calls, messages, lines and other requests that were refused. Label `reason`.
+pub(crate) const REFUSED: &str = "busyhour_refused_total";
+/// From a call's acceptance, or its scheduled time, to the instant at which its first attempt was due.
+pub(crate) const QUEUE_WAIT: &str = "busyhour_queue_wait_seconds";
+/// From the order to dial to the answer, of calls that are in the records.
+pub(crate) const ANSWER_DELAY: &str = "busyhour_answer_delay_seconds";
+/// From the answer to the end, of calls that are in the records.
+pub(crate) const CALL_DURATION: &str = "busyhour_call_duration_seconds";
 /// How long after its due instant an order to dial left for its agent; 0 if it left ahead of it.
 pub(crate) const DIAL_LATENESS: &str = "busyhour_dial_lateness_seconds";
 /// Orders that could not be handed to an agent. Label `reason`: no_link, link_full, undeclared.
@@ -33,8 +46,22 @@ pub(crate) const TICKS: &str = "busyhour_ticks_total";
 pub(crate) const CALLS_QUEUED: &str = "busyhour_calls_queued";
 /// Calls that were dialled and are not over, over all tenants.
 pub(crate) const CALLS_IN_PROGRESS: &str = "busyhour_calls_in_progress";
-/// Channels by carrier and use. Labels `carrier`, `use`: free, in_use, quarantined.
+/// Channels by what they are doing. Labels `carrier`, `use`: free, reserved, leased, in_use, quarantined, activating, inactive,
+/// which add up to those by contract; and beyond, which calls hold that a smaller contract does not have.
 pub(crate) const CHANNELS: &str = "busyhour_carrier_channels";
+/// Calls that a carrier could take now, one after the other. Labels `carrier`, `direction`.
+pub(crate) const CARRIER_ROOM: &str = "busyhour_carrier_room_calls";
+/// How long a carrier could not take one more call. Looked at once a second. Labels `carrier`, `direction`, `reason`.
+pub(crate) const CARRIER_SHUT: &str = "busyhour_carrier_shut_seconds_total";
+/// Call set-ups in the last second. Label `carrier`.
+pub(crate) const CARRIER_SETUPS: &str = "busyhour_carrier_setups_per_second";
+/// Call set-ups per second that the contract allows, less the margin for jitter. Label `carrier`.
+pub(crate) const CARRIER_SETUPS_MAX: &str = "busyhour_carrier_setups_per_second_limit";
+/// The bound on outbound calls in service. Label `carrier`.
+pub(crate) const CARRIER_PORTS: &str = "busyhour_carrier_service_ports";
+/// Outbound channels of a group of carriers that are free. Labels `group`, `part`: all of them; guaranteed, expected and
+/// margin, which are kept out of them for some tenants; and lendable, what is left for any.
+pub(crate) const GROUP_FREE: &str = "busyhour_group_free_channels";
 /// Groups of entries written to the log, each with one sync.
 pub(crate) const LOG_GROUPS: &str = "busyhour_log_groups_total";
 /// How long the last group took to be durable.
@@ -47,6 +74,20 @@ pub(crate) const LOG_QUEUED: &str = "busyhour_log_queued_commands";
 /// Tells the recorder what the names mean.
 pub(crate) fn describe() {
     describe_counter!(CALLS, Unit::Count, "Calls that reached a phase");
+    describe_counter!(
+        STARTED,
+        Unit::Count,
+        "Calls ordered from an agent, by the reason that held them last"
+    );
+    describe_counter!(ENDED, Unit::Count, "Calls in the records, by the reason of their end");
+    describe_counter!(REFUSED, Unit::Count, "Calls, messages, lines and other requests refused");
+    describe_histogram!(
+        QUEUE_WAIT,
+        Unit::Seconds,
+        "From a call's acceptance or scheduled time to when its first attempt was due"
+    );
+    describe_histogram!(ANSWER_DELAY, Unit::Seconds, "From the order to dial to the answer");
+    describe_histogram!(CALL_DURATION, Unit::Seconds, "From the answer to the end");
     describe_histogram!(
         DIAL_LATENESS,
         Unit::Seconds,
@@ -85,7 +126,7 @@ pub(crate) fn describe() {
     describe_counter!(TICKS, Unit::Count, "Times that the state machine was woken");
     describe_gauge!(CALLS_QUEUED, Unit::Count, "Calls that wait");
     describe_gauge!(CALLS_IN_PROGRESS, Unit::Count, "Calls that were dialled and are not over");
-    describe_gauge!(CHANNELS, Unit::Count, "Channels by carrier and use");
+    describe_carriers();
     describe_counter!(
         LOG_GROUPS,
         Unit::Count,
@@ -94,4 +135,63 @@ pub(crate) fn describe() {
     describe_gauge!(LOG_SYNC, Unit::Seconds, "How long the last group took to be durable");
     describe_gauge!(LOG_BYTES, Unit::Bytes, "Log since the last snapshot");
     describe_gauge!(LOG_QUEUED, Unit::Count, "Proposals that wait to be written");
+    start_at_zero();
+}
+
+fn describe_carriers() {
+    describe_gauge!(CHANNELS, Unit::Count, "Channels by carrier and use");
+    describe_gauge!(CARRIER_ROOM, Unit::Count, "Calls that a carrier could take now");
+    describe_counter!(
+        CARRIER_SHUT,
+        Unit::Seconds,
+        "How long a carrier could not take one more call, by what bound it"
+    );
+    describe_gauge!(CARRIER_SETUPS, Unit::Count, "Call set-ups in the last second");
+    describe_gauge!(
+        CARRIER_SETUPS_MAX,
+        Unit::Count,
+        "Call set-ups per second that the contract allows, less the margin for jitter"
+    );
+    describe_gauge!(CARRIER_PORTS, Unit::Count, "The bound on outbound calls in service");
+    describe_gauge!(
+        GROUP_FREE,
+        Unit::Count,
+        "Free outbound channels of a group of carriers, by what they are kept for"
+    );
+}
+
+/// What has not happened yet is 0 rather than nothing, so that its first time is seen as an increase.
+fn start_at_zero() {
+    for name in [REPORTS, CALLBACKS_DROPPED, RECORDS_STORED, RECORDS_FAILED, DECLARATIONS, TICKS] {
+        counter!(name).absolute(0);
+    }
+}
+
+/// Bounds of the buckets of what should take a moment: requests, syncs, lateness.
+const MOMENTS_S: [f64; 14] =
+    [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 20.0];
+
+/// From a wait that nobody notices to a whole day, the longest that is accepted by default.
+const WAITS_S: [f64; 17] = [
+    0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0,
+    7_200.0, 21_600.0, 86_400.0,
+];
+
+/// A called party answers in seconds; nothing rings for longer than ten minutes.
+const RINGS_S: [f64; 13] =
+    [0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 60.0, 600.0];
+
+/// From an announcement to the longest call by default.
+const TALKS_S: [f64; 14] = [
+    1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 3_600.0, 7_200.0, 14_400.0,
+];
+
+/// Buckets rather than quantiles: they can be added up over controllers and time.
+pub(crate) fn with_buckets(builder: PrometheusBuilder) -> Result<PrometheusBuilder, BuildError> {
+    let of = |name: &str| Matcher::Full(name.to_owned());
+    builder
+        .set_buckets(&MOMENTS_S)?
+        .set_buckets_for_metric(of(QUEUE_WAIT), &WAITS_S)?
+        .set_buckets_for_metric(of(ANSWER_DELAY), &RINGS_S)?
+        .set_buckets_for_metric(of(CALL_DURATION), &TALKS_S)
 }

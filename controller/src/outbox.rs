@@ -10,7 +10,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{health::Health, metric_definitions as names, proposer::Proposer, trace::CallSpans};
+use crate::{
+    health::Health, metric_definitions as names, proposer::Proposer, reasons, trace::CallSpans,
+};
 
 /// Rows stored in one transaction. When so many wait, the next follows at once.
 const ROWS_MAX: usize = 8_192;
@@ -87,7 +89,10 @@ impl Writer {
         let recorded = self.proposer.insist(|| Command::Recorded { through }).await;
         recorded.ok()?;
         metrics::counter!(names::RECORDS_STORED).increment(rows.len() as u64);
-        rows.iter().for_each(|row| self.spans.recorded(row));
+        for row in rows {
+            reasons::ended(row);
+            self.spans.recorded(row);
+        }
         self.recorded.send_replace(through);
         Some(())
     }

@@ -14,7 +14,7 @@ use busyhour_controller_core::{
 use busyhour_log::ProposeError as LogError;
 use futures::future::{BoxFuture, FutureExt as _};
 
-use crate::proposer::Proposer;
+use crate::{proposer::Proposer, reasons};
 
 /// The API's way to the state and into the log.
 #[derive(Clone)]
@@ -90,7 +90,12 @@ impl Views for Ports {
 impl Propose for Ports {
     fn propose(&self, command: Command) -> BoxFuture<'static, Result<Applied, ProposeError>> {
         let proposer = self.0.clone();
-        async move { proposer.propose(command).await.map_err(told) }.boxed()
+        async move {
+            let applied = proposer.propose(command).await.map_err(told)?;
+            reasons::replied(&applied.reply);
+            Ok(applied)
+        }
+        .boxed()
     }
 }
 

@@ -37,6 +37,7 @@ use crate::{
     outbox::Writer,
     platform::Ports,
     proposer::Proposer,
+    reasons,
     ticker::{Ticker, Waker},
     trace::CallSpans,
 };
@@ -409,12 +410,14 @@ fn recorder() -> PrometheusHandle {
     static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
     RECORDER
         .get_or_init(|| {
-            let recorder = PrometheusBuilder::new().build_recorder();
+            let with_buckets = names::with_buckets(PrometheusBuilder::new());
+            let recorder = with_buckets.expect("no list of buckets is empty").build_recorder();
             let handle = recorder.handle();
             if metrics::set_global_recorder(recorder).is_err() {
                 tracing::warn!("another recorder takes the metrics; /metrics shows none of them");
             }
             names::describe();
+            reasons::start_at_zero();
             handle
         })
         .clone()

@@ -117,6 +117,8 @@ pub struct Dial {
     pub at: Timestamp,
     /// The limit that last held it before it started; [`Reason::Ready`] if none did.
     pub held_by: Reason,
+    /// How long it waited for its instant, from its acceptance or the time that it was scheduled for.
+    pub waited: Span,
     /// What was asked.
     pub spec: Arc<CallSpec>,
 }

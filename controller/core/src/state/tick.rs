@@ -122,6 +122,12 @@ impl State {
         }
     }
 
+    /// From when on nothing but limits held a request.
+    fn could_start_at(&self, id: u32) -> Timestamp {
+        let accepted_at = self.requests.accepted_at(id);
+        self.requests.times(id).not_before.map_or(accepted_at, |begin| begin.max(accepted_at))
+    }
+
     fn started(&mut self, start: Start, fx: &mut Vec<Effect>) {
         let Start { request: id, lane, carrier, worker, due, held_by } = start;
         let live = self.live.insert(Live {
@@ -160,6 +166,7 @@ impl State {
             fence: self.agents[usize::from(worker)].fence,
             at: Timestamp(due),
             held_by,
+            waited: Timestamp(due).since(self.could_start_at(id)),
             spec: self.requests.spec(id),
         }));
         self.changed(id, Phase::Dialling, fx);
