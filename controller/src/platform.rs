@@ -3,12 +3,13 @@
 use busyhour_api::{Applied, Propose, ProposeError, Views};
 use busyhour_base::{AccountSid, Timestamp};
 use busyhour_controller_core::{
+    State,
     command::Command,
     forward::{About, Inquiry, Outlook},
     spec::{BatchId, CallId},
     view::{
         AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, QueueView, ShareView,
-        TenantView,
+        TenantView, Totals,
     },
 };
 use busyhour_log::ProposeError as LogError;
@@ -66,8 +67,20 @@ impl Views for Ports {
         self.0.read(|state| state.batch_recorded(batch) == Some(true))
     }
 
-    fn tenants(&self) -> Vec<TenantView> {
-        self.0.read(|state| state.tenants().collect())
+    fn busiest(&self, max: usize) -> Vec<TenantView> {
+        self.0.read(|state| state.busiest(max))
+    }
+
+    fn tenant(&self, account: AccountSid) -> Option<TenantView> {
+        self.0.read(|state| state.tenant_of(account))
+    }
+
+    fn tenant_named(&self, name: &str) -> Option<TenantView> {
+        self.0.read(|state| state.tenant_named(name))
+    }
+
+    fn totals(&self) -> Totals {
+        self.0.read(State::totals)
     }
 
     fn carriers(&self) -> Vec<CarrierView> {

@@ -23,7 +23,7 @@ use busyhour_controller_core::{
     spec::{BatchId, CallId},
     view::{
         AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, QueueView, ShareView,
-        TenantView,
+        TenantView, Totals,
     },
 };
 use busyhour_records::Records;
@@ -87,8 +87,20 @@ impl Views for AtOnce {
     fn batch_recorded(&self, _: BatchId) -> bool {
         false
     }
-    fn tenants(&self) -> Vec<TenantView> {
+    fn busiest(&self, _: usize) -> Vec<TenantView> {
         Vec::new()
+    }
+
+    fn tenant(&self, _: AccountSid) -> Option<TenantView> {
+        None
+    }
+
+    fn tenant_named(&self, _: &str) -> Option<TenantView> {
+        None
+    }
+
+    fn totals(&self) -> Totals {
+        Totals::default()
     }
     fn carriers(&self) -> Vec<CarrierView> {
         Vec::new()

@@ -14,6 +14,9 @@ use crate::{
     edge::{Operator, json},
 };
 
+/// Tenants whose shares are shown.
+const TENANTS_MAX: usize = 1_000;
+
 /// What is available, and why no more is.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Availability {
@@ -24,7 +27,7 @@ pub(crate) struct Availability {
     carriers: Vec<CarrierRow>,
     /// By name.
     groups: Vec<GroupRow>,
-    /// By account.
+    /// By account; of the thousand tenants with the most calls waiting and in progress.
     shares: Vec<ShareRow>,
 }
 
@@ -185,7 +188,7 @@ impl From<ShareView> for ShareRow {
 )]
 pub(crate) async fn availability(State(app): State<App>, _operator: Operator) -> Response {
     let views = &app.platform.views;
-    let tenants = views.tenants().into_iter();
+    let tenants = views.busiest(TENANTS_MAX).into_iter();
     let shares = tenants.flat_map(|tenant| views.shares_of(tenant.account));
     let availability = Availability {
         at: Rfc3339((app.platform.clock)()),

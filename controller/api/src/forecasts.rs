@@ -10,7 +10,7 @@ use busyhour_base::{Reason, Span, Timestamp};
 use busyhour_controller_core::forward::{About, Answer, Bounds, Estimate, Forecast};
 use tokio::sync::{Mutex, watch};
 
-use crate::platform::Views;
+use crate::{metric_definitions as metric, platform::Views};
 
 /// How long a forecast may take. Then what is known by then is the answer: fewer runs, or none.
 const BUDGET: Duration = Duration::from_millis(400);
@@ -60,7 +60,7 @@ impl Forecasts {
         let taken = Instant::now();
         let (views, now) = (Arc::clone(&self.views), (self.clock)());
         let made = tokio::task::spawn_blocking(move || {
-            let outlook = views.outlook(now)?;
+            let outlook = copied(|| views.outlook(now))?;
             let end = Instant::now() + BUDGET;
             let go_on = &mut || Instant::now() < end;
             let bounds = &mut Bounds { starts_max: STARTS_MAX, go_on };
@@ -68,6 +68,8 @@ impl Forecasts {
             Some((outlook.at(), Arc::new(forecast)))
         });
         let made = made.await.ok().flatten();
+        metrics::histogram!(metric::FORECAST_SECONDS, "of" => "everything")
+            .record(taken.elapsed().as_secs_f64());
         let (at, forecast) = made.map_or((Timestamp(0), None), |(at, made)| (at, Some(made)));
         let outlooked = Outlooked { at, taken, took: taken.elapsed(), forecast };
         self.latest.send_replace(Some(outlooked));
@@ -91,16 +93,28 @@ impl Forecasts {
     /// The answer to one question in full, and the instant that it counts from.
     pub(crate) async fn answer(&self, about: About) -> Option<(Timestamp, Answer)> {
         let _turn = self.turn.lock().await;
+        let began = Instant::now();
         let (views, now) = (Arc::clone(&self.views), (self.clock)());
         let answered = tokio::task::spawn_blocking(move || {
-            let inquiry = views.inquire(&about, now)?;
+            let inquiry = copied(|| views.inquire(&about, now))?;
             let end = Instant::now() + BUDGET;
             let go_on = &mut || Instant::now() < end;
             let bounds = &mut Bounds { starts_max: STARTS_MAX, go_on };
             Some((inquiry.at(), inquiry.answer(inquiry.at().as_micros(), bounds)?))
         });
-        answered.await.ok().flatten()
+        let answered = answered.await.ok().flatten();
+        metrics::histogram!(metric::FORECAST_SECONDS, "of" => "one")
+            .record(began.elapsed().as_secs_f64());
+        answered
     }
+}
+
+/// Takes a copy under the state's lock.
+fn copied<T>(take: impl FnOnce() -> T) -> T {
+    let began = Instant::now();
+    let copy = take();
+    metrics::histogram!(metric::FORECAST_COPY_SECONDS).record(began.elapsed().as_secs_f64());
+    copy
 }
 
 /// When something is expected to start, by whichever way could tell.

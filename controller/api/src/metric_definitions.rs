@@ -13,6 +13,11 @@ pub(crate) const ACCEPTED: &str = "busyhour_api_calls_accepted_total";
 /// Requests and lines that were refused, by error code.
 pub(crate) const REFUSED: &str = "busyhour_api_refused_total";
 
+/// How long forecasts took, beside the state's lock. Label `of`: everything, one.
+pub(crate) const FORECAST_SECONDS: &str = "busyhour_forecast_seconds";
+/// How long whoever applies entries was kept from the state while a forecast's copy was taken.
+pub(crate) const FORECAST_COPY_SECONDS: &str = "busyhour_forecast_copy_seconds";
+
 /// Tells the recorder what the metrics mean.
 pub(crate) fn describe() {
     describe_counter!(REQUESTS, Unit::Count, "Requests by method, route template and status");
@@ -24,4 +29,14 @@ pub(crate) fn describe() {
     describe_gauge!(IN_FLIGHT, Unit::Count, "Requests in progress");
     describe_counter!(ACCEPTED, Unit::Count, "Calls accepted, one by one or as lines of batches");
     describe_counter!(REFUSED, Unit::Count, "Requests and lines of batches refused, by error code");
+    describe_histogram!(
+        FORECAST_SECONDS,
+        Unit::Seconds,
+        "How long forecasts of starts took, beside the state"
+    );
+    describe_histogram!(
+        FORECAST_COPY_SECONDS,
+        Unit::Seconds,
+        "How long the copy for a forecast kept entries from the state"
+    );
 }

@@ -3,7 +3,7 @@
 use axum::{extract::State, response::Response};
 use busyhour_base::{AccountSid, Outcome, Span, Timestamp};
 use busyhour_controller_core::view::{AgentView, Counts, TenantView};
-use http::StatusCode;
+use http::{StatusCode, Uri};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -12,8 +12,14 @@ use crate::{
     availability::{CarrierRow, GroupRow, ShareRow},
     dates::Rfc3339,
     edge::{Operator, json},
+    error::{ApiError, Code},
     forecasts::Expected,
+    form::Params,
 };
+
+/// Tenants that are shown if nothing is said, and at most.
+const TENANTS: usize = 1_000;
+const TENANTS_MAX: u64 = 10_000;
 
 /// Everything at a glance.
 #[derive(Serialize, ToSchema)]
@@ -21,8 +27,14 @@ pub(crate) struct Overview {
     /// When it was read.
     #[schema(value_type = String)]
     at: Rfc3339,
-    /// By account.
+    /// Calls that wait, over all tenants.
+    queued: u64,
+    /// Calls that were dialled and are not over, over all tenants.
+    in_progress: u64,
+    /// By account: all of them, or those with the most calls waiting and in progress if there are more than were asked for.
     tenants: Vec<TenantRow>,
+    /// Tenants that are not shown.
+    tenants_more: usize,
     /// By name.
     carriers: Vec<CarrierRow>,
     /// Groups of carriers whose channels tenants share, by name.
@@ -155,10 +167,18 @@ fn eta(app: &App, view: &TenantView, now: Timestamp) -> Option<Eta> {
 /// Tenants, carriers and agents, for the operator.
 #[utoipa::path(
     get, path = "/v1/overview.json", tag = "Operation",
-    responses((status = 200, body = Overview), (status = 401, body = crate::error::ErrorBody)),
+    params(("Tenants" = Option<u64>, Query, description = "Most tenants that are shown: 1000 by default, 10000 at most")),
+    responses((status = 200, body = Overview), (status = "4XX", body = crate::error::ErrorBody)),
     security(("operator" = []))
 )]
-pub(crate) async fn overview(State(app): State<App>, _operator: Operator) -> Response {
+pub(crate) async fn overview(
+    State(app): State<App>,
+    _operator: Operator,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    let params = Params::parse(uri.query().unwrap_or("").as_bytes())?;
+    let most = params.whole(Code::InvalidParameter, "Tenants", 0..=TENANTS_MAX)?;
+    let most = most.map_or(TENANTS, |most| most as usize);
     app.forecasts.refresh().await;
     let now = (app.platform.clock)();
     let views = &app.platform.views;
@@ -180,12 +200,17 @@ pub(crate) async fn overview(State(app): State<App>, _operator: Operator) -> Res
         cpu_permille: view.cpu_permille,
         draining: view.draining,
     };
+    let totals = views.totals();
+    let tenants: Vec<_> = views.busiest(most).into_iter().map(tenant).collect();
     let overview = Overview {
         at: Rfc3339(now),
-        tenants: views.tenants().into_iter().map(tenant).collect(),
+        queued: totals.queued,
+        in_progress: totals.in_progress,
+        tenants_more: totals.tenants.saturating_sub(tenants.len()),
+        tenants,
         groups: views.groups().into_iter().map(GroupRow::from).collect(),
         carriers: views.carriers().into_iter().map(CarrierRow::from).collect(),
         agents: views.agents().into_iter().map(agent).collect(),
     };
-    json(StatusCode::OK, &overview)
+    Ok(json(StatusCode::OK, &overview))
 }

@@ -11,7 +11,7 @@ use busyhour_controller_core::{
     spec::{BatchId, CallId},
     view::{
         AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, QueueView, ShareView,
-        TenantView,
+        TenantView, Totals,
     },
 };
 use busyhour_records::Records;
@@ -74,8 +74,14 @@ pub trait Views: Send + Sync {
     ) -> Vec<BatchView>;
     /// Whether the batch is over and every call of it in the records; no for a batch that is not in the state.
     fn batch_recorded(&self, batch: BatchId) -> bool;
-    /// Every tenant.
-    fn tenants(&self) -> Vec<TenantView>;
+    /// The tenants with the most calls waiting and in progress, at most so many, in order of account.
+    fn busiest(&self, max: usize) -> Vec<TenantView>;
+    /// One tenant.
+    fn tenant(&self, account: AccountSid) -> Option<TenantView>;
+    /// The tenant of a name.
+    fn tenant_named(&self, name: &str) -> Option<TenantView>;
+    /// All tenants together.
+    fn totals(&self) -> Totals;
     /// Every carrier.
     fn carriers(&self) -> Vec<CarrierView>;
     /// Every group of carriers whose channels tenants share.

@@ -252,6 +252,17 @@ pub enum BatchEvent {
     Finished,
 }
 
+/// All tenants together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Totals {
+    /// How many there are.
+    pub tenants: usize,
+    /// Calls that wait.
+    pub queued: u64,
+    /// Calls that were dialled and are not over.
+    pub in_progress: u64,
+}
+
 /// One tenant.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct TenantView {

@@ -61,6 +61,13 @@ impl Records {
         Ok(self.records("fetch a call", &mut sql).await?.pop())
     }
 
+    /// A finished call, whosever it is: for the operator.
+    pub async fn call_of_any(&self, call: CallId) -> Result<Option<Record>, RecordsError> {
+        let mut sql = select();
+        sql.push(" WHERE call = ").push_bind(integer(call.0));
+        Ok(self.records("fetch a call", &mut sql).await?.pop())
+    }
+
     /// A page of finished calls, newest (highest number) first, those below `before` only. `limit` is clamped to
     /// [`PAGE_MAX`].
     pub async fn calls(

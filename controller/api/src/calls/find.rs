@@ -52,3 +52,13 @@ pub(crate) async fn find(app: &App, account: AccountSid, sid: CallSid) -> Result
         .await?;
     stored.map(Found::Recorded).ok_or_else(ApiError::not_found)
 }
+
+/// Finds any account's call, for the operator.
+pub(crate) async fn find_any(app: &App, sid: CallSid) -> Result<Found, ApiError> {
+    let call = app.platform.sid_key.call_number(sid).map(CallId).ok_or_else(ApiError::not_found)?;
+    if let Some(view) = app.platform.views.call(call) {
+        return Ok(Found::Live(view));
+    }
+    let stored = app.platform.records.call_of_any(call).await?;
+    stored.map(Found::Recorded).ok_or_else(ApiError::not_found)
+}

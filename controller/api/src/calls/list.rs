@@ -53,7 +53,7 @@ pub(crate) async fn list(
     let filter = Filter::read(&params)?;
     let page = Page::read(&params, &app)?;
     let (found, next) = read(&app, &caller, &filter, &page).await?;
-    let link = |number, before| link(&app, &caller, &params, &page, number, before);
+    let link = |number, trail: &[CallId]| link(&app, &caller, &params, &page, number, trail);
     let key = app.platform.sid_key;
     let start = page.number * page.size;
     let body = CallList {
@@ -62,13 +62,13 @@ pub(crate) async fn list(
             .map(|found| CallResource::new(found.facts(), key, &caller.directory))
             .collect(),
         end: start + found.len().saturating_sub(1),
-        first_page_uri: link(0, None),
-        next_page_uri: next.map(|before| link(page.number + 1, Some(before))),
+        first_page_uri: link(0, &[]),
+        next_page_uri: next.map(|before| link(page.number + 1, &page.trail_to(before))),
         page: page.number,
         page_size: page.size,
-        previous_page_uri: None,
+        previous_page_uri: page.back().map(|trail| link(page.number - 1, trail)),
         start,
-        uri: link(page.number, page.before),
+        uri: link(page.number, &page.trail),
     };
     Ok(json(StatusCode::OK, &body))
 }
@@ -77,9 +77,13 @@ pub(crate) async fn list(
 struct Page {
     number: usize,
     size: usize,
-    /// Calls with lower numbers only.
-    before: Option<CallId>,
+    /// The ways to the pages before it and, as the last, to itself: that page has calls with lower numbers only. Empty for
+    /// the first page.
+    trail: Vec<CallId>,
 }
+
+/// Pages that a page leads back to, one by one. A path stays below a kilobyte with so many.
+const TRAIL_MAX: usize = 16;
 
 impl Page {
     fn read(params: &Params<'_>, app: &App) -> Result<Self, ApiError> {
@@ -87,24 +91,14 @@ impl Page {
         let size =
             whole("PageSize")?.map_or(PAGE, |size| size as usize).clamp(1, PAGE_MAX as usize);
         let number = whole("Page")?.unwrap_or(0) as usize;
-        let token = params.one("PageToken")?;
-        let before = match token {
-            None => None,
-            Some(text) => {
-                let sid = text.strip_prefix("PA").and_then(|sid| sid.parse().ok());
-                let call = sid.and_then(|sid| app.platform.sid_key.call_number(sid));
-                let refused = || {
-                    ApiError::parameter(
-                        Code::InvalidParameter,
-                        "PageToken",
-                        text,
-                        "a token out of next_page_uri",
-                    )
-                };
-                Some(CallId(call.ok_or_else(refused)?))
-            }
+        let trail = match params.one("PageToken")? {
+            None => Vec::new(),
+            Some(text) => trail(app, text).ok_or_else(|| {
+                let allowed = "a token out of next_page_uri";
+                ApiError::parameter(Code::InvalidParameter, "PageToken", text, allowed)
+            })?,
         };
-        if number > 0 && before.is_none() {
+        if number > 0 && trail.is_empty() {
             return Err(ApiError::new(
                 Code::InvalidParameter,
                 format!(
@@ -112,8 +106,33 @@ impl Page {
                 ),
             ));
         }
-        Ok(Self { number, size, before })
+        Ok(Self { number, size, trail })
     }
+
+    /// Calls with lower numbers only.
+    fn before(&self) -> Option<CallId> {
+        self.trail.last().copied()
+    }
+
+    /// The way to the next page.
+    fn trail_to(&self, before: CallId) -> Vec<CallId> {
+        let oldest = (self.trail.len() + 1).saturating_sub(TRAIL_MAX);
+        self.trail[oldest..].iter().copied().chain([before]).collect()
+    }
+
+    /// The way to the page before this one, unless it was too long ago.
+    fn back(&self) -> Option<&[CallId]> {
+        let (_, earlier) = self.trail.split_last()?;
+        (self.number > 0 && (self.number == 1 || !earlier.is_empty())).then_some(earlier)
+    }
+}
+
+/// `PA` and the sids of calls, the oldest page's first.
+fn trail(app: &App, token: &str) -> Option<Vec<CallId>> {
+    let sids = token.strip_prefix("PA")?.split('.');
+    let call = |sid: &str| app.platform.sid_key.call_number(sid.parse().ok()?).map(CallId);
+    let trail: Option<Vec<_>> = sids.take(TRAIL_MAX + 1).map(call).collect();
+    trail.filter(|trail| trail.len() <= TRAIL_MAX)
 }
 
 /// One page, and the number below which the next one begins.
@@ -155,7 +174,7 @@ async fn live(
     page: &Page,
 ) -> (Vec<CallView>, Option<CallId>) {
     let mut found = Vec::new();
-    let mut before = page.before;
+    let mut before = page.before();
     if filter.is_empty() {
         return (found, None);
     }
@@ -187,7 +206,7 @@ async fn stored(
         return Ok((Vec::new(), None));
     };
     let most = u32::try_from(page.size + 1).unwrap_or(PAGE_MAX).min(PAGE_MAX);
-    let stored = app.platform.records.calls(&wanted, page.before, most).await?;
+    let stored = app.platform.records.calls(&wanted, page.before(), most).await?;
     let full = stored.len() >= most as usize;
     let floor = stored.last().filter(|_| full).map(|record| record.call);
     Ok((stored, floor))
@@ -200,7 +219,7 @@ fn link(
     params: &Params<'_>,
     page: &Page,
     number: usize,
-    before: Option<CallId>,
+    trail: &[CallId],
 ) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     for (name, value) in params.iter() {
@@ -210,9 +229,10 @@ fn link(
     }
     query.append_pair("PageSize", &page.size.to_string());
     query.append_pair("Page", &number.to_string());
-    if let Some(before) = before {
-        let sid = app.platform.sid_key.call(before.0);
-        query.append_pair("PageToken", &format!("PA{sid}"));
+    if !trail.is_empty() {
+        let sids: Vec<_> =
+            trail.iter().map(|call| app.platform.sid_key.call(call.0).to_string()).collect();
+        query.append_pair("PageToken", &format!("PA{}", sids.join(".")));
     }
     format!("/2010-04-01/Accounts/{}/Calls.json?{}", caller.account, query.finish())
 }

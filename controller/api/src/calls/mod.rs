@@ -13,7 +13,7 @@ mod webhooks;
 
 pub(crate) use create::{__path_create, create};
 pub(crate) use fetch::{__path_fetch, fetch};
-pub(crate) use find::{Found, find};
+pub(crate) use find::{Found, find, find_any};
 pub(crate) use list::{__path_list, list};
 pub(crate) use params::{NAMES, check, is_known, new_call};
 pub(crate) use resource::{CallList, CallResource, Facts};

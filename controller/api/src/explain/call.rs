@@ -4,7 +4,6 @@ use axum::{extract::State, response::Response};
 use busyhour_base::{CallSid, Reason, Span, Timestamp};
 use busyhour_controller_core::{
     forward::{About, Answer},
-    spec::CallId,
     view::Explanation,
 };
 use http::StatusCode;
@@ -14,7 +13,7 @@ use utoipa::ToSchema;
 use super::{Because, ChangeBody, Held, Start, changes, words};
 use crate::{
     App,
-    calls::{Found, find},
+    calls::{Found, find, find_any},
     dates::Rfc3339,
     edge::{Ids, Viewer, json},
     error::ApiError,
@@ -86,7 +85,7 @@ pub(crate) async fn call(
     let sid: CallSid = sid.parse().map_err(|_| ApiError::not_found())?;
     let found = match &viewer {
         Viewer::Tenant(caller) => find(&app, caller.account, sid).await?,
-        Viewer::Operator => live(&app, sid)?,
+        Viewer::Operator => find_any(&app, sid).await?,
     };
     let facts = found.facts();
     let waits = facts.dialled_at.is_none() && facts.ended_at.is_none();
@@ -98,13 +97,6 @@ pub(crate) async fn call(
         waiting(&mut resource, why, answer, now);
     }
     Ok(json(StatusCode::OK, &resource))
-}
-
-/// The operator sees the calls of every tenant while they live; records are the tenants'.
-fn live(app: &App, sid: CallSid) -> Result<Found, ApiError> {
-    let call = app.platform.sid_key.call_number(sid).map(CallId);
-    let view = call.and_then(|call| app.platform.views.call(call));
-    view.map(Found::Live).ok_or_else(ApiError::not_found)
 }
 
 fn ended_or_started(sid: CallSid, found: &Found) -> CallExplanation {

@@ -42,7 +42,7 @@ pub(crate) struct Waiting {
     held_by: Because,
 }
 
-/// Tenants that are shown.
+/// Tenants that are looked at: those with the most calls waiting and in progress.
 const WAITING_MAX: usize = 100;
 
 /// What a carrier's channels are doing, who waits for carriers, and what more channels would bring.
@@ -74,7 +74,7 @@ pub(crate) async fn carrier(
 
 fn waiting(app: &App) -> Vec<Waiting> {
     let mut waiting: Vec<Waiting> = Vec::new();
-    for tenant in app.platform.views.tenants() {
+    for tenant in app.platform.views.busiest(WAITING_MAX) {
         if tenant.counts.queued == 0 {
             continue;
         }
@@ -91,7 +91,6 @@ fn waiting(app: &App) -> Vec<Waiting> {
         }
     }
     waiting.sort_by_key(|row| std::cmp::Reverse(row.waiting));
-    waiting.truncate(WAITING_MAX);
     waiting
 }
 

@@ -113,9 +113,11 @@ pub(crate) async fn tenant(
 
 /// A tenant by its name or sid. Another tenant's is as unknown as one that does not exist.
 fn find(app: &App, viewer: &Viewer, name: &str) -> Result<TenantView, ApiError> {
-    let sid = name.parse::<AccountSid>().ok();
-    let mut tenants = app.platform.views.tenants().into_iter();
-    let found = tenants.find(|view| sid.map_or(*view.name == *name, |sid| view.account == sid));
+    let views = &app.platform.views;
+    let found = match name.parse() {
+        Ok(account) => views.tenant(account),
+        Err(_) => views.tenant_named(name),
+    };
     found.filter(|view| viewer.may_see(view.account)).ok_or_else(ApiError::not_found)
 }
 

@@ -86,6 +86,37 @@ async fn pages_of_any_size_hold_every_call_once_in_falling_order() {
     assert_eq!(walk(&rig, "").await, sids);
 }
 
+/// A page leads back to those before it, as they were; beyond sixteen pages only to the first.
+#[tokio::test]
+async fn pages_lead_back_the_way_that_led_to_them() {
+    let rig = Rig::new().await;
+    for n in 0..20 {
+        rig.call(&format!("+49301234{n:02}")).await;
+    }
+    let mut pages = vec![rig.get(&format!("{}?PageSize=1&Status=queued", calls())).await.json()];
+    assert_eq!(pages[0]["previous_page_uri"], Value::Null);
+    while let Some(next) = pages.last().unwrap()["next_page_uri"].as_str() {
+        pages.push(rig.get(next).await.json());
+    }
+    assert_eq!(pages.len(), 20);
+    for back in 1..16 {
+        let here = &pages[back];
+        let uri = here["previous_page_uri"].as_str().unwrap_or_else(|| panic!("{here}"));
+        assert!(uri.len() < 1_024, "{uri}");
+        let earlier = rig.get(uri).await.json();
+        assert_eq!(earlier, pages[back - 1], "before page {back}");
+    }
+    let mut uri = pages[19]["previous_page_uri"].as_str().map(str::to_owned);
+    let mut steps = 0;
+    while let Some(path) = uri {
+        steps += 1;
+        uri = rig.get(&path).await.json()["previous_page_uri"].as_str().map(str::to_owned);
+    }
+    assert_eq!(steps, 15);
+    let forged = format!("{}?Page=1&PageToken=PA{}", calls(), ["CA0"; 17].join("."));
+    rig.get(&forged).await.is_error(400, 20001, &["PageToken", "next_page_uri"]);
+}
+
 #[tokio::test]
 async fn a_call_that_is_in_both_places_is_listed_once() {
     let rig = Rig::new().await;

@@ -44,6 +44,33 @@ async fn metrics_have_bounded_labels() {
     }
 }
 
+/// With more tenants than are asked for, the busiest are shown, and what all have together.
+#[tokio::test]
+async fn an_overview_is_bounded_and_shows_the_busiest() {
+    let rig = Rig::new().await;
+    for n in 0..3 {
+        rig.call(&format!("+493012345{n}")).await;
+    }
+    rig.machine.pass(Span::from_secs(1));
+    let operator = |path: &str| {
+        let request = Request::get(path).header("authorization", "Bearer operator-token");
+        rig.send(request.body(Body::empty()).unwrap())
+    };
+    let all = operator("/v1/overview.json").await.json();
+    assert_eq!((&all["tenants_more"], all["tenants"].as_array().unwrap().len()), (&0.into(), 3));
+    let one = operator("/v1/overview.json?Tenants=1").await.json();
+    assert_eq!((&one["tenants_more"], &one["tenants"][0]["name"]), (&2.into(), &"alpha".into()));
+    for overview in [&all, &one] {
+        let total = ["queued", "in_progress"].map(|field| overview[field].as_u64().unwrap());
+        let alpha = ["queued", "in_progress"]
+            .map(|field| overview["tenants"][0]["counts"][field].as_u64().unwrap());
+        assert_eq!(total, alpha);
+        assert_eq!(total.iter().sum::<u64>(), 3);
+    }
+    let refused = operator("/v1/overview.json?Tenants=10001").await;
+    refused.is_error(400, 20001, &["Tenants", "10001", "0 to 10000"]);
+}
+
 #[tokio::test]
 async fn the_document_lists_what_is_served() {
     let rig = Rig::new().await;

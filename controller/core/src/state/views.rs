@@ -12,7 +12,7 @@ use crate::{
     effect::Phase,
     engine::ring::NIL,
     spec::{AgentIx, BatchId, CallId, Declaration},
-    view::{AgentView, BatchView, CallView, QueueView, Record, TenantView},
+    view::{AgentView, BatchView, CallView, QueueView, Record, TenantView, Totals},
 };
 
 impl State {
@@ -168,17 +168,55 @@ impl State {
 
     /// Every tenant, in order of account.
     pub fn tenants(&self) -> impl Iterator<Item = TenantView> {
-        self.accounts.values().map(|id| {
-            let tenant = &self.tenants[*id];
-            TenantView {
-                account: tenant.account,
-                name: Arc::clone(&tenant.name),
-                counts: tenant.counts,
-                dialled_10s: tenant.dialled.read(self.now),
-                spacing: tenant.limits.throttle.map(|throttle| throttle.spacing),
-                eta: self.eta_of_tenant(*id),
-            }
-        })
+        self.accounts.values().map(|id| self.tenant_view(*id))
+    }
+
+    /// The tenants with the most calls waiting and in progress, at most so many, in order of account. The others cost a look
+    /// at their counts.
+    pub fn busiest(&self, max: usize) -> Vec<TenantView> {
+        let busy = |id: &u32| {
+            let counts = &self.tenants[*id].counts;
+            std::cmp::Reverse(counts.queued + counts.in_progress)
+        };
+        let mut chosen: Vec<_> = self.accounts.values().copied().collect();
+        if chosen.len() > max {
+            chosen.select_nth_unstable_by_key(max, |id| (busy(id), *id));
+            chosen.truncate(max);
+            chosen.sort_unstable_by_key(|id| self.tenants[*id].account);
+        }
+        chosen.into_iter().map(|id| self.tenant_view(id)).collect()
+    }
+
+    /// One tenant.
+    pub fn tenant_of(&self, account: AccountSid) -> Option<TenantView> {
+        self.accounts.get(&account).map(|id| self.tenant_view(*id))
+    }
+
+    /// The tenant of a name.
+    pub fn tenant_named(&self, name: &str) -> Option<TenantView> {
+        let mut ids = self.accounts.values();
+        ids.find(|id| *self.tenants[**id].name == *name).map(|id| self.tenant_view(*id))
+    }
+
+    fn tenant_view(&self, id: u32) -> TenantView {
+        let tenant = &self.tenants[id];
+        TenantView {
+            account: tenant.account,
+            name: Arc::clone(&tenant.name),
+            counts: tenant.counts,
+            dialled_10s: tenant.dialled.read(self.now),
+            spacing: tenant.limits.throttle.map(|throttle| throttle.spacing),
+            eta: self.eta_of_tenant(id),
+        }
+    }
+
+    /// All tenants together.
+    pub fn totals(&self) -> Totals {
+        Totals {
+            tenants: self.accounts.len(),
+            queued: self.calls_waiting() as u64,
+            in_progress: self.calls_in_progress() as u64,
+        }
     }
 
     /// The queues of a tenant in which something waits or of which something is in progress.

@@ -10,7 +10,7 @@ use busyhour_controller_core::{
     spec::{AgentIx, BatchId, CallId, Carrier, Declaration, Excess, Limits, Tenant, Throttle},
     view::{
         AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, QueueView, Record,
-        ShareView, TenantView,
+        ShareView, TenantView, Totals,
     },
 };
 use futures::future::BoxFuture;
@@ -254,8 +254,20 @@ impl Views for Machine {
         self.read(|state| state.batch_recorded(batch) == Some(true))
     }
 
-    fn tenants(&self) -> Vec<TenantView> {
-        self.read(|state| state.tenants().collect())
+    fn busiest(&self, max: usize) -> Vec<TenantView> {
+        self.read(|state| state.busiest(max))
+    }
+
+    fn tenant(&self, account: AccountSid) -> Option<TenantView> {
+        self.read(|state| state.tenant_of(account))
+    }
+
+    fn tenant_named(&self, name: &str) -> Option<TenantView> {
+        self.read(|state| state.tenant_named(name))
+    }
+
+    fn totals(&self) -> Totals {
+        self.read(State::totals)
     }
 
     fn carriers(&self) -> Vec<CarrierView> {
