@@ -50,7 +50,7 @@ impl Health {
         self.shown.send_replace(if lines.is_empty() {
             Readiness::Ready
         } else {
-            Readiness::NotReady(lines)
+            Readiness::Impaired(lines)
         });
     }
 }

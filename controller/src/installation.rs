@@ -1,16 +1,12 @@
 //! What is fixed when a data folder is first used, because everything in it depends on it: the key of the
 //! sids, and the constants with which its log is replayed.
 
-use std::{
-    fs,
-    io::Write as _,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use busyhour_base::{SidKey, Span};
 use serde::{Deserialize, Serialize};
 
-use crate::options::RunError;
+use crate::{durable, options::RunError};
 
 /// Its file in the data folder.
 const FILE: &str = "installation.json";
@@ -35,10 +31,10 @@ impl Installation {
                 .map_err(|source| RunError::Installation { path, source })?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let fresh = Self { sid_key: SidKey(rand::random()), agent_grace };
-                fresh.write(data, &path)?;
+                durable::replace(data, FILE, &serde_json::json!(fresh).to_string())?;
                 fresh
             }
-            Err(error) => return Err(io("read", &path)(error)),
+            Err(error) => return Err(durable::io("read", &path)(error)),
         };
         if found.agent_grace != agent_grace {
             return Err(RunError::Option {
@@ -51,23 +47,6 @@ impl Installation {
         }
         Ok(found)
     }
-
-    fn write(&self, data: &Path, path: &Path) -> Result<(), RunError> {
-        // Written beside and renamed, so that a crash leaves either nothing or the whole.
-        let fresh = data.join("installation.json.new");
-        let mut file = fs::File::create(&fresh).map_err(io("create", &fresh))?;
-        let text = serde_json::json!(self).to_string();
-        writeln!(file, "{text}").map_err(io("write", &fresh))?;
-        file.sync_all().map_err(io("sync", &fresh))?;
-        fs::rename(&fresh, path).map_err(io("name", path))?;
-        let folder = fs::File::open(data).map_err(io("open", data))?;
-        folder.sync_all().map_err(io("sync", data))
-    }
-}
-
-fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> RunError {
-    let path = PathBuf::from(path);
-    move |source| RunError::Io { doing, path, source }
 }
 
 /// A key as 32 hex digits: JSON's numbers are too small for it.

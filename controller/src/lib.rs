@@ -12,6 +12,7 @@
 mod callbacks;
 pub mod clock;
 mod declared;
+mod durable;
 mod effects;
 mod gauges;
 mod health;

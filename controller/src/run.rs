@@ -69,8 +69,8 @@ pub async fn run(
     prepare(&options.data)?;
     let installation = Installation::open(&options.data, options.agent_grace)?;
     let sid_key = installation.sid_key;
-    let folder = options.declarations.clone();
-    let declarations = blocking(move || Declarations::open(&folder)).await?;
+    let (folder, data) = (options.declarations.clone(), options.data.clone());
+    let declarations = blocking(move || Declarations::open(folder, data)).await?;
     let api = listen(options.api).await?;
     let grpc = listen(options.grpc).await?;
     let records = Records::open(&options.data.join("records.db")).await?;

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::{net::SocketAddr, os::unix::fs::PermissionsExt as _};
+
 use busyhour_base::CallEvent;
 use busyhour_controller::{Options, RunError};
 use busyhour_protocol::{
@@ -102,25 +104,13 @@ async fn a_declaration_changes_live_and_a_broken_one_changes_nothing() {
     let moved = DECLARATION.replace("127.0.0.1:5999", "127.0.0.1:6001");
     let half = moved.replace("channels: 100", "channels: many");
     house.declare("all.yaml", &half);
-    let unready = eventually("the breakage shows", || async {
-        let answer = http::ask(api, "GET", "/readyz", &[]).await;
-        (answer.status == 503).then_some(answer)
-    })
-    .await;
-    let detail = String::from_utf8(unready.body).unwrap();
-    for part in ["all.yaml", "spec.channels", "many"] {
-        assert!(detail.contains(part), "{part} in {detail}");
-    }
+    readiness(api, &["all.yaml", "spec.channels", "many"]).await;
     // The last good set is in force whole: the account, and the trunk's old address.
     http::place(api, "+15551000001", &[]).await;
     assert_eq!(agent.dial().await.trunk.address, "127.0.0.1:5999");
 
     house.declare("all.yaml", &moved);
-    eventually("it is mended", || async {
-        let answer = http::ask(api, "GET", "/readyz", &[]).await;
-        (answer.status == 200).then_some(())
-    })
-    .await;
+    readiness(api, &[]).await;
     http::place(api, "+15551000002", &[]).await;
     assert_eq!(agent.dial().await.trunk.address, "127.0.0.1:6001");
 
@@ -136,6 +126,51 @@ async fn a_declaration_changes_live_and_a_broken_one_changes_nothing() {
     })
     .await;
     controller.stop().await;
+}
+
+/// DC-4: a controller that starts anew among broken documents goes on with those that were in force, says so, and takes
+/// over the mended ones.
+#[tokio::test]
+async fn a_start_among_broken_documents_goes_on_with_the_last_good_ones() {
+    let house = House::new();
+    let controller = house.start().await;
+    let moved = DECLARATION.replace("127.0.0.1:5999", "127.0.0.1:6001");
+    house.declare("all.yaml", &moved);
+    let kept = house.data().join("declared.json");
+    eventually("the change is kept", || async {
+        let text = std::fs::read_to_string(&kept).unwrap_or_default();
+        text.contains("127.0.0.1:6001").then_some(())
+    })
+    .await;
+    let mode = std::fs::metadata(&kept).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "it holds the documents' secrets");
+    controller.stop().await;
+
+    house.declare("all.yaml", &moved.replace("channels: 100", "channels: many"));
+    let controller = house.start().await;
+    let api = controller.ready.api;
+    readiness(api, &["all.yaml", "spec.channels", "many"]).await;
+    let mut agent = Agent::connect(controller.ready.grpc, hello("agent-1")).await;
+    http::place(api, "+15551000001", &[]).await;
+    assert_eq!(agent.dial().await.trunk.address, "127.0.0.1:6001");
+
+    house.declare("all.yaml", DECLARATION);
+    readiness(api, &[]).await;
+    http::place(api, "+15551000002", &[]).await;
+    assert_eq!(agent.dial().await.trunk.address, "127.0.0.1:5999");
+    controller.stop().await;
+}
+
+/// Waits until `/readyz` says all of this is wrong, or nothing. It counts as ready in either case.
+async fn readiness(api: SocketAddr, wrong: &[&str]) {
+    eventually(&format!("/readyz says {wrong:?}"), || async {
+        let answer = http::ask(api, "GET", "/readyz", &[]).await;
+        assert_eq!(answer.status, 200);
+        let text = String::from_utf8(answer.body).unwrap();
+        let well = text == "ready\n";
+        (well == wrong.is_empty() && wrong.iter().all(|part| text.contains(part))).then_some(())
+    })
+    .await;
 }
 
 /// New networks that webhooks may reach are told to agents by asking them to come back.

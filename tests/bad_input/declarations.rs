@@ -16,12 +16,13 @@ async fn readiness(running: &Running) -> (u16, String) {
     (response.status().as_u16(), response.text().await.unwrap())
 }
 
-/// Waits until `/readyz` says all of this, or is well if it is nothing.
+/// Waits until `/readyz` says all of this, or that all is well if it is nothing.
 async fn says(running: &Running, words: &[&str]) {
-    let status = if words.is_empty() { 200 } else { 503 };
     until(&format!("/readyz to say {words:?}"), PICKED_UP_WITHIN, async || {
         let (now, text) = readiness(running).await;
-        (now == status && words.iter().all(|word| text.contains(word))).then_some(())
+        let well = text == "ready\n";
+        (now == 200 && well == words.is_empty() && words.iter().all(|word| text.contains(word)))
+            .then_some(())
     })
     .await;
 }

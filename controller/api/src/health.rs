@@ -4,7 +4,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use http::{StatusCode, header};
+use http::header;
 
 use crate::{App, platform::Readiness};
 
@@ -14,18 +14,12 @@ pub(crate) async fn live() -> &'static str {
     "ok\n"
 }
 
-/// Requests can be served; if not, what is missing, one sentence per line.
-#[utoipa::path(
-    get, path = "/readyz", tag = "Operation",
-    responses((status = 200, body = String), (status = 503, body = String))
-)]
-pub(crate) async fn ready(State(app): State<App>) -> Response {
+/// Requests can be served; under it what is wrong all the same, one sentence per line.
+#[utoipa::path(get, path = "/readyz", tag = "Operation", responses((status = 200, body = String)))]
+pub(crate) async fn ready(State(app): State<App>) -> String {
     match &*app.platform.readiness.borrow() {
-        Readiness::Ready => "ready\n".into_response(),
-        Readiness::NotReady(missing) => {
-            let text = missing.join("\n") + "\n";
-            (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
-        }
+        Readiness::Ready => "ready\n".to_owned(),
+        Readiness::Impaired(wrong) => format!("ready, but:\n{}\n", wrong.join("\n")),
     }
 }
 

@@ -121,13 +121,14 @@ pub enum ProposeError {
     InDoubt,
 }
 
-/// Whether requests can be served (`/readyz`).
+/// What `/readyz` says of a controller that serves: it does not listen before it can.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Readiness {
-    /// They can.
+    /// All is well.
     Ready,
-    /// Not yet, or not any more: one sentence per thing that is missing.
-    NotReady(Vec<String>),
+    /// Requests are served, but somebody should look: one sentence per thing that is wrong. It still counts as ready,
+    /// since a balancer that took the controller out would make an outage of what is none.
+    Impaired(Vec<String>),
 }
 
 /// Bounds at the API's edge. They guard the controller from a runaway client; how fast *calls* are placed is

@@ -15,11 +15,11 @@ use std::{
 
 use busyhour_api::Directory;
 use busyhour_controller_core::{command::Command, effect::Reply};
-use busyhour_crds::{Declared, LoadErrors, load_folder};
+use busyhour_crds::{Declared, LoadErrors, SourceFile, load, read_folder};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{DialBook, dial_book, directory};
+use super::{DialBook, dial_book, directory, last_good};
 use crate::{health::Health, link::Links, metric_definitions as names, proposer::Proposer};
 
 /// From one look to the next.
@@ -42,13 +42,30 @@ pub(crate) struct Published {
 /// The declared documents in force, and the folder that they come from.
 pub(crate) struct Declarations {
     folder: PathBuf,
+    /// Where the last good set is kept.
+    data: PathBuf,
     in_force: Declared,
+    /// What the start found in the folder: the documents in force, or what is wrong with them. Gone once it is dealt with.
+    found: Option<Result<Vec<SourceFile>, LoadErrors>>,
+    /// How the folder looked before it was last read: a change made while it is read shows at the next look.
+    seen: (u64, Instant),
 }
 
 impl Declarations {
-    /// The first set. There is no earlier one that could stay in force, so that it must be right.
-    pub(crate) fn open(folder: &Path) -> Result<Self, LoadErrors> {
-        Ok(Self { folder: folder.to_owned(), in_force: load_folder(folder)? })
+    /// The first set: the folder's, or the last one that was right.
+    ///
+    /// # Errors
+    /// What is wrong with the folder, where there is no earlier set that could stay in force.
+    pub(crate) fn open(folder: PathBuf, data: PathBuf) -> Result<Self, LoadErrors> {
+        let seen = (look(&folder), Instant::now());
+        let (found, in_force) = match read(&folder) {
+            Ok((files, declared)) => (Ok(files), declared),
+            Err(errors) => match last_good::recall(&data) {
+                Some(declared) => (Err(errors), declared),
+                None => return Err(errors),
+            },
+        };
+        Ok(Self { folder, data, in_force, found: Some(found), seen })
     }
 
     /// What is in force as the API and orders see it.
@@ -77,8 +94,12 @@ impl Declarations {
         health: Health,
         shutdown: CancellationToken,
     ) {
-        let mut read = (look(&self.folder), Instant::now());
-        let mut last = read.0;
+        match self.found.take() {
+            Some(Ok(files)) => self.keep(files).await,
+            Some(Err(errors)) => wrong(&health, errors.iter().count(), &errors.to_string()),
+            None => {}
+        }
+        let mut last = self.seen.0;
         let mut ticks = tokio::time::interval(LOOK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -88,20 +109,25 @@ impl Declarations {
             }
             let now = look(&self.folder);
             let calm = std::mem::replace(&mut last, now) == now;
-            if !calm || (now == read.0 && read.1.elapsed() < REREAD) {
+            if !calm || (now == self.seen.0 && self.seen.1.elapsed() < REREAD) {
                 continue;
             }
-            read = (now, Instant::now());
+            self.seen = (now, Instant::now());
             let folder = self.folder.clone();
-            let loaded = tokio::task::spawn_blocking(move || load_folder(&folder)).await;
+            let loaded = tokio::task::spawn_blocking(move || read(&folder)).await;
             match loaded {
-                Ok(Ok(declared)) => {
+                Ok(Ok((files, declared))) => {
                     match self.change(declared, &proposer, &published, &links).await {
-                        Ok(()) => fine(&health),
+                        Ok(is_new) => {
+                            fine(&health);
+                            if is_new {
+                                self.keep(files).await;
+                            }
+                        }
                         // The state machine was not asked or refused: ask again at the next look.
                         Err(problem) => {
                             wrong(&health, 1, &problem);
-                            read.1 = Instant::now() - REREAD;
+                            self.seen.1 = Instant::now() - REREAD;
                         }
                     }
                 }
@@ -111,15 +137,23 @@ impl Declarations {
         }
     }
 
+    async fn keep(&self, files: Vec<SourceFile>) {
+        let data = self.data.clone();
+        if let Err(panic) = tokio::task::spawn_blocking(move || keep(&data, files)).await {
+            tracing::error!(%panic, "keeping the last good documents did not end well");
+        }
+    }
+
+    /// Puts a set into force. Answers whether it is another than before.
     async fn change(
         &mut self,
         declared: Declared,
         proposer: &Proposer,
         published: &Published,
         links: &Links,
-    ) -> Result<(), String> {
+    ) -> Result<bool, String> {
         if declared == self.in_force {
-            return Ok(());
+            return Ok(false);
         }
         let (old, new) = (published.dial_book.borrow().clone(), dial_book(&declared));
         // A call may be dialled as soon as the state machine has the declaration, and one dialled just before
@@ -144,7 +178,20 @@ impl Declarations {
             carriers = self.in_force.carriers.len(),
             "a changed declaration is in force"
         );
-        Ok(())
+        Ok(true)
+    }
+}
+
+fn read(folder: &Path) -> Result<(Vec<SourceFile>, Declared), LoadErrors> {
+    let files = read_folder(folder)?;
+    let declared = load(&files)?;
+    Ok((files, declared))
+}
+
+/// Without the copy all goes on, but a start among broken documents would fail.
+fn keep(data: &Path, files: Vec<SourceFile>) {
+    if let Err(error) = last_good::keep(data, files) {
+        tracing::warn!(%error, "the last good documents could not be kept");
     }
 }
 
