@@ -13,6 +13,7 @@ use crate::{
 };
 
 mod carrier;
+mod messages;
 
 /// A carrier's contract without its secrets.
 pub(crate) fn carrier_of(name: &str, spec: &CarrierSpec) -> Carrier {
@@ -41,7 +42,7 @@ impl Declared {
                 .iter()
                 .map(|(name, carrier)| carrier::carrier(name, carrier))
                 .collect(),
-            messages: Default::default(),
+            messages: messages::compile(self),
             order: match order {
                 Order::Alternating => OrderPolicy::Alternating,
             },
@@ -57,10 +58,7 @@ fn compile_tenant(name: &str, DeclaredTenant { spec, .. }: &DeclaredTenant) -> T
         limits: Limits {
             throttle: spec.throttle.as_ref().and_then(compile_throttle),
             caps: caps.collect(),
-            excess: match spec.excess {
-                ExcessPolicy::Schedule => Excess::Schedule,
-                ExcessPolicy::Refuse => Excess::Refuse,
-            },
+            excess: excess(spec.excess),
             queue_max: spec.queue.max_calls,
             wait_max: spec.queue.max_wait.0,
         },
@@ -72,6 +70,13 @@ fn compile_tenant(name: &str, DeclaredTenant { spec, .. }: &DeclaredTenant) -> T
 fn compile_throttle(throttle: &ThrottleSpec) -> Option<Throttle> {
     let rate = throttle.calls_per_second.map(|rate| spacing(Span::from_secs(1), rate));
     rate.or(throttle.spacing.map(|spacing| spacing.0)).map(|spacing| Throttle { spacing })
+}
+
+fn excess(policy: ExcessPolicy) -> Excess {
+    match policy {
+        ExcessPolicy::Schedule => Excess::Schedule,
+        ExcessPolicy::Refuse => Excess::Refuse,
+    }
 }
 
 /// `window` divided evenly, rounded up so that the rate is never exceeded.

@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod contracts;
+mod messages;
 mod references;
 mod sums;
 
@@ -178,6 +179,7 @@ impl<'a> Loader<'a> {
         self.check_references();
         self.check_sums();
         self.check_contracts();
+        self.check_messages();
         LoadErrors::unless_none(std::mem::take(&mut self.errors))?;
         let mut declared = Declared::default();
         for (name, loaded) in &self.carriers {

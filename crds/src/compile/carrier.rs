@@ -18,7 +18,7 @@ use crate::{
 
 /// Added to the second that the calls per second are counted in, so that a set-up that travels a little
 /// faster than the one before it does not make the carrier count one too many in a rolling second.
-const SETUP_GUARD: Span = Span::from_millis(20);
+pub(super) const SETUP_GUARD: Span = Span::from_millis(20);
 
 /// A carrier's contract.
 pub(super) fn carrier(name: &str, DeclaredCarrier { spec, .. }: &DeclaredCarrier) -> Carrier {

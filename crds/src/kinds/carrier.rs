@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AllocationSpec, DestinationSpec, FILE_PATTERN, NAME_PATTERN, Status, TariffSpec, default_group,
+    AllocationSpec, CarrierMessages, DestinationSpec, FILE_PATTERN, NAME_PATTERN, Status,
+    TariffSpec, default_group,
 };
 use crate::Secret;
 
@@ -91,6 +92,9 @@ pub struct CarrierSpec {
     #[serde(default = "default_quarantine_seconds")]
     #[schemars(range(min = 1, max = 86_400))]
     pub quarantine_seconds: u32,
+    /// What is rented for messages; without it the carrier takes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages: Option<CarrierMessages>,
 }
 
 /// A codec of the audio on a trunk.

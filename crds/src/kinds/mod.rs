@@ -6,6 +6,7 @@
 mod application;
 mod carrier;
 mod contract;
+mod messages;
 mod number;
 mod pool;
 mod share;
@@ -16,6 +17,10 @@ pub use application::{Application, ApplicationSpec, Voice};
 pub use carrier::{Carrier, CarrierSpec, Codec};
 pub use contract::{
     AllocationSpec, CommitmentSpec, DestinationSpec, PeriodSpec, TariffSpec, UnusedMode, VolumeSpec,
+};
+pub use messages::{
+    ApplicationMessages, CarrierMessages, InProcessCarrier, MessageQueueBounds, NumberMessages,
+    SegmentCap, SegmentThrottle, TenantMessages,
 };
 pub use number::{Number, NumberKind, NumberSpec};
 pub use pool::{Order, Pool, PoolSpec, Role};

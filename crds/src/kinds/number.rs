@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{E164_PATTERN, NAME_PATTERN, Status};
+use super::{E164_PATTERN, NAME_PATTERN, NumberMessages, Status};
 
 /// A phone number that belongs to a tenant.
 #[derive(CustomResource, Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -34,6 +34,9 @@ pub struct NumberSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = NAME_PATTERN))]
     pub application: Option<String>,
+    /// How its messages are paced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages: Option<NumberMessages>,
 }
 
 /// What a number is.

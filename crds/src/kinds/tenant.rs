@@ -5,7 +5,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{FILE_PATTERN, ShareSpec, Status};
+use super::{FILE_PATTERN, ShareSpec, Status, TenantMessages};
 use crate::{Duration, Secret};
 
 /// A tenant: its account and what it may use (MT-2, MT-3).
@@ -51,6 +51,9 @@ pub struct TenantSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub channels: Vec<ShareSpec>,
+    /// How its messages are paced and how many may wait, apart from its calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages: Option<TenantMessages>,
     /// While set, nothing is accepted from the tenant and nothing of it is started.
     #[serde(default)]
     pub suspended: bool,

@@ -11,8 +11,8 @@ use crate::{
     schema::Path,
 };
 
-const SPACING: (Span, Span) = (Span::from_millis(1), Span::from_secs(86_400));
-const WINDOW: (Span, Span) = (Span::from_secs(1), Span::from_secs(31 * 86_400));
+pub(super) const SPACING: (Span, Span) = (Span::from_millis(1), Span::from_secs(86_400));
+pub(super) const WINDOW: (Span, Span) = (Span::from_secs(1), Span::from_secs(31 * 86_400));
 
 impl Loader<'_> {
     /// Checks each document by itself.

@@ -1,0 +1,161 @@
+//! What concerns messages: what is rented from a carrier for them, and how a tenant's and a number's are paced.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{ExcessPolicy, HttpMethod, URL_PATTERN};
+use crate::Duration;
+
+/// What is rented from a carrier for messages (MT-13).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CarrierMessages {
+    /// Outbound message channels: messages that may be handed over and not yet be answered.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub outbound_channels: u32,
+    /// Inbound message channels: messages from the carrier that may wait or be with applications at once.
+    #[serde(default = "default_inbound_channels")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub inbound_channels: u32,
+    /// Outbound segments in any second by contract.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub segments_per_second: u32,
+    /// Whether the carrier says what became of a message that it took.
+    #[serde(default = "yes")]
+    pub delivery_reports: bool,
+    /// A carrier within the controller, for trials and demonstrations: it sends nothing anywhere.
+    pub in_process: InProcessCarrier,
+}
+
+/// How the carrier within the controller behaves. What it does to a message follows from the seed and the message's number
+/// alone. Of every thousand messages so many go each way; the rest is delivered.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct InProcessCarrier {
+    /// From which its behaviour follows.
+    pub seed: u32,
+    /// Refused at once.
+    #[schemars(range(max = 1_000))]
+    pub refused_permille: u16,
+    /// Taken, and not delivered.
+    #[schemars(range(max = 1_000))]
+    pub undelivered_permille: u16,
+    /// Never answered: whether it was taken stays unknown.
+    #[schemars(range(max = 1_000))]
+    pub unanswered_permille: u16,
+    /// Delivered, and answered by the recipient with a message of their own.
+    #[schemars(range(max = 1_000))]
+    pub replied_permille: u16,
+    /// Longest time until it says whether it takes a message, in milliseconds.
+    #[schemars(range(max = 10_000))]
+    pub answer_ms: u16,
+    /// Longest time from then until its delivery report, in milliseconds.
+    #[schemars(range(max = 60_000))]
+    pub delivery_ms: u16,
+}
+
+/// How a tenant's messages are paced and how many may wait (MT-8). The unit of pace is the segment.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct TenantMessages {
+    /// Spacing of segments over all its numbers; none if it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub throttle: Option<SegmentThrottle>,
+    /// Most segments in rolling windows, several at once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub caps: Vec<SegmentCap>,
+    /// What happens to a message over a cap.
+    pub excess: ExcessPolicy,
+    /// How much may wait.
+    pub queue: MessageQueueBounds,
+}
+
+/// How a number's messages are paced (MT-8).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NumberMessages {
+    /// Spacing of segments from this number. One per second if it is left out, the rate at which carriers take a number
+    /// for a person's.
+    #[serde(default = "one_per_second")]
+    pub throttle: SegmentThrottle,
+}
+
+impl Default for NumberMessages {
+    fn default() -> Self {
+        Self { throttle: one_per_second() }
+    }
+}
+
+/// A minimum spacing between segments: exactly one of the two.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SegmentThrottle {
+    /// Segments per second, evenly spaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub segments_per_second: Option<u32>,
+    /// From one segment to the next, for less than one per second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spacing: Option<Duration>,
+}
+
+/// At most so many segments in any window of this length (MT-3).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SegmentCap {
+    /// How many. Not fewer than the longest message has.
+    #[schemars(range(min = 24, max = 100_000))]
+    pub segments: u32,
+    /// In what time: 1s to 31d.
+    pub per: Duration,
+}
+
+/// How many messages may wait.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct MessageQueueBounds {
+    /// Most messages that wait.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub max_messages: u32,
+    /// Longest expected wait at which a message is still accepted: 1s to 31d.
+    pub max_wait: Duration,
+}
+
+impl Default for MessageQueueBounds {
+    /// A million messages, and ten hours: the longest validity period.
+    fn default() -> Self {
+        Self { max_messages: 1_000_000, max_wait: Duration(busyhour_base::Span::from_secs(36_000)) }
+    }
+}
+
+/// Who is asked about inbound messages (SP-1), and who is told of outbound ones.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ApplicationMessages {
+    /// Absolute URL that an inbound message is told to, and that may answer it.
+    #[schemars(length(max = 2_048), regex(pattern = URL_PATTERN))]
+    pub url: String,
+    /// How it is asked.
+    #[serde(default)]
+    pub method: HttpMethod,
+    /// Asked when the first cannot be had or read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2_048), regex(pattern = URL_PATTERN))]
+    pub fallback_url: Option<String>,
+    /// How the fallback is asked.
+    #[serde(default)]
+    pub fallback_method: HttpMethod,
+}
+
+fn one_per_second() -> SegmentThrottle {
+    SegmentThrottle { segments_per_second: Some(1), spacing: None }
+}
+
+fn default_inbound_channels() -> u32 {
+    100
+}
+
+fn yes() -> bool {
+    true
+}
