@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use busyhour_controller_core::spec::CallId;
+use busyhour_controller_core::{message::MessageId, spec::CallId};
 
 /// Why records could not be stored or read.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +64,32 @@ pub enum RecordsError {
         call: CallId,
         /// Why.
         source: serde_json::Error,
+    },
+    /// A stored value of a message is not one that was ever written. The value is not shown: it may be personal.
+    #[error("records: message {message}: column {column} holds no {expected}")]
+    DamagedMessage {
+        /// The row.
+        message: i64,
+        /// The column.
+        column: &'static str,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// A message's request could not be written as JSON.
+    #[error("records: message {message:?}: its request cannot be written: {source}")]
+    MessageSpec {
+        /// The row.
+        message: MessageId,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// Another outcome is recorded for this message. Nothing of the batch of rows was stored.
+    #[error(
+        "records: message {message:?} is recorded with another outcome; the log and the records do not belong together"
+    )]
+    MessageConflict {
+        /// Which message.
+        message: MessageId,
     },
     /// Another outcome is recorded for this call. Nothing of the batch of rows was stored.
     #[error(

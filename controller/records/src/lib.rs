@@ -10,11 +10,13 @@
 //! drops its own copy on the strength of them.
 
 mod error;
+mod messages;
 mod query;
 mod row;
 mod schema;
 mod store;
 
 pub use error::RecordsError;
+pub use messages::MessageFilter;
 pub use query::{CallFilter, PAGE_MAX};
 pub use store::Records;

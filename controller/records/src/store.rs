@@ -86,6 +86,11 @@ impl Records {
         tx.commit().await.map_err(fail)
     }
 
+    /// The one connection that writes.
+    pub(crate) async fn writer(&self) -> tokio::sync::MutexGuard<'_, SqliteConnection> {
+        self.writer.lock().await
+    }
+
     /// Finishes what is being written and closes every connection.
     pub async fn close(self) {
         self.readers.close().await;
