@@ -31,8 +31,10 @@ pub(crate) struct Outlets {
     pub effects: mpsc::Sender<Effects>,
     /// To the ticker.
     pub waker: Waker,
-    /// To the records: rows wait in the outbox.
+    /// To the records: finished calls wait in their outbox.
     pub outbox: Arc<Notify>,
+    /// To the records: finished messages wait in theirs.
+    pub message_outbox: Arc<Notify>,
 }
 
 /// The replicated state with its outlets.
@@ -58,6 +60,9 @@ impl Core {
         self.outlets.waker.set(self.state.next_wake());
         if self.state.outbox(1).next().is_some() {
             self.outlets.outbox.notify_one();
+        }
+        if self.state.message_outbox(1).next().is_some() {
+            self.outlets.message_outbox.notify_one();
         }
     }
 

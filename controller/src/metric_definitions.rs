@@ -34,7 +34,9 @@ pub(crate) const CALLBACKS_OWED: &str = "busyhour_callbacks_owed";
 pub(crate) const CALLBACKS_DROPPED: &str = "busyhour_callbacks_dropped_total";
 /// Finished calls that were stored.
 pub(crate) const RECORDS_STORED: &str = "busyhour_records_stored_total";
-/// Attempts to store finished calls that failed.
+/// Finished messages that were stored.
+pub(crate) const MESSAGES_STORED: &str = "busyhour_messages_stored_total";
+/// Attempts to store finished calls or messages that failed.
 pub(crate) const RECORDS_FAILED: &str = "busyhour_records_failed_total";
 /// Things wrong with the declared documents on disk; the last good ones stay in force while it is not 0.
 pub(crate) const DECLARATION_ERRORS: &str = "busyhour_declaration_errors";
@@ -112,7 +114,12 @@ pub(crate) fn describe() {
         "Status callbacks that were given up because too many waited"
     );
     describe_counter!(RECORDS_STORED, Unit::Count, "Finished calls that were stored");
-    describe_counter!(RECORDS_FAILED, Unit::Count, "Attempts to store finished calls that failed");
+    describe_counter!(MESSAGES_STORED, Unit::Count, "Finished messages that were stored");
+    describe_counter!(
+        RECORDS_FAILED,
+        Unit::Count,
+        "Attempts to store finished calls or messages that failed"
+    );
     describe_gauge!(
         DECLARATION_ERRORS,
         Unit::Count,

@@ -1,11 +1,12 @@
 //! The API's ports, filled with the running controller.
 
-use busyhour_api::{Applied, Propose, ProposeError, Views};
+use busyhour_api::{Applied, MessageViews, Propose, ProposeError, Views};
 use busyhour_base::{AccountSid, Timestamp};
 use busyhour_controller_core::{
     State,
     command::Command,
     forward::{About, Inquiry, Outlook},
+    message::{MessageId, MessageView},
     spec::{BatchId, CallId},
     view::{
         AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, QueueView, ShareView,
@@ -97,6 +98,21 @@ impl Views for Ports {
 
     fn agents(&self) -> Vec<AgentView> {
         self.0.read(|state| state.agents().collect())
+    }
+}
+
+impl MessageViews for Ports {
+    fn message(&self, message: MessageId) -> Option<MessageView> {
+        self.0.read(|state| state.message(message))
+    }
+
+    fn messages_of(
+        &self,
+        account: AccountSid,
+        before: Option<MessageId>,
+        max: usize,
+    ) -> Vec<MessageView> {
+        self.0.read(|state| state.messages_of(account, before).take(max).collect())
     }
 }
 

@@ -34,7 +34,7 @@ use crate::{
     machine::{Core, EFFECTS_MAX, Effects, Outlets},
     metric_definitions as names,
     options::{Options, Ready, RunError},
-    outbox::Writer,
+    outbox::{self, Writer},
     platform::Ports,
     proposer::Proposer,
     reasons,
@@ -111,6 +111,7 @@ struct Inner {
     effects: mpsc::Receiver<Effects>,
     waker: Waker,
     outbox: Arc<Notify>,
+    message_outbox: Arc<Notify>,
     log: Log<Core>,
 }
 
@@ -142,20 +143,16 @@ impl Controller {
         let give_back = tokio::spawn(effects::give_back(orders_back, self.proposer.clone()));
 
         self.take_up(&declarations).await?;
-        let recorded = watch::Sender::new(0);
-        let platform = self.platform(&recorded);
+        let (recorded, messages_recorded) = (watch::Sender::new(0), watch::Sender::new(0));
+        let platform = self.platform(&recorded, &messages_recorded);
         let links = self.link_service();
-        spawn(&mut parts, "records", {
-            let writer = Writer {
-                records: self.records.clone(),
-                proposer: self.proposer.clone(),
-                waiting: inner.outbox,
-                recorded,
-                spans: self.spans.clone(),
-                health: self.health.clone(),
-            };
-            let stop = self.stop.clone();
-            writer.run(stop).map(Ok)
+        spawn(&mut parts, "records of calls", {
+            let calls = outbox::Calls(self.spans.clone());
+            self.writer(calls, inner.outbox, recorded).run(self.stop.clone()).map(Ok)
+        });
+        spawn(&mut parts, "records of messages", {
+            let writer = self.writer(outbox::Messages, inner.message_outbox, messages_recorded);
+            writer.run(self.stop.clone()).map(Ok)
         });
         spawn(&mut parts, "gauges", {
             let refresh =
@@ -215,15 +212,37 @@ impl Controller {
         declarations.declare(&self.proposer).await.map_err(failed)
     }
 
-    fn platform(&self, recorded: &watch::Sender<u64>) -> Platform {
+    fn writer<F>(
+        &self,
+        finished: F,
+        waiting: Arc<Notify>,
+        recorded: watch::Sender<u64>,
+    ) -> Writer<F> {
+        Writer {
+            finished,
+            records: self.records.clone(),
+            proposer: self.proposer.clone(),
+            waiting,
+            recorded,
+            health: self.health.clone(),
+        }
+    }
+
+    fn platform(
+        &self,
+        recorded: &watch::Sender<u64>,
+        messages_recorded: &watch::Sender<u64>,
+    ) -> Platform {
         let ports = Arc::new(Ports(self.proposer.clone()));
         let operator_token = self.options.operator_token.as_ref();
         Platform {
             views: ports.clone(),
+            messages: ports.clone(),
             proposer: ports,
             directory: self.published.directory.subscribe(),
             records: self.records.clone(),
             recorded: recorded.subscribe(),
+            messages_recorded: messages_recorded.subscribe(),
             sid_key: self.sid_key,
             clock: clock::now,
             readiness: self.health.readiness(),
@@ -278,7 +297,13 @@ async fn open_log(options: &Options) -> Result<(Proposer, Inner), RunError> {
     let (effects, effects_out) = mpsc::channel(EFFECTS_MAX);
     let waker = Waker::new();
     let outbox = Arc::new(Notify::new());
-    let outlets = Outlets { effects, waker: waker.clone(), outbox: outbox.clone() };
+    let message_outbox = Arc::new(Notify::new());
+    let outlets = Outlets {
+        effects,
+        waker: waker.clone(),
+        outbox: outbox.clone(),
+        message_outbox: message_outbox.clone(),
+    };
     let state = State::with(busyhour_controller_core::Options {
         agent_grace: options.agent_grace,
         ..Default::default()
@@ -287,7 +312,7 @@ async fn open_log(options: &Options) -> Result<(Proposer, Inner), RunError> {
     let mut config = Config::new(options.data.join("log"), Arc::new(machine_now));
     config.command_bytes = COMMAND_BYTES;
     let log = blocking(move || Log::open(config, core)).await?;
-    let inner = Inner { effects: effects_out, waker, outbox, log: log.clone() };
+    let inner = Inner { effects: effects_out, waker, outbox, message_outbox, log: log.clone() };
     Ok((Proposer::new(log), inner))
 }
 

@@ -155,6 +155,27 @@ pub enum MessageEvent {
     Undelivered(Reason),
 }
 
+/// The field's code for why a message failed (`WIRE.md`); none if nothing went wrong, or if its tenant wanted it so.
+pub const fn error_code(reason: Reason) -> Option<u32> {
+    match reason {
+        Reason::Ready
+        | Reason::Sent
+        | Reason::Delivered
+        | Reason::Received
+        | Reason::NoDeliveryReport
+        | Reason::CanceledByTenant => None,
+        Reason::Expired => Some(30_036),
+        Reason::QueueFull => Some(30_001),
+        Reason::Suspended => Some(30_002),
+        Reason::UnreachableHandset => Some(30_003),
+        Reason::MessageBlocked => Some(30_004),
+        Reason::UnknownHandset => Some(30_005),
+        Reason::MessageFiltered => Some(30_007),
+        Reason::DocumentFailed => Some(11_200),
+        _ => Some(30_008),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,14 +12,15 @@ use std::{
 
 use axum::body::Body;
 use busyhour_api::{
-    Account, Applied, Directory, EdgeLimits, Number, Platform, Propose, ProposeError, Readiness,
-    Secret, Views, router,
+    Account, Applied, Directory, EdgeLimits, MessageViews, Number, Platform, Propose, ProposeError,
+    Readiness, Secret, Views, router,
 };
 use busyhour_base::{AccountSid, SidKey, Span, Timestamp};
 use busyhour_controller_core::{
     command::Command,
     effect::{Accepted, Reply},
     forward::{About, Inquiry, Outlook},
+    message::{MessageId, MessageView},
     spec::{BatchId, CallId},
     view::{
         AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, QueueView, ShareView,
@@ -50,6 +51,15 @@ impl Propose for AtOnce {
         let accepted = Accepted { call, wait: Span::from_millis(250) };
         let applied = Applied { at: now(), reply: Reply::Submitted(vec![Ok(accepted)]) };
         Box::pin(std::future::ready(Ok(applied)))
+    }
+}
+
+impl MessageViews for AtOnce {
+    fn message(&self, _: MessageId) -> Option<MessageView> {
+        None
+    }
+    fn messages_of(&self, _: AccountSid, _: Option<MessageId>, _: usize) -> Vec<MessageView> {
+        Vec::new()
     }
 }
 
@@ -137,6 +147,8 @@ async fn main() {
     let machine = Arc::new(AtOnce(AtomicU64::new(0)));
     let app = router(Platform {
         views: Arc::clone(&machine) as _,
+        messages: Arc::clone(&machine) as _,
+        messages_recorded: watch::channel(0).1,
         proposer: machine,
         directory: watch::channel(Arc::new(directory())).1,
         records,

@@ -53,6 +53,7 @@ codes! {
     Unauthorized 20003 401 "Authentication failed" "Use HTTP basic authentication with the account's sid and token, or an API key's sid and secret.";
     MethodNotAllowed 20004 405 "Method not allowed" "The Allow header lists the methods of this resource.";
     NotActive 20005 403 "Account not active" "The operator has suspended the account: it can read, but nothing is accepted from it.";
+    NotComplete 20009 409 "Message not complete" "The text of a message can be taken out, and a message be deleted, once it has ended.";
     NotFound 20404 404 "Not found" "There is no such resource in this account, or no such path. Paths under /2010-04-01 end in .json.";
     Conflict 20409 409 "Conflict" "What was asked does not fit the present state of the resource; the message says which state it is in.";
     TooLarge 20413 413 "Body too large" "Send less at once. Lines of a batch are streamed and have no such bound.";
@@ -74,7 +75,18 @@ codes! {
     NotANumber 21217 400 "Number does not appear to be valid" "An E.164 number has a plus sign (%2B in a form or a URL, where a bare + is a space), then a country code that does not begin with 0, and 7 to 15 digits in all.";
     InvalidApplication 21218 400 "Invalid ApplicationSid" "The sid of an application of this account.";
     CallState 21220 400 "Invalid call state" "A call that has ended cannot be changed.";
+    ToIsFrom 21266 400 "'To' and 'From' are the same" "A number cannot send a message to itself.";
+    MessageForbidden 21408 400 "Destination not allowed for messages" "The account's plan does not allow messages to this destination. The operator can allow its prefix.";
+    BodyMissing 21602 400 "Message body is required" "Body is required: the text of the message.";
+    MessageFromMissing 21603 400 "A 'From' number is required" "From is required: a number of this account. Messaging services are not offered.";
+    MessageToMissing 21604 400 "A 'To' number is required" "To is required: an E.164 number.";
+    MessageFromNotOwned 21606 400 "'From' cannot send messages" "Send from a number that the operator has declared for this account.";
+    MessageQueueFull 21611 400 "Too many messages queued" "The message could not be sent within its validity period or the longest wait that the account's queue allows, or its queue holds as many as it may. Nothing was queued.";
+    BodyTooLong 21617 400 "Message body is too long" "At most 1,600 characters.";
     WaitTooLong 22005 400 "Queue full" "The call could not start within the longest wait that the account's queue allows, or its queue holds as many as it may. Nothing was queued.";
+    NotCancelable 30409 409 "Message cannot be canceled" "Only a message that is scheduled or queued can be canceled; the message says which state it is in.";
+    SendAt 35114 400 "Invalid SendAt" "An RFC 3339 instant in the future, at most 35 days ahead, with ScheduleType = fixed.";
+    ScheduleType 35118 400 "Invalid ScheduleType" "fixed, together with SendAt.";
 }
 
 /// An answer that is not a success.

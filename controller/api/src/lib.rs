@@ -17,6 +17,7 @@ mod explain;
 mod forecasts;
 mod form;
 mod health;
+mod messages;
 mod metric_definitions;
 mod openapi;
 mod overview;
@@ -30,7 +31,9 @@ use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use directory::{Account, ApiKey, Application, Directory, Number, Secret};
-pub use platform::{Applied, EdgeLimits, Platform, Propose, ProposeError, Readiness, Views};
+pub use platform::{
+    Applied, EdgeLimits, MessageViews, Platform, Propose, ProposeError, Readiness, Views,
+};
 
 use error::{ApiError, Code};
 

@@ -10,6 +10,7 @@ pub(crate) const REQUEST_SECONDS: &str = "busyhour_api_request_seconds";
 pub(crate) const IN_FLIGHT: &str = "busyhour_api_requests_in_flight";
 /// Calls that were accepted, one by one or as lines of batches.
 pub(crate) const ACCEPTED: &str = "busyhour_api_calls_accepted_total";
+pub(crate) const MESSAGES_ACCEPTED: &str = "busyhour_api_messages_accepted_total";
 /// Requests and lines that were refused, by error code.
 pub(crate) const REFUSED: &str = "busyhour_api_refused_total";
 
@@ -27,6 +28,7 @@ pub(crate) fn describe() {
         "Time from the head of a request to the head of its answer"
     );
     describe_gauge!(IN_FLIGHT, Unit::Count, "Requests in progress");
+    describe_counter!(MESSAGES_ACCEPTED, Unit::Count, "Messages accepted");
     describe_counter!(ACCEPTED, Unit::Count, "Calls accepted, one by one or as lines of batches");
     describe_counter!(REFUSED, Unit::Count, "Requests and lines of batches refused, by error code");
     describe_histogram!(

@@ -24,6 +24,8 @@ use utoipa::{
         crate::accounts::list, crate::accounts::fetch,
         crate::calls::create, crate::calls::list, crate::calls::fetch, crate::calls::update,
         crate::explain::call, crate::explain::batch, crate::explain::tenant, crate::explain::carrier,
+        crate::messages::create, crate::messages::list, crate::messages::fetch, crate::messages::update,
+        crate::messages::delete, crate::messages::cancel,
         crate::batches::create, crate::batches::list, crate::batches::fetch,
         crate::batches::post_lines, crate::batches::put_lines, crate::batches::results,
         crate::batches::start, crate::batches::pause, crate::batches::resume, crate::batches::cancel,
@@ -126,4 +128,51 @@ pub(crate) struct UpdateCall {
     method: Option<String>,
     /// Go on with the document given here.
     twiml: Option<String>,
+}
+
+/// The form of `messages.create`, for the document.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+#[expect(dead_code, reason = "its fields are there to be described")]
+pub(crate) struct CreateMessage {
+    /// Recipient in E.164.
+    to: String,
+    /// Sender: a number of this account.
+    from: String,
+    /// The text.
+    #[schema(max_length = 1600)]
+    body: String,
+    /// Told when it was sent, delivered, not delivered, failed or canceled.
+    status_callback: Option<String>,
+    /// GET or POST (default).
+    status_callback_method: Option<String>,
+    /// Seconds from SendAt, or from now, after which it is not sent any more.
+    #[schema(minimum = 1, maximum = 36000, default = 36000)]
+    validity_period: Option<u32>,
+    /// fixed, with SendAt.
+    schedule_type: Option<String>,
+    /// Not before this instant (RFC 3339), at most 35 days ahead.
+    send_at: Option<String>,
+}
+
+/// The form of `messages.update`, for the document.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+#[expect(dead_code, reason = "its fields are there to be described")]
+pub(crate) struct UpdateMessage {
+    /// canceled: one that waits is not sent.
+    status: Option<String>,
+    /// Empty: the text is taken out of one that has ended.
+    body: Option<String>,
+}
+
+/// The form of canceling many messages, for the document.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+#[expect(dead_code, reason = "its fields are there to be described")]
+pub(crate) struct CancelMessages {
+    /// Those from this number only.
+    from: Option<String>,
+    /// Those to this number only.
+    to: Option<String>,
 }

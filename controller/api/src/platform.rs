@@ -8,6 +8,7 @@ use busyhour_controller_core::{
     command::Command,
     effect::Reply,
     forward::{About, Inquiry, Outlook},
+    message::{MessageId, MessageView},
     spec::{BatchId, CallId},
     view::{
         AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, QueueView, ShareView,
@@ -34,6 +35,10 @@ pub struct Platform {
     pub records: Records,
     /// [`busyhour_controller_core::view::Record::seq`] up to which outcomes are in the records. It wakes those who follow results.
     pub recorded: watch::Receiver<u64>,
+    /// Reads messages out of the state machine.
+    pub messages: Arc<dyn MessageViews>,
+    /// Wakes those who wait until a finished message is in the records.
+    pub messages_recorded: watch::Receiver<u64>,
     /// Between sids and numbers in the log.
     pub sid_key: SidKey,
     /// The wall clock.
@@ -90,6 +95,19 @@ pub trait Views: Send + Sync {
     fn shares_of(&self, account: AccountSid) -> Vec<ShareView>;
     /// Every agent.
     fn agents(&self) -> Vec<AgentView>;
+}
+
+/// Reads messages out of the state machine, in the manner of [`Views`].
+pub trait MessageViews: Send + Sync {
+    /// One message that waits or is under way, or that has ended and is not yet in the records.
+    fn message(&self, message: MessageId) -> Option<MessageView>;
+    /// At most `max` messages of an account with numbers below `before`, newest first.
+    fn messages_of(
+        &self,
+        account: AccountSid,
+        before: Option<MessageId>,
+        max: usize,
+    ) -> Vec<MessageView>;
 }
 
 /// Puts commands into the log.

@@ -1,9 +1,10 @@
 //! Every route, in one table: the router is made of it, and the OpenAPI document is tested against it.
 
-use axum::routing::{MethodRouter, get, post, put};
+use axum::routing::{MethodRouter, delete, get, post, put};
 
 use crate::{
-    App, accounts, availability, batches, calls, catalogue, explain, health, openapi, overview,
+    App, accounts, availability, batches, calls, catalogue, explain, health, messages, openapi,
+    overview,
 };
 
 /// One operation: its method, its path as the documentation has it, and what serves it.
@@ -28,6 +29,12 @@ pub(crate) fn table() -> Vec<Route> {
         get "/2010-04-01/Accounts/{AccountSid}/Calls.json" calls::list;
         get "/2010-04-01/Accounts/{AccountSid}/Calls/{Sid}.json" calls::fetch;
         post "/2010-04-01/Accounts/{AccountSid}/Calls/{Sid}.json" calls::update;
+        post "/2010-04-01/Accounts/{AccountSid}/Messages.json" messages::create;
+        get "/2010-04-01/Accounts/{AccountSid}/Messages.json" messages::list;
+        get "/2010-04-01/Accounts/{AccountSid}/Messages/{Sid}.json" messages::fetch;
+        post "/2010-04-01/Accounts/{AccountSid}/Messages/{Sid}.json" messages::update;
+        delete "/2010-04-01/Accounts/{AccountSid}/Messages/{Sid}.json" messages::delete;
+        post "/v1/Messages/cancel" messages::cancel;
         get "/v1/Calls/{Sid}/explain" explain::call;
         get "/v1/Batches/{Sid}/explain" explain::batch;
         get "/v1/Tenants/{Name}/explain" explain::tenant;

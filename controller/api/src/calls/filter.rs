@@ -106,7 +106,10 @@ fn status(params: &Params<'_>) -> Result<Option<Status>, ApiError> {
 }
 
 /// On a day or at a second, from its beginning on, or up to its beginning: "on or before midnight of this date".
-fn range(params: &Params<'_>, names: [&str; 3]) -> Result<Option<Range<Timestamp>>, ApiError> {
+pub(crate) fn range(
+    params: &Params<'_>,
+    names: [&str; 3],
+) -> Result<Option<Range<Timestamp>>, ApiError> {
     let mut bounds = Timestamp(0)..Timestamp::NEVER;
     let mut any = false;
     for (place, name) in names.into_iter().enumerate() {

@@ -190,7 +190,7 @@ impl<'a> CallResource<'a> {
 
 /// A number as a JSON string, as the field writes durations and waits.
 #[derive(Clone, Copy)]
-struct Text<T>(T);
+pub(crate) struct Text<T>(pub(crate) T);
 
 impl<T: std::fmt::Display> Serialize for Text<T> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {

@@ -29,7 +29,7 @@ pub(super) fn document(params: &Params<'_>) -> Result<Option<Instructions>, ApiE
 }
 
 /// An address and how it is asked, if it is given.
-pub(super) fn webhook(
+pub(crate) fn webhook(
     params: &Params<'_>,
     url: &str,
     method: &str,

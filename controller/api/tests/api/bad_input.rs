@@ -139,7 +139,7 @@ async fn unknown_paths_and_methods_keep_the_shape() {
         "/2010-04-01",
         "/2010-04-01/Accounts",
         "/v2/Calls",
-        "/2010-04-01/Accounts/x/Messages.json",
+        "/2010-04-01/Accounts/x/Transcriptions.json",
         "/%00",
         "//",
     ] {

@@ -6,6 +6,7 @@ mod calls;
 mod explain;
 mod identity;
 mod list;
+mod messages;
 mod operation;
 mod support;
 mod uploads;

@@ -1,12 +1,15 @@
 //! The state machine behind the API's ports.
 
-use busyhour_api::{Applied, Propose, ProposeError, Views};
+use busyhour_api::{Applied, MessageViews, Propose, ProposeError, Views};
 use busyhour_base::{AccountSid, CallEvent, Ending, Outcome, Reason, Span, Timestamp};
 use busyhour_controller_core::{
     State,
     command::{AgentCommand, CallReport, Command, Entry},
     effect::{Dial, Effect, Reply},
     forward::{About, Inquiry, Outlook},
+    message::{
+        MessageCarrier, MessageCommand, MessageDeclaration, MessageId, MessageNumber, MessageView,
+    },
     spec::{AgentIx, BatchId, CallId, Carrier, Declaration, Excess, Limits, Tenant, Throttle},
     view::{
         AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, QueueView, Record,
@@ -16,7 +19,7 @@ use busyhour_controller_core::{
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 
-use super::{A, B, C, NOW};
+use super::{A, B, C, NOW, NUMBER_A, NUMBER_B};
 
 /// Everything behind one lock.
 pub struct Machine(Mutex<Inner>);
@@ -138,6 +141,15 @@ impl Machine {
         self.0.lock().state.outbox(usize::MAX).cloned().collect()
     }
 
+    /// Puts finished messages into the records, as the controller does. Answers how far.
+    pub async fn record_messages(&self, records: &busyhour_records::Records) -> u64 {
+        let rows: Vec<_> = self.read(|state| state.message_outbox(usize::MAX).cloned().collect());
+        records.store_messages(&rows).await.unwrap();
+        let through = rows.last().map_or(0, |row| row.seq);
+        self.apply(Command::Message(MessageCommand::Recorded { through }));
+        through
+    }
+
     pub fn recorded(&self, through: u64) {
         self.apply(Command::Recorded { through });
     }
@@ -189,7 +201,39 @@ fn declaration() -> Declaration {
             tenant(C, "gamma", true),
         ],
         carriers: vec![Carrier::new("north", 100, Span::from_millis(10))],
+        messages: MessageDeclaration {
+            tenants: Vec::new(),
+            numbers: vec![number(A, NUMBER_A), number(B, NUMBER_B)],
+            carriers: vec![MessageCarrier {
+                name: "text".into(),
+                outbound: 100,
+                inbound: 100,
+                segment_spacing: Span::ZERO,
+                delivery_reports: true,
+            }],
+        },
         ..Declaration::default()
+    }
+}
+
+/// One segment a second.
+fn number(account: AccountSid, number: &str) -> MessageNumber {
+    let throttle = Some(Throttle { spacing: Span::from_secs(1) });
+    MessageNumber { account, number: number.into(), throttle }
+}
+
+impl MessageViews for Machine {
+    fn message(&self, message: MessageId) -> Option<MessageView> {
+        self.read(|state| state.message(message))
+    }
+
+    fn messages_of(
+        &self,
+        account: AccountSid,
+        before: Option<MessageId>,
+        max: usize,
+    ) -> Vec<MessageView> {
+        self.read(|state| state.messages_of(account, before).take(max).collect())
     }
 }
 

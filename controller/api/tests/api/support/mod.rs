@@ -49,6 +49,7 @@ pub struct Rig {
     pub machine: Arc<Machine>,
     pub records: Records,
     pub recorded: watch::Sender<u64>,
+    pub messages_recorded: watch::Sender<u64>,
     pub readiness: watch::Sender<Readiness>,
     pub directory: watch::Sender<Arc<Directory>>,
     pub key: SidKey,
@@ -109,6 +110,7 @@ impl Rig {
         let records = Records::open(&folder.path().join("records.db")).await.unwrap();
         let machine = Arc::new(Machine::new());
         let (recorded, recorded_of) = watch::channel(0);
+        let (messages_recorded, messages_recorded_of) = watch::channel(0);
         let (readiness, readiness_of) = watch::channel(Readiness::Ready);
         let (directory, directory_of) = watch::channel(Arc::new(declared()));
         let key = SidKey(0x5eed);
@@ -118,6 +120,8 @@ impl Rig {
             directory: directory_of,
             records: records.clone(),
             recorded: recorded_of,
+            messages: Arc::clone(&machine) as _,
+            messages_recorded: messages_recorded_of,
             sid_key: key,
             clock: now,
             readiness: readiness_of,
@@ -125,7 +129,17 @@ impl Rig {
             operator_token: Some(Secret::new("operator-token")),
             limits,
         });
-        Self { app, machine, records, recorded, readiness, directory, key, _folder: folder }
+        Self {
+            app,
+            machine,
+            records,
+            recorded,
+            messages_recorded,
+            readiness,
+            directory,
+            key,
+            _folder: folder,
+        }
     }
 
     /// Sends a request and reads the whole answer.

@@ -1,0 +1,14 @@
+//! Messages: `/2010-04-01/Accounts/{AC}/Messages` (`WIRE.md`), and canceling many at once, which is our own.
+
+mod cancel;
+mod create;
+mod find;
+mod list;
+mod one;
+mod params;
+mod resource;
+
+pub(crate) use cancel::{__path_cancel, cancel};
+pub(crate) use create::{__path_create, create};
+pub(crate) use list::{__path_list, list};
+pub(crate) use one::{__path_delete, __path_fetch, __path_update, delete, fetch, update};

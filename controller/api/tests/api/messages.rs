@@ -1,0 +1,303 @@
+//! Messages through the API: create, fetch, list, update, delete, cancel (MT-8, `WIRE.md`).
+
+use axum::body::Body;
+use busyhour_base::{MessageEvent, Reason, Span};
+use busyhour_controller_core::{
+    command::Command,
+    effect::Effect,
+    message::{MessageCommand, MessageEffect, MessageReport, Reported, Send},
+};
+use serde_json::Value;
+
+use crate::support::{A, Answer, B, NUMBER_A, Rig, request};
+
+/// Every key of the field's schema (`twilio-oai`, `api.v2010.account.message`).
+const KEYS: [&str; 20] = [
+    "account_sid",
+    "api_version",
+    "body",
+    "date_created",
+    "date_sent",
+    "date_updated",
+    "direction",
+    "error_code",
+    "error_message",
+    "from",
+    "messaging_service_sid",
+    "num_media",
+    "num_segments",
+    "price",
+    "price_unit",
+    "sid",
+    "status",
+    "subresource_uris",
+    "to",
+    "uri",
+];
+
+const TO: &str = "+14155550123";
+
+fn messages() -> String {
+    format!("/2010-04-01/Accounts/{A}/Messages.json")
+}
+
+fn message(sid: &str) -> String {
+    format!("/2010-04-01/Accounts/{A}/Messages/{sid}.json")
+}
+
+async fn create(rig: &Rig, more: &[(&str, &str)]) -> Answer {
+    let form = [&[("To", TO), ("From", NUMBER_A), ("Body", "hello")], more].concat();
+    rig.form(&messages(), &form).await
+}
+
+/// A created message's sid.
+async fn created(rig: &Rig, body: &str) -> String {
+    let form = [("To", TO), ("From", NUMBER_A), ("Body", body)];
+    let answer = rig.form(&messages(), &form).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    answer.json()["sid"].as_str().unwrap().to_owned()
+}
+
+async fn delete(rig: &Rig, sid: &str) -> Answer {
+    rig.send(request("DELETE", &message(sid)).body(Body::empty()).unwrap()).await
+}
+
+async fn status(rig: &Rig, sid: &str) -> Value {
+    rig.get(&message(sid)).await.json()["status"].clone()
+}
+
+/// What was handed to the carrier since it was last asked.
+fn sends(rig: &Rig) -> Vec<Send> {
+    let effects = rig.machine.effects().into_iter();
+    let sent = |effect| match effect {
+        Effect::Message(MessageEffect::Send(send)) => Some(*send),
+        _ => None,
+    };
+    effects.filter_map(sent).collect()
+}
+
+fn report(rig: &Rig, send: &Send, event: MessageEvent) {
+    let of = Reported::Attempt { message: send.message, attempt: send.attempt };
+    rig.machine.apply(Command::Message(MessageCommand::Reports(vec![MessageReport { of, event }])));
+}
+
+#[tokio::test]
+async fn mt_8_a_new_message_has_every_key_in_its_type_and_is_shown_through_its_life() {
+    let rig = Rig::new().await;
+    let answer = create(&rig, &[]).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    let body = answer.json();
+    let keys: Vec<&String> = body.as_object().unwrap().keys().collect();
+    assert_eq!(keys.len(), KEYS.len());
+    assert!(KEYS.iter().all(|key| keys.iter().any(|found| found == key)), "{keys:?}");
+    let sid = body["sid"].as_str().unwrap();
+    assert!(sid.starts_with("SM") && sid.len() == 34);
+    let told = [
+        ("status", "queued"),
+        ("direction", "outbound-api"),
+        ("num_segments", "1"),
+        ("num_media", "0"),
+        ("body", "hello"),
+        ("to", TO),
+        ("from", NUMBER_A),
+    ];
+    for (key, value) in told {
+        assert_eq!(body[key], value, "{key}");
+    }
+    let send = sends(&rig).remove(0);
+    assert_eq!(status(&rig, sid).await, "sending");
+    report(&rig, &send, MessageEvent::Accepted("r".into()));
+    assert_eq!(status(&rig, sid).await, "sent");
+    let of = Reported::Reference { carrier: "text".into(), reference: "r".into() };
+    let event = MessageEvent::Undelivered(Reason::UnreachableHandset);
+    rig.machine.apply(Command::Message(MessageCommand::Reports(vec![MessageReport { of, event }])));
+    let ended = rig.get(&message(sid)).await.json();
+    assert_eq!((&ended["status"], &ended["error_code"]), (&"undelivered".into(), &30_003.into()));
+    rig.machine.record_messages(&rig.records).await;
+    assert_eq!(rig.get(&message(sid)).await.json(), ended, "the records tell the same");
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_refused_with_the_fields_code_and_nothing_is_queued() {
+    let rig = Rig::new().await;
+    let long = "x".repeat(1_601);
+    let cases: &[(&[(&str, &str)], u32)] = &[
+        (&[("From", NUMBER_A), ("Body", "x")], 21_604),
+        (&[("To", "nobody"), ("From", NUMBER_A), ("Body", "x")], 21_211),
+        (&[("To", "+881612345678"), ("From", NUMBER_A), ("Body", "x")], 21_408),
+        (&[("To", TO), ("Body", "x")], 21_603),
+        (&[("To", TO), ("From", "me"), ("Body", "x")], 21_212),
+        (&[("To", TO), ("From", "+14155559999"), ("Body", "x")], 21_606),
+        (&[("To", NUMBER_A), ("From", NUMBER_A), ("Body", "x")], 21_266),
+        (&[("To", TO), ("From", NUMBER_A)], 21_602),
+        (&[("To", TO), ("From", NUMBER_A), ("Body", &long)], 21_617),
+    ];
+    for (form, code) in cases {
+        rig.form(&messages(), form).await.is_error(400, *code, &[]);
+    }
+    let service = format!("MG{:032}", 0);
+    let others = [
+        ("MessagingServiceSid", &*service, 20_001),
+        ("MediaUrl", "https://example.com/a.png", 20_001),
+        ("ValidityPeriod", "36001", 20_001),
+        ("StatusCallback", "ftp://example.com", 21_205),
+        ("SendAt", "2026-03-10T13:00:00Z", 35_118),
+        ("ScheduleType", "fixed", 35_114),
+        ("ScheduleType", "daily", 35_118),
+    ];
+    for (name, value, code) in others {
+        create(&rig, &[(name, value)]).await.is_error(400, code, &[name]);
+    }
+    for past_or_far in ["2026-03-10T11:00:00Z", "2027-03-10T11:00:00Z", "soon"] {
+        let schedule = [("ScheduleType", "fixed"), ("SendAt", past_or_far)];
+        create(&rig, &schedule).await.is_error(400, 35_114, &["SendAt"]);
+    }
+    assert!(sends(&rig).is_empty());
+    assert_eq!(rig.get(&messages()).await.json()["messages"].as_array().unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn no_error_shows_the_text_of_a_message() {
+    let rig = Rig::new().await;
+    let secret = "the meeting is at noon ".repeat(100);
+    let form = [("To", TO), ("From", NUMBER_A), ("Body", &*secret)];
+    let answer = rig.form(&messages(), &form).await;
+    answer.is_error(400, 21_617, &["2300"]);
+    assert!(!answer.text.contains("noon"));
+}
+
+#[tokio::test]
+async fn a_queue_that_outlasts_the_validity_period_refuses_with_21611() {
+    let rig = Rig::new().await;
+    for _ in 0..20 {
+        created(&rig, "hello").await;
+    }
+    create(&rig, &[("ValidityPeriod", "5")]).await.is_error(400, 21_611, &[]);
+    assert_eq!(create(&rig, &[("ValidityPeriod", "60")]).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_scheduled_message_waits_and_can_be_canceled_once() {
+    let rig = Rig::new().await;
+    let schedule = [("ScheduleType", "fixed"), ("SendAt", "2026-03-10T13:00:00Z")];
+    let body = create(&rig, &schedule).await.json();
+    assert_eq!((&body["status"], &body["date_sent"]), (&"scheduled".into(), &Value::Null));
+    let sid = body["sid"].as_str().unwrap();
+    let canceled = rig.form(&message(sid), &[("Status", "canceled")]).await;
+    assert_eq!((canceled.status.as_u16(), &canceled.json()["status"]), (200, &"canceled".into()));
+    let again = rig.form(&message(sid), &[("Status", "canceled")]).await;
+    again.is_error(409, 30_409, &["canceled"]);
+    rig.machine.pass(Span::from_secs(7_200));
+    assert!(sends(&rig).is_empty());
+    rig.form(&message(sid), &[("Status", "sent")]).await.is_error(400, 20_001, &["Status"]);
+}
+
+#[tokio::test]
+async fn waiting_messages_are_canceled_in_bulk_by_number_and_never_by_an_unknown_filter() {
+    let rig = Rig::new().await;
+    let first = created(&rig, "hello").await;
+    for _ in 0..3 {
+        created(&rig, "hello").await;
+    }
+    let path = "/v1/Messages/cancel";
+    rig.form(path, &[("Number", TO)]).await.is_error(400, 20_001, &["Number"]);
+    assert_eq!(rig.form(path, &[("To", "+4930123456")]).await.json()["canceled"], 0);
+    assert_eq!(rig.form(path, &[("From", NUMBER_A)]).await.json()["canceled"], 3);
+    assert_eq!(status(&rig, &first).await, "sending", "it is with its carrier");
+}
+
+#[tokio::test]
+async fn a_text_is_taken_out_and_a_message_deleted_once_it_has_ended() {
+    let rig = Rig::new().await;
+    let sid = created(&rig, "secret").await;
+    rig.form(&message(&sid), &[("Body", "")]).await.is_error(409, 20_009, &["sending"]);
+    delete(&rig, &sid).await.is_error(409, 20_009, &[]);
+    let send = sends(&rig).remove(0);
+    report(&rig, &send, MessageEvent::Refused(Reason::MessageRejected));
+    rig.form(&message(&sid), &[("Body", "other")]).await.is_error(400, 20_001, &["Body"]);
+    // It is not yet in the records; the request waits until it is.
+    let redact = async { rig.form(&message(&sid), &[("Body", "")]).await };
+    let record = async {
+        let through = rig.machine.record_messages(&rig.records).await;
+        rig.messages_recorded.send_replace(through);
+    };
+    let (redacted, ()) = tokio::join!(redact, record);
+    assert_eq!(redacted.status, 200, "{}", redacted.text);
+    assert_eq!(
+        (&redacted.json()["body"], &redacted.json()["num_segments"]),
+        (&"".into(), &"1".into())
+    );
+    assert_eq!(delete(&rig, &sid).await.status, 204);
+    rig.get(&message(&sid)).await.is_error(404, 20_404, &[]);
+    delete(&rig, &sid).await.is_error(404, 20_404, &[]);
+}
+
+#[tokio::test]
+async fn lists_join_the_state_and_the_records_page_by_page() {
+    let rig = Rig::new().await;
+    let mut sids = Vec::new();
+    for at in 0..7 {
+        sids.push(created(&rig, &format!("number {at}")).await);
+        rig.machine.pass(Span::from_secs(1));
+    }
+    for send in &sends(&rig)[..4] {
+        report(&rig, send, MessageEvent::Refused(Reason::MessageRejected));
+    }
+    rig.machine.record_messages(&rig.records).await;
+    let (mut seen, mut path) = (Vec::new(), format!("{}?PageSize=3&To=%2B14155550123", messages()));
+    loop {
+        let page = rig.get(&path).await.json();
+        let listed = page["messages"].as_array().unwrap().clone();
+        seen.extend(listed.iter().map(|one| one["sid"].as_str().unwrap().to_owned()));
+        match page["next_page_uri"].as_str() {
+            Some(next) => path = next.to_owned(),
+            None => break,
+        }
+    }
+    sids.reverse();
+    assert_eq!(seen, sids);
+    let none = [
+        "To=%2B4930123456",
+        "From=%2B4930123456",
+        "DateSent%3E=2027-01-01",
+        "DateSent%3C=2026-01-01",
+    ];
+    for query in none {
+        let page = rig.get(&format!("{}?{query}", messages())).await.json();
+        assert_eq!(page["messages"].as_array().unwrap().len(), 0, "{query}");
+    }
+    let on_the_day = rig.get(&format!("{}?DateSent=2026-03-10", messages())).await.json();
+    assert_eq!(on_the_day["messages"].as_array().unwrap().len(), 7);
+}
+
+#[tokio::test]
+async fn another_tenants_message_is_one_that_does_not_exist() {
+    let rig = Rig::new().await;
+    let sid = created(&rig, "hello").await;
+    let theirs = format!("/2010-04-01/Accounts/{B}/Messages/{sid}.json");
+    for method in ["GET", "POST", "DELETE"] {
+        let asked = http::Request::builder()
+            .method(method)
+            .uri(&theirs)
+            .header("authorization", crate::support::basic(&B.to_string(), "token-b"))
+            .header("content-type", "application/x-www-form-urlencoded");
+        let answer = rig.send(asked.body(Body::from("Status=canceled")).unwrap()).await;
+        answer.is_error(404, 20_404, &[]);
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_with_the_same_idempotency_key_is_the_same_message() {
+    let rig = Rig::new().await;
+    let send = async |body: &str| {
+        let text = format!("To=%2B14155550123&From={}&Body={body}", NUMBER_A.replace('+', "%2B"));
+        let asked = request("POST", &messages())
+            .header("idempotency-key", "k1")
+            .header("content-type", "application/x-www-form-urlencoded");
+        rig.send(asked.body(Body::from(text)).unwrap()).await
+    };
+    let first = send("hello").await.json()["sid"].clone();
+    assert_eq!(send("hello").await.json()["sid"], first);
+    send("other").await.is_error(409, 20_409, &["Idempotency-Key"]);
+    assert_eq!(sends(&rig).len(), 1);
+}
