@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Reason, Span};
+use crate::{Direction, Reason, Span};
 
 /// HTTP method of a webhook.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
@@ -51,7 +51,8 @@ impl Default for StatusEvents {
     }
 }
 
-/// One outbound call as its tenant asked for it (`WIRE.md`, `calls.create`).
+/// One call: as its tenant asked for it (`WIRE.md`, `calls.create`), or as a carrier offered it and the called number's
+/// application wants it treated.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct CallSpec {
     /// Called party: E.164 or a SIP address.
@@ -68,10 +69,13 @@ pub struct CallSpec {
     pub status_events: StatusEvents,
     /// Keys pressed after the answer; `w` is half a second.
     pub send_digits: Option<String>,
-    /// How long it may ring.
+    /// How long it may ring. An inbound call rings while it waits for capacity, and then while its application is asked.
     pub ring_timeout: Span,
     /// How long it may last after the answer.
     pub time_limit: Span,
+    /// Who began it; [`Direction::OutboundReply`] is for messages only.
+    #[serde(default)]
+    pub direction: Direction,
 }
 
 /// What happens to a call at its agent.

@@ -70,7 +70,7 @@ reasons! {
     UnknownTenant "unknown_tenant" "There is no such tenant.";
     UnknownCall "unknown_call" "There is no such call.";
     UnknownMessage "unknown_message" "There is no such message.";
-    UnknownNumber "unknown_number" "The tenant has no such number.";
+    UnknownNumber "unknown_number" "There is no such number, or nothing answers it.";
     TextsFull "texts_full" "The store of message texts is full.";
     UnknownBatch "unknown_batch" "There is no such batch.";
     WrongState "wrong_state" "What was asked does not fit the present state.";
@@ -112,6 +112,10 @@ reasons! {
     LeaseExpired "lease_expired" "The order reached the agent too late to be sent.";
     AgentFull "agent_full" "The agent has no slot left.";
     AgentDraining "agent_draining" "The agent is draining.";
+    LinkLost "link_lost" "The agent's link to the controller was lost before the call was answered.";
+    // Inbound calls.
+    UnknownCarrier "unknown_carrier" "It came from an address that no declared carrier calls in from.";
+    CallerGaveUp "caller_gave_up" "The caller hung up before the call was answered.";
     // Documents and webhooks.
     DocumentFailed "document_failed" "No instructions could be had from the application or its fallback.";
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use busyhour_base::{CallEvent, Reason, SidKey, Span};
 use busyhour_controller_core::{
     command::{CallReport, Command},
-    effect::{Dial, Effect, Phase},
+    effect::{Answer, Dial, Effect, Phase},
+    spec::{AgentIx, CallId},
 };
 use tokio::sync::{mpsc, watch};
 
@@ -58,6 +59,13 @@ impl Pump {
     fn carry_out(&self, effect: Effect) {
         match effect {
             Effect::Dial(dial) => self.dial(&dial),
+            Effect::Ring(ringing) => {
+                self.links.send_dial(ringing.agent, ringing.fence, link::ring(&ringing));
+            }
+            Effect::Answer(answer) => self.answer(&answer),
+            Effect::Refuse { agent, offer, reason } => {
+                self.links.send(agent, link::refuse(offer, reason));
+            }
             Effect::HangUp { agent, call, attempt, reason } => {
                 self.links.send(agent, link::hang_up(call, attempt, reason));
             }
@@ -96,7 +104,7 @@ impl Pump {
                 }
             },
             Err(reason) => {
-                self.give_back(dial, reason);
+                self.give_back(dial.agent, dial.call, dial.attempt, reason);
                 "undeclared"
             }
         };
@@ -109,17 +117,26 @@ impl Pump {
         self.spans.dialled(dial, late.as_micros(), handed);
     }
 
+    /// A void order needs nothing more: with its connection the agent has refused the call.
+    fn answer(&self, answer: &Answer) {
+        let book = self.dial_book.borrow().clone();
+        match link::answer(answer, self.sid_key, &book) {
+            Ok(order) => {
+                self.links.send_dial(answer.agent, answer.fence, order);
+            }
+            Err(reason) => {
+                self.links.send(answer.agent, link::refuse(answer.offer, reason));
+                self.give_back(answer.agent, answer.call, answer.attempt, reason);
+            }
+        }
+    }
+
     /// What an order needs is not declared: nothing was sent, and the state machine may think again.
-    fn give_back(&self, dial: &Dial, reason: Reason) {
+    fn give_back(&self, agent: AgentIx, call: CallId, attempt: u16, reason: Reason) {
         metrics::counter!(names::ORDERS_UNDELIVERED, "reason" => "undeclared").increment(1);
-        tracing::warn!(carrier = &*dial.carrier, account = %dial.account, %reason, "an order is given back");
-        let report = CallReport {
-            agent: dial.agent,
-            call: dial.call,
-            attempt: dial.attempt,
-            heard_at: clock::now(),
-            event: CallEvent::NotSent(reason),
-        };
+        tracing::warn!(?call, %reason, "an order is given back");
+        let event = CallEvent::NotSent(reason);
+        let report = CallReport { agent, call, attempt, heard_at: clock::now(), event };
         if self.given_back.try_send(report).is_err() {
             tracing::error!(
                 "too many orders are given back at once; agents are asked to come back"

@@ -22,6 +22,8 @@ pub(crate) const CALL_DURATION: &str = "busyhour_call_duration_seconds";
 pub(crate) const DIAL_LATENESS: &str = "busyhour_dial_lateness_seconds";
 /// Orders that could not be handed to an agent. Label `reason`: no_link, link_full, undeclared.
 pub(crate) const ORDERS_UNDELIVERED: &str = "busyhour_orders_undelivered_total";
+/// Offered calls that were refused. Label `reason`.
+pub(crate) const OFFERS_REFUSED: &str = "busyhour_offers_refused_total";
 /// Agents with a connection.
 pub(crate) const AGENT_LINKS: &str = "busyhour_agent_links";
 /// Connections of agents that were refused or ended. Label `reason`.
@@ -100,6 +102,7 @@ pub(crate) fn describe() {
         Unit::Count,
         "Orders that could not be handed to an agent"
     );
+    describe_counter!(OFFERS_REFUSED, Unit::Count, "Offered calls that were refused");
     describe_gauge!(AGENT_LINKS, Unit::Count, "Agents with a connection");
     describe_counter!(
         AGENT_LINKS_ENDED,

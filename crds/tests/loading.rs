@@ -191,6 +191,21 @@ fn every_fault_names_file_line_field_and_what_is_allowed() {
             "name: Clinic Desk",
             "demo/all.yaml:44: metadata.name: \"Clinic Desk\" does not have the right form",
         ),
+        (
+            "callsPerSecond: 5",
+            "callsPerSecond: 5\n  inbound: {networks: [10.0.0.1]}",
+            "demo/all.yaml:10: spec.inbound.networks[0]: \"10.0.0.1\" does not have the right form",
+        ),
+        (
+            "callsPerSecond: 5",
+            "callsPerSecond: 5\n  inbound: {networks: [10.0.0.1/32], authenticate: true}",
+            "demo/all.yaml:10: spec.inbound.authenticate: there is nothing to authenticate with; allowed: username and password",
+        ),
+        (
+            "application: reminder}",
+            "application: reminder, ringFor: 4m}",
+            "demo/all.yaml:45: spec.ringFor: 4m is out of bounds; allowed: 1s to 3m",
+        ),
         ("http://127", "ftp://127", "demo/all.yaml:40: spec.voice.url: "),
         ("{name: routers}", "{name: routers, name: again}", "demo/all.yaml:49: not YAML: "),
         ("{name: routers}", "{name: [routers}", "demo/all.yaml:49: not YAML: "),
@@ -216,6 +231,14 @@ fn what_may_be_there_once_is_refused_twice() {
         ),
         "{found}"
     );
+    let inbound = "callsPerSecond: 5\n  inbound: {networks: [10.1.0.0/16]}";
+    let carrier = GOOD.split("---\n").next().expect("the carrier");
+    let wider = carrier
+        .replace("harbour", "other")
+        .replace("callsPerSecond: 5", "callsPerSecond: 5\n  inbound: {networks: [10.0.0.0/8]}");
+    let text = format!("{}---\n{wider}", GOOD.replacen("callsPerSecond: 5", inbound, 1));
+    let found = read(&text).expect_err("one caller, two carriers").to_string();
+    assert!(found.contains("10.0.0.0/8 overlaps 10.1.0.0/16 of carrier \"harbour\""), "{found}");
     let text = format!("{GOOD}---\n{}", GOOD.split("---\n").next().expect("the carrier"));
     let found = read(&text).expect_err("one name, two carriers").to_string();
     assert!(

@@ -5,12 +5,14 @@
 //! refused as a whole, with a [`FieldError`] that names the field, its value and what is allowed.
 
 mod error;
+mod inbound;
 mod order;
 mod report;
 mod secret;
 mod spec;
 
 pub use error::FieldError;
+pub use inbound::{AnswerOrder, InboundTrunk, Refusal};
 pub use order::{DialOrder, Trunk, attempt};
 pub use report::{DIGITS_MAX, outcome, reason};
 pub use secret::Secret;

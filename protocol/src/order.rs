@@ -131,7 +131,7 @@ impl TryFrom<v1::Trunk> for Trunk {
 
 #[cfg(test)]
 mod tests {
-    use busyhour_base::{Instructions, StatusEvents};
+    use busyhour_base::{Direction, Instructions, StatusEvents};
 
     use super::*;
 
@@ -162,6 +162,7 @@ mod tests {
                 send_digits: None,
                 ring_timeout: Span::from_secs(60),
                 time_limit: Span::from_secs(60),
+                direction: Direction::OutboundApi,
             },
         }
     }

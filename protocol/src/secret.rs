@@ -44,6 +44,17 @@ impl fmt::Debug for v1::Account {
     }
 }
 
+impl fmt::Debug for v1::InboundTrunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InboundTrunk")
+            .field("carrier", &self.carrier)
+            .field("networks", &self.networks)
+            .field("username", &self.username)
+            .field("codecs", &self.codecs)
+            .finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for v1::Trunk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Trunk")

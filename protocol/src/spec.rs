@@ -1,6 +1,6 @@
 //! A call's request, there and back.
 
-use busyhour_base::{CallSpec, Instructions, Method, Span, StatusEvents, Webhook};
+use busyhour_base::{CallSpec, Direction, Instructions, Method, Span, StatusEvents, Webhook};
 
 use crate::{FieldError, v1};
 
@@ -16,6 +16,7 @@ impl From<&CallSpec> for v1::CallSpec {
             send_digits: spec.send_digits.clone().unwrap_or_default(),
             ring_timeout_us: spec.ring_timeout.as_micros(),
             time_limit_us: spec.time_limit.as_micros(),
+            inbound: spec.direction == Direction::Inbound,
         }
     }
 }
@@ -41,6 +42,7 @@ impl TryFrom<v1::CallSpec> for CallSpec {
             send_digits: Some(spec.send_digits).filter(|digits| !digits.is_empty()),
             ring_timeout: Span::from_micros(spec.ring_timeout_us),
             time_limit: Span::from_micros(spec.time_limit_us),
+            direction: if spec.inbound { Direction::Inbound } else { Direction::OutboundApi },
         })
     }
 }
@@ -148,6 +150,7 @@ mod tests {
             events in any::<[bool; 4]>(),
             digits in proptest::option::of("[0-9w]{1,9}"),
             (ring, limit) in any::<(u64, u64)>(),
+            inbound in any::<bool>(),
         ) -> CallSpec {
             let [initiated, ringing, answered, completed] = events;
             CallSpec {
@@ -160,6 +163,7 @@ mod tests {
                 send_digits: digits,
                 ring_timeout: Span(ring),
                 time_limit: Span(limit),
+                direction: if inbound { Direction::Inbound } else { Direction::OutboundApi },
             }
         }
     }

@@ -37,6 +37,8 @@ pub async fn take(node: &Arc<Node>, message: Message) -> Result<(), LinkError> {
             node.reports.acknowledge(ack.seq);
             node.forget(&ack.forget);
         }
+        // It offers no calls.
+        Message::Trunks(_) | Message::Ring(_) | Message::Answer(_) | Message::Refuse(_) => {}
         Message::Callback(callback) => {
             if let Err(error) = take_callback(node, callback) {
                 tracing::error!(%error, "status callback refused");

@@ -15,7 +15,7 @@ use std::{
 
 use busyhour_agent::{Options, run, sip::Timers};
 use busyhour_base::{
-    AccountSid, CallEvent, CallSid, CallSpec, Ending, Instructions, Span, StatusEvents,
+    AccountSid, CallEvent, CallSid, CallSpec, Direction, Ending, Instructions, Span, StatusEvents,
 };
 use busyhour_protocol::{
     DialOrder, Secret, Trunk,
@@ -45,6 +45,7 @@ pub enum Heard {
     Hello(v1::Hello),
     FenceStored(u64),
     Report { call: u64, attempt: u32, event: CallEvent },
+    Offer(v1::Offer),
 }
 
 /// A controller of one stream: it welcomes, acknowledges, and passes on.
@@ -101,6 +102,9 @@ impl Shared {
                 let _ = self.heard.send(Heard::FenceStored(stored.fence));
             }
             FromAgent::Load(_) => {}
+            FromAgent::Offer(offer) => {
+                let _ = self.heard.send(Heard::Offer(offer));
+            }
             FromAgent::Reports(reports) => {
                 let last = reports.reports.last().map_or(0, |report| report.seq);
                 for report in reports.reports {
@@ -361,6 +365,7 @@ pub fn order(port: u16, document: &str) -> DialOrder {
             send_digits: None,
             ring_timeout: Span::from_secs(20),
             time_limit: Span::from_secs(20),
+            direction: Direction::OutboundApi,
         },
     }
 }

@@ -38,12 +38,13 @@ impl fmt::Debug for Body {
     }
 }
 
-/// Who began a message.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+/// Who began a call or a message.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub enum Direction {
-    /// Somebody sent it to one of the tenant's numbers.
+    /// Somebody called one of the tenant's numbers, or sent it there.
     Inbound,
     /// The tenant asked for it through the API.
+    #[default]
     OutboundApi,
     /// The tenant's application answered an inbound message with it.
     OutboundReply,

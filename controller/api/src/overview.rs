@@ -2,7 +2,7 @@
 
 use axum::{extract::State, response::Response};
 use busyhour_base::{AccountSid, Outcome, Span, Timestamp};
-use busyhour_controller_core::view::{AgentView, Counts, TenantView};
+use busyhour_controller_core::view::{AgentView, Counts, InboundCounts, TenantView};
 use http::{StatusCode, Uri};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -61,6 +61,26 @@ pub(crate) struct TenantRow {
     eta: Option<Eta>,
     /// Its shares of groups of carriers.
     shares: Vec<ShareRow>,
+    /// Calls to its numbers.
+    inbound: InboundBody,
+}
+
+/// Calls to a tenant's numbers.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct InboundBody {
+    /// Offered ever by carriers, and not refused at once.
+    offered: u64,
+    /// Ring for want of capacity.
+    ringing: u64,
+    /// Answered ever.
+    answered: u64,
+}
+
+impl From<InboundCounts> for InboundBody {
+    fn from(counts: InboundCounts) -> Self {
+        let InboundCounts { offered, ringing, answered } = counts;
+        Self { offered, ringing, answered }
+    }
 }
 
 /// Calls by where they are.
@@ -190,6 +210,7 @@ pub(crate) async fn overview(
         spacing_us: view.spacing.map(Span::as_micros),
         eta: eta(&app, &view, now),
         shares: views.shares_of(view.account).into_iter().map(ShareRow::from).collect(),
+        inbound: view.inbound.into(),
     };
     let agent = |view: AgentView| AgentRow {
         agent: view.agent.0,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use busyhour_base::{AccountSid, CallEvent, Instructions, Timestamp};
+use busyhour_base::{AccountSid, CallEvent, CallSpec, Instructions, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::message::MessageCommand;
@@ -39,6 +39,8 @@ pub enum Command {
     Tick,
     /// An agent came, reported or was lost.
     Agent(AgentCommand),
+    /// Calls that carriers offer, in the order in which an agent heard of them (MT-6, MT-9).
+    Offer(Vec<Offer>),
     /// What agents say of calls, in the order in which they said it.
     Reports(Vec<CallReport>),
     /// Something about messages.
@@ -77,6 +79,23 @@ pub struct Submit {
     pub batch: Option<BatchId>,
     /// The calls.
     pub calls: Vec<NewCall>,
+}
+
+/// A call that a carrier offers, and how its number's application wants it treated.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Offer {
+    /// Where it rings.
+    pub agent: AgentIx,
+    /// Of which process.
+    pub incarnation: u64,
+    /// Counts that process's offers up: one that is not above those before is a repeat.
+    pub offer: u64,
+    /// Who offers it, by name.
+    pub carrier: Arc<str>,
+    /// Whose number was called.
+    pub account: AccountSid,
+    /// The call. It may wait for capacity for as long as its `ring_timeout`.
+    pub spec: Arc<CallSpec>,
 }
 
 /// What a tenant does with a batch.

@@ -16,6 +16,8 @@ pub enum Reply {
     Refused(Reason),
     /// One verdict per submitted call, in order.
     Submitted(Vec<Result<Accepted, Reason>>),
+    /// One verdict per offered call, in order: its number, or why it is refused.
+    Offered(Vec<Result<CallId, Reason>>),
     /// The batch that was created, or had been for the same idempotency key.
     Batch(BatchId),
     /// One verdict per submitted or arrived message, in order.
@@ -46,6 +48,19 @@ pub struct Accepted {
 pub enum Effect {
     /// Dial (the intent is in the log by now).
     Dial(Dial),
+    /// Let an offered call ring: it waits for capacity.
+    Ring(Ringing),
+    /// Answer an offered call: it has its channel and its slot.
+    Answer(Answer),
+    /// Refuse an offered call that was taken in.
+    Refuse {
+        /// Where it rings.
+        agent: AgentIx,
+        /// Which of that agent's offers.
+        offer: u64,
+        /// Why.
+        reason: Reason,
+    },
     /// End a call: CANCEL before the answer, BYE after.
     HangUp {
         /// Where it runs.
@@ -120,6 +135,46 @@ pub struct Dial {
     /// How long it waited for its instant, from its acceptance or the time that it was scheduled for.
     pub waited: Span,
     /// What was asked.
+    pub spec: Arc<CallSpec>,
+}
+
+/// An offered call that waits for capacity.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ringing {
+    /// Which call.
+    pub call: CallId,
+    /// Its attempt, always 1.
+    pub attempt: u16,
+    /// Where it rings.
+    pub agent: AgentIx,
+    /// Which of that agent's offers.
+    pub offer: u64,
+    /// Under which fence.
+    pub fence: u64,
+    /// What it waits for.
+    pub waits_for: Reason,
+}
+
+/// An order to answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answer {
+    /// Which call.
+    pub call: CallId,
+    /// Its attempt, always 1.
+    pub attempt: u16,
+    /// Whose number was called.
+    pub account: AccountSid,
+    /// Which carrier offers it, by name.
+    pub carrier: Arc<str>,
+    /// Where it rings.
+    pub agent: AgentIx,
+    /// Which of that agent's offers.
+    pub offer: u64,
+    /// Under which fence.
+    pub fence: u64,
+    /// What it waited for last; [`Reason::Ready`] if it did not wait.
+    pub held_by: Reason,
+    /// How it is to be treated.
     pub spec: Arc<CallSpec>,
 }
 

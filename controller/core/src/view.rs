@@ -146,6 +146,17 @@ pub struct Counts {
     pub ended: [u64; Outcome::ALL.len()],
 }
 
+/// A tenant's inbound calls.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, serde::Deserialize)]
+pub struct InboundCounts {
+    /// Offered ever, and not refused at once.
+    pub offered: u64,
+    /// Ring for want of capacity.
+    pub ringing: u64,
+    /// Answered ever.
+    pub answered: u64,
+}
+
 /// States of a batch (`WIRE.md`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -274,6 +285,8 @@ pub struct TenantView {
     pub counts: Counts,
     /// Dialled in the last ten seconds.
     pub dialled_10s: u32,
+    /// Its inbound calls.
+    pub inbound: InboundCounts,
     /// Its throttle's spacing.
     pub spacing: Option<Span>,
     /// Expected time from now until its queue is empty, and the limit that binds.

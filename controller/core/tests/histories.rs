@@ -30,6 +30,8 @@ enum Action {
     Up { agent: usize, restarted: bool, journal_lost: bool },
     Down { agent: usize },
     Load { agent: usize, cpu: u16, draining: bool },
+    Offer { agent: usize, tenant: u128, second: bool, ring: u16, twice: bool },
+    GiveUp { agent: usize, which: usize },
     LoseOrders,
     Record,
 }
@@ -48,6 +50,10 @@ fn action() -> impl Strategy<Value = Action> {
                 Submit { tenant, count, urgency, begins, lasts, key }
             }
         ),
+        5 => (0..AGENTS, tenant.clone(), any::<bool>(), 1u16..40, any::<bool>()).prop_map(
+            |(agent, tenant, second, ring, twice)| Offer { agent, tenant, second, ring, twice }
+        ),
+        1 => (0..AGENTS, any::<usize>()).prop_map(|(agent, which)| GiveUp { agent, which }),
         2 => (tenant, 1usize..8, 0u16..2_000, 0u32..4, 0u16..40, 0u16..80).prop_map(
             |(tenant, count, spacing, most, begins, lasts)| {
                 Batch { tenant, count, spacing, most, begins, lasts }
@@ -221,11 +227,19 @@ fn act(world: &mut World, action: &Action) {
         Action::Up { agent, restarted, journal_lost } => world.up(agent, restarted, journal_lost),
         Action::Down { agent } => world.down(agent),
         Action::Load { agent, cpu, draining } => world.load(agent, cpu, draining),
+        Action::Offer { agent, tenant, second, ring, twice } => {
+            let carrier = if second { "second" } else { "first" };
+            world.offer(agent, tenant, carrier, Span::from_secs(ring.into()), twice);
+        }
+        Action::GiveUp { agent, which } => world.give_up(agent, which),
         Action::LoseOrders => world.lose_orders = true,
         Action::Record => world.record(),
     }
     for view in world.machine.state.tenants() {
-        assert!(view.counts.queued <= 40, "no queue is longer than its bound");
+        assert!(
+            view.counts.queued - view.inbound.ringing <= 40,
+            "no queue is longer than its bound"
+        );
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Instant};
 
-use busyhour_base::{CallSpec, Ending, Instructions, Method, Reason, Span, StatusEvents, Webhook};
+use busyhour_base::{
+    CallSpec, Direction, Ending, Instructions, Method, Reason, Span, StatusEvents, Webhook,
+};
 
 use busyhour_controller_core::view::Attempt;
 
@@ -50,6 +52,7 @@ fn record(n: u64) -> Record {
             send_digits: None,
             ring_timeout: Span::from_secs(60),
             time_limit: Span::from_secs(14_400),
+            direction: Direction::OutboundApi,
         }),
         accepted_at: Timestamp(n * 1_000),
         due: (!n.is_multiple_of(3)).then_some(Timestamp(n * 1_000 + 400)),

@@ -4,12 +4,12 @@
 use std::{collections::HashMap, sync::Arc};
 
 use busyhour_api::{Account, Application, Directory, Number, Secret as ApiSecret};
-use busyhour_base::{AccountSid, StatusEvents, Webhook};
+use busyhour_base::{AccountSid, CallSpec, Direction, Instructions, Span, StatusEvents, Webhook};
 use busyhour_crds::{
     Declared,
-    kinds::{ApplicationSpec, CallbackEvent, Codec, Role, StatusCallback},
+    kinds::{ApplicationSpec, CallbackEvent, CarrierSpec, Codec, Role, StatusCallback},
 };
-use busyhour_protocol::{Secret, Trunk};
+use busyhour_protocol::{InboundTrunk, Secret, Trunk};
 
 /// What an order to an agent carries beyond what the state machine knows.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -20,6 +20,55 @@ pub(crate) struct DialBook {
     pub trunks: HashMap<Arc<str>, Trunk>,
     /// Networks beyond public space that webhooks may reach.
     pub allowed_networks: Vec<String>,
+    /// Who may call in.
+    pub callers: Vec<InboundTrunk>,
+    /// Numbers that may be called, with what answers them.
+    pub numbers: HashMap<String, Answering>,
+}
+
+/// What answers a number's calls (SP-1).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Answering {
+    /// Whose number it is.
+    pub account: AccountSid,
+    /// First document.
+    pub voice: Webhook,
+    /// Asked when the first fails.
+    pub fallback: Option<Webhook>,
+    /// Told of progress, and of which.
+    pub status_callback: Option<(Webhook, StatusEvents)>,
+    /// How long a call may ring for want of capacity.
+    pub ring_for: Span,
+}
+
+/// Most that an inbound call lasts, as for calls that the API places (`calls.create`, TimeLimit).
+const TIME_LIMIT: Span = Span::from_secs(14_400);
+
+impl Answering {
+    /// A call to this number.
+    pub fn call(&self, to: String, from: String) -> CallSpec {
+        let (hook, events) = self.status_callback.clone().unzip();
+        CallSpec {
+            to,
+            from,
+            instructions: Instructions::Url(self.voice.clone()),
+            fallback: self.fallback.clone(),
+            status_callback: hook,
+            status_events: events.unwrap_or_default(),
+            send_digits: None,
+            ring_timeout: self.ring_for,
+            time_limit: TIME_LIMIT,
+            direction: Direction::Inbound,
+        }
+    }
+}
+
+impl DialBook {
+    /// The number that a carrier means, in E.164, with what answers it. Carriers write it with and without its plus.
+    pub fn answering(&self, called: &str) -> Option<(String, &Answering)> {
+        let with_plus = || Some((format!("+{called}"), self.numbers.get(&format!("+{called}"))?));
+        self.numbers.get(called).map(|found| (called.to_owned(), found)).or_else(with_plus)
+    }
 }
 
 /// The orders' side of what is declared.
@@ -36,7 +85,7 @@ pub(crate) fn dial_book(declared: &Declared) -> DialBook {
             address: spec.address.clone(),
             username: spec.username.clone(),
             password: password.map(|p| Secret::new(p.reveal())).unwrap_or_default(),
-            codecs: spec.codecs.iter().map(|codec| codec_name(*codec).to_owned()).collect(),
+            codecs: codecs(spec),
         };
         (Arc::from(name.as_str()), trunk)
     });
@@ -45,7 +94,45 @@ pub(crate) fn dial_book(declared: &Declared) -> DialBook {
         routers.flat_map(|pool| pool.allowed_networks.iter().map(ToString::to_string)).collect();
     allowed_networks.sort();
     allowed_networks.dedup();
-    DialBook { tokens: tokens.collect(), trunks: trunks.collect(), allowed_networks }
+    DialBook {
+        tokens: tokens.collect(),
+        trunks: trunks.collect(),
+        allowed_networks,
+        callers: callers(declared),
+        numbers: answering(declared),
+    }
+}
+
+fn callers(declared: &Declared) -> Vec<InboundTrunk> {
+    let calling = declared.carriers.iter().filter_map(|(name, carrier)| {
+        let inbound = carrier.spec.inbound.as_ref()?;
+        let asks = inbound.authenticate;
+        let password = carrier.password.as_ref().filter(|_| asks);
+        Some(InboundTrunk {
+            carrier: name.clone(),
+            networks: inbound.networks.clone(),
+            username: carrier.spec.username.clone().filter(|_| asks),
+            password: password.map(|p| Secret::new(p.reveal())).unwrap_or_default(),
+            codecs: codecs(&carrier.spec),
+        })
+    });
+    calling.collect()
+}
+
+fn answering(declared: &Declared) -> HashMap<String, Answering> {
+    let numbers = declared.numbers.values().filter_map(|spec| {
+        let account = declared.tenants.get(&spec.tenant)?.spec.account;
+        let answers = declared.applications.get(spec.application.as_ref()?)?;
+        let Application { voice, fallback, status_callback, .. } = application(account, answers);
+        let ring_for = spec.ring_for.0;
+        let answering = Answering { account, voice, fallback, status_callback, ring_for };
+        Some((spec.number.clone(), answering))
+    });
+    numbers.collect()
+}
+
+fn codecs(spec: &CarrierSpec) -> Vec<String> {
+    spec.codecs.iter().map(|codec| codec_name(*codec).to_owned()).collect()
 }
 
 /// The API's side of what is declared.

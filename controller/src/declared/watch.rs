@@ -20,7 +20,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{DialBook, dial_book, directory, last_good};
-use crate::{health::Health, link::Links, metric_definitions as names, proposer::Proposer};
+use crate::{
+    health::Health,
+    link::{self, Links},
+    metric_definitions as names,
+    proposer::Proposer,
+};
 
 /// From one look to the next.
 const LOOK: Duration = Duration::from_millis(500);
@@ -163,6 +168,9 @@ impl Declarations {
             published.dial_book.send_replace(old);
             return Err(problem);
         }
+        if old.callers != new.callers {
+            links.send_all(&link::trunks(&new));
+        }
         if old.allowed_networks != new.allowed_networks {
             // Agents hear of networks when they are welcomed; their calls live on meanwhile.
             published.dial_book.send_replace(Arc::new(new));
@@ -213,6 +221,7 @@ fn union(old: &DialBook, new: &DialBook) -> DialBook {
     let mut both = old.clone();
     both.tokens.extend(new.tokens.clone());
     both.trunks.extend(new.trunks.clone());
+    both.numbers.clone_from(&new.numbers);
     both
 }
 

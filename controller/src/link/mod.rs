@@ -1,6 +1,7 @@
 //! The connections of agents, and the orders that go out over them.
 
 mod hello;
+mod offers;
 mod orders;
 mod reports;
 mod service;
@@ -15,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+pub(crate) use offers::{answer, refuse, ring, trunks};
 pub(crate) use orders::{callback, dial, hang_up, redirect, valid_after_due};
 pub(crate) use service::LinkService;
 
@@ -140,6 +142,14 @@ impl Links {
             let message = Some(message.clone());
             link.out.try_send(Ok(ToAgent { message })).is_ok()
         })
+    }
+
+    /// Hands a message to every agent that is connected.
+    pub(crate) fn send_all(&self, message: &Message) {
+        let table = self.0.lock();
+        for (agent, link) in &table.links {
+            link.send(*agent, message.clone());
+        }
     }
 
     /// Ends every connection; agents come back by themselves, and their calls go on meanwhile.

@@ -19,6 +19,7 @@ use tonic::{Status, Streaming};
 use super::{
     Links, Outgoing,
     hello::{self, Greeted},
+    offers::{self, Offers},
     reports::{Batch, Reports},
     service::Shared,
 };
@@ -126,6 +127,8 @@ async fn enter(
     let cut = CancellationToken::new();
     let welcome = welcome(shared, &greeted, fence);
     shared.links.enter(agent, fence, out.clone(), cut.clone(), welcome);
+    let trunks = offers::trunks(&shared.dial_book.borrow());
+    shared.links.send_over(agent, fence, trunks);
     tracing::info!(
         name = &*greeted.name,
         ?agent,
@@ -168,6 +171,23 @@ enum Ended {
     Refused(Status),
 }
 
+/// What the agent has said and is not durable yet.
+#[derive(Default)]
+struct Said {
+    offers: Offers,
+    reports: Reports,
+    load: Load,
+}
+
+/// What became durable, with what the agent is to hear of it.
+enum Written {
+    Offers(Vec<Message>),
+    Reports(Batch),
+    Load,
+}
+
+type Write<'a> = BoxFuture<'a, Result<Written, ProposeError>>;
+
 /// Takes in what the agent says and makes it durable, one batch at a time: while one is on its way
 /// to the disk the next gathers.
 async fn serve(
@@ -175,12 +195,11 @@ async fn serve(
     entered: &Entered,
     incoming: &mut Streaming<v1::FromAgent>,
 ) -> Ended {
-    let mut reports = Reports::default();
-    let mut load = Load::default();
-    let mut writing: Option<BoxFuture<'_, Result<Option<Batch>, ProposeError>>> = None;
+    let mut said = Said::default();
+    let mut writing: Option<Write<'_>> = None;
     loop {
         if writing.is_none() {
-            writing = next_write(shared, entered.agent, entered.fence, &mut reports, &mut load);
+            writing = next_write(shared, entered.agent, entered.fence, &mut said);
         }
         tokio::select! {
             () = shared.shutdown.cancelled() => return Ended::Stopping,
@@ -188,14 +207,13 @@ async fn serve(
             written = async { writing.as_mut().expect("guarded").await }, if writing.is_some() => {
                 writing = None;
                 match written {
-                    Ok(Some(batch)) => acknowledge(&shared.links, entered, &batch),
-                    Ok(None) => {}
+                    Ok(written) => answer(&shared.links, entered, written),
                     Err(_) => return Ended::Stopping,
                 }
             }
-            message = incoming.message(), if !reports.is_full() => {
+            message = incoming.message(), if !said.reports.is_full() => {
                 let taken = match message {
-                    Ok(Some(message)) => take_in(entered, message, &mut reports, &mut load),
+                    Ok(Some(message)) => take_in(shared, entered, message, &mut said),
                     Ok(None) | Err(_) => return Ended::Away,
                 };
                 if let Err(status) = taken {
@@ -207,19 +225,31 @@ async fn serve(
 }
 
 fn take_in(
+    shared: &Shared,
     entered: &Entered,
     message: v1::FromAgent,
-    reports: &mut Reports,
-    load: &mut Load,
+    said: &mut Said,
 ) -> Result<(), Status> {
     let wrong = |problem: String| Err(Status::invalid_argument(problem));
     match message.message {
+        Some(from_agent::Message::Offer(offer)) => {
+            let book = shared.dial_book.borrow().clone();
+            let incarnation = entered.greeted.incarnation;
+            match said.offers.take_in(entered.agent, incarnation, offer, &book) {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(refusal)) => {
+                    shared.links.send_over(entered.agent, entered.fence, refusal);
+                    Ok(())
+                }
+                Err(error) => wrong(error.to_string()),
+            }
+        }
         Some(from_agent::Message::Reports(message)) => {
-            let taken = reports.take_in(entered.agent, message, clock::now());
+            let taken = said.reports.take_in(entered.agent, message, clock::now());
             taken.or_else(|error| wrong(error.to_string()))
         }
         Some(from_agent::Message::Load(message)) => {
-            load.take_in(&message).or_else(|problem| wrong(problem.to_owned()))
+            said.load.take_in(&message).or_else(|problem| wrong(problem.to_owned()))
         }
         Some(from_agent::Message::FenceStored(stored)) if stored.fence == entered.fence => Ok(()),
         Some(from_agent::Message::FenceStored(stored)) => wrong(format!(
@@ -231,36 +261,52 @@ fn take_in(
     }
 }
 
+/// Offers go first: somebody hears them ring.
 fn next_write<'a>(
     shared: &'a Shared,
     agent: AgentIx,
     fence: u64,
-    reports: &mut Reports,
-    load: &mut Load,
-) -> Option<BoxFuture<'a, Result<Option<Batch>, ProposeError>>> {
-    if !reports.is_empty() {
-        let batch = reports.next_batch();
+    said: &mut Said,
+) -> Option<Write<'a>> {
+    if !said.offers.is_empty() {
+        let batch = said.offers.next_batch();
+        let write = async move {
+            let applied = shared.proposer.insist(|| Command::Offer(batch.clone())).await?;
+            Ok(Written::Offers(offers::refusals(&batch, &applied.reply)))
+        };
+        return Some(write.boxed());
+    }
+    if !said.reports.is_empty() {
+        let batch = said.reports.next_batch();
         let write = async move {
             let command = || Command::Reports(batch.reports.clone());
             shared.proposer.insist(command).await?;
             metrics::counter!(names::REPORTS).increment(batch.reports.len() as u64);
-            Ok(Some(batch))
+            Ok(Written::Reports(batch))
         };
         return Some(write.boxed());
     }
-    let (cpu_permille, draining) = load.news()?;
+    let (cpu_permille, draining) = said.load.news()?;
     let write = async move {
         let command =
             || Command::Agent(AgentCommand::Load { agent, fence, cpu_permille, draining });
         shared.proposer.insist(command).await?;
-        Ok(None)
+        Ok(Written::Load)
     };
     Some(write.boxed())
 }
 
-fn acknowledge(links: &Links, entered: &Entered, batch: &Batch) {
-    // Over this connection or none: another one begins with its own account of what is known.
-    links.send_over(entered.agent, entered.fence, batch.ack());
+/// Over this connection or none: another one begins with its own account of what is known.
+fn answer(links: &Links, entered: &Entered, written: Written) {
+    match written {
+        Written::Offers(refusals) => {
+            for refusal in refusals {
+                links.send_over(entered.agent, entered.fence, refusal);
+            }
+        }
+        Written::Reports(batch) => links.send_over(entered.agent, entered.fence, batch.ack()),
+        Written::Load => {}
+    }
 }
 
 /// The agent's load, in steps that are worth an entry.

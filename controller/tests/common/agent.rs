@@ -23,6 +23,8 @@ pub struct Agent {
     out: mpsc::Sender<FromAgent>,
     incoming: Streaming<v1::ToAgent>,
     pub welcome: v1::Welcome,
+    /// Who may call in, as it was told last.
+    pub trunks: Vec<v1::InboundTrunk>,
     seq: u64,
 }
 
@@ -65,6 +67,7 @@ impl Agent {
                 incoming: client.unwrap().link(ReceiverStream::new(stream)).await?.into_inner(),
                 out,
                 welcome: v1::Welcome::default(),
+                trunks: Vec::new(),
                 seq: 0,
             };
             agent.say(from_agent::Message::Hello(hello)).await;
@@ -88,10 +91,15 @@ impl Agent {
         let _ = self.out.send(FromAgent { message: Some(message) }).await;
     }
 
-    /// The next message, or how the stream ended.
+    /// The next message, or how the stream ended. Who may call in is kept aside.
     pub async fn next(&mut self) -> Result<Option<to_agent::Message>, Status> {
-        let next = within("a message of the controller", self.incoming.message()).await?;
-        Ok(next.map(|message| message.message.expect("a message that we know")))
+        loop {
+            let next = within("a message of the controller", self.incoming.message()).await?;
+            match next.map(|message| message.message.expect("a message that we know")) {
+                Some(Message::Trunks(trunks)) => self.trunks = trunks.trunks,
+                next => return Ok(next),
+            }
+        }
     }
 
     /// The next order to dial; acknowledgements on the way are passed over.
@@ -105,15 +113,48 @@ impl Agent {
         }
     }
 
+    /// A carrier offers a call.
+    pub async fn offer(&self, offer: u64, to: &str) {
+        let offer = v1::Offer {
+            offer,
+            carrier: "north".to_owned(),
+            to: to.to_owned(),
+            from: "+15557654321".to_owned(),
+            sip_call_id: format!("{offer}@carrier"),
+        };
+        self.say(from_agent::Message::Offer(offer)).await;
+    }
+
+    /// What is next said of offers; acknowledgements on the way are passed over.
+    pub async fn verdict(&mut self) -> Message {
+        loop {
+            match self.next().await.unwrap() {
+                Some(Message::Ack(_)) => {}
+                Some(message) => return message,
+                None => panic!("expected a verdict"),
+            }
+        }
+    }
+
     /// Reports in one message; returns the last sequence number.
     pub async fn report(&mut self, order: &DialOrder, events: &[CallEvent]) -> u64 {
+        self.report_of(order.call, order.attempt, events).await
+    }
+
+    /// An entry of its journal about the first attempt of a call.
+    pub fn entry(&self, call: u64, live: bool) -> v1::JournalEntry {
+        v1::JournalEntry { call, attempt: 1, live }
+    }
+
+    /// The same of any call.
+    pub async fn report_of(&mut self, call: u64, attempt: u16, events: &[CallEvent]) -> u64 {
         let mut reports = Vec::new();
         for event in events {
             self.seq += 1;
             reports.push(v1::Report {
                 seq: self.seq,
-                call: order.call,
-                attempt: order.attempt.into(),
+                call,
+                attempt: attempt.into(),
                 event: Some(event.into()),
             });
         }

@@ -37,6 +37,7 @@ spec:
   channels: 100
   callsPerSecond: 1000
   quarantineSeconds: 5
+  inbound: {networks: [127.0.0.1/32], authenticate: true}
 ---
 apiVersion: busyhour.dev/v1alpha1
 kind: Tenant
@@ -49,7 +50,16 @@ spec:
 apiVersion: busyhour.dev/v1alpha1
 kind: Number
 metadata: {name: desk}
-spec: {number: "+15550100001", tenant: acme}
+spec: {number: "+15550100001", tenant: acme, application: desk, ringFor: 2s}
+---
+apiVersion: busyhour.dev/v1alpha1
+kind: Application
+metadata: {name: desk}
+spec:
+  tenant: acme
+  sid: AP11111111111111111111111111111111
+  voice: {url: "http://127.0.0.1:1/desk.xml", fallbackUrl: "http://127.0.0.1:1/sorry.xml"}
+  statusCallback: {url: "http://127.0.0.1:1/status", events: [answered, completed]}
 ---
 apiVersion: busyhour.dev/v1alpha1
 kind: Pool

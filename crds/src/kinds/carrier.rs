@@ -1,5 +1,6 @@
 //! Carrier: who connects calls to the telephone network, and what the contract allows.
 
+use ipnet::IpNet;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -95,6 +96,25 @@ pub struct CarrierSpec {
     /// What is rented for messages; without it the carrier takes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages: Option<CarrierMessages>,
+    /// Its calls to the tenants' numbers; none are taken if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inbound: Option<InboundSpec>,
+}
+
+/// From where a carrier calls in (MT-6, MT-9).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct InboundSpec {
+    /// Networks that its calls come from, such as `192.0.2.0/28`. Calls from anywhere else are refused.
+    #[schemars(
+        length(min = 1, max = 64),
+        with = "Vec<String>",
+        inner(regex(pattern = r"^[0-9A-Fa-f.:]{2,45}/[0-9]{1,3}$"))
+    )]
+    pub networks: Vec<IpNet>,
+    /// Also ask for the trunk's user and password (digest).
+    #[serde(default)]
+    pub authenticate: bool,
 }
 
 /// A codec of the audio on a trunk.

@@ -14,7 +14,7 @@ mod tenant;
 mod webhook;
 
 pub use application::{Application, ApplicationSpec, Voice};
-pub use carrier::{Carrier, CarrierSpec, Codec};
+pub use carrier::{Carrier, CarrierSpec, Codec, InboundSpec};
 pub use contract::{
     AllocationSpec, CommitmentSpec, DestinationSpec, PeriodSpec, TariffSpec, UnusedMode, VolumeSpec,
 };

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{E164_PATTERN, NAME_PATTERN, NumberMessages, Status};
+use crate::Duration;
 
 /// A phone number that belongs to a tenant.
 #[derive(CustomResource, Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -37,6 +38,15 @@ pub struct NumberSpec {
     /// How its messages are paced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages: Option<NumberMessages>,
+    /// How long its calls may ring while they wait for a channel or an agent's slot: 1s to 3m. Less than the caller's
+    /// network lets a call ring.
+    #[serde(default = "default_ring_for")]
+    pub ring_for: Duration,
+}
+
+/// About four rings: most networks let a call ring for half a minute or more.
+fn default_ring_for() -> Duration {
+    Duration(busyhour_base::Span::from_secs(20))
 }
 
 /// What a number is.

@@ -2,9 +2,10 @@
 //! be read, and that lengths of time lie within bounds.
 
 use busyhour_base::Span;
+use ipnet::IpNet;
 use url::Url;
 
-use super::{Loaded, Loader};
+use super::{Kind, Loaded, Loader};
 use crate::{
     Duration, LoadError, LoadErrors,
     kinds::{ApplicationSpec, CarrierSpec, TenantSpec, ThrottleSpec},
@@ -12,6 +13,7 @@ use crate::{
 };
 
 pub(super) const SPACING: (Span, Span) = (Span::from_millis(1), Span::from_secs(86_400));
+const RINGING: (Span, Span) = (Span::from_secs(1), Span::from_secs(180));
 pub(super) const WINDOW: (Span, Span) = (Span::from_secs(1), Span::from_secs(31 * 86_400));
 
 impl Loader<'_> {
@@ -21,6 +23,13 @@ impl Loader<'_> {
         for carrier in self.carriers.values() {
             if errors.len() < LoadErrors::MAX {
                 check_carrier(carrier, &mut errors);
+            }
+        }
+        check_networks_apart(&self.carriers, &mut errors);
+        for number in self.numbers.values() {
+            if errors.len() < LoadErrors::MAX {
+                let path = Path::of(&["spec", "ringFor"]);
+                errors.extend(check_length(number, &path, number.spec.ring_for, RINGING));
             }
         }
         for tenant in self.tenants.values() {
@@ -65,10 +74,35 @@ fn check_carrier(carrier: &Loaded<'_, CarrierSpec>, errors: &mut Vec<LoadError>)
         let (problem, allowed) = ("a user and a password go together", "both or neither");
         errors.push(carrier.error(&["spec", "username"], problem, Some(allowed.to_owned())));
     }
+    if spec.inbound.as_ref().is_some_and(|inbound| inbound.authenticate) && !has_password {
+        let (problem, allowed) = ("there is nothing to authenticate with", "username and password");
+        let keys = ["spec", "inbound", "authenticate"];
+        errors.push(carrier.error(&keys, problem, Some(allowed.to_owned())));
+    }
     let (_, port) = spec.address.rsplit_once(':').unwrap_or_default();
     if port.parse::<u16>().is_err() {
         let (problem, allowed) = (format!("port {port} does not exist"), "1 to 65535".to_owned());
         errors.push(carrier.error(&["spec", "address"], problem, Some(allowed)));
+    }
+}
+
+/// A call's source must tell its carrier.
+fn check_networks_apart(carriers: &Kind<'_, CarrierSpec>, errors: &mut Vec<LoadError>) {
+    let mut seen: Vec<(&str, IpNet)> = Vec::new();
+    for (name, carrier) in carriers {
+        let networks = carrier.spec.inbound.iter().flat_map(|inbound| &inbound.networks);
+        for network in networks {
+            let meets = |other: &IpNet| other.contains(network) || network.contains(other);
+            if let Some((first, other)) = seen.iter().find(|(_, other)| meets(other))
+                && first != name
+                && errors.len() < LoadErrors::MAX
+            {
+                let problem = format!("{network} overlaps {other} of carrier {first:?}");
+                let allowed = Some("networks of one carrier only".to_owned());
+                errors.push(carrier.error(&["spec", "inbound", "networks"], problem, allowed));
+            }
+            seen.push((name, *network));
+        }
     }
 }
 

@@ -6,7 +6,7 @@ mod load;
 
 use std::collections::BTreeMap;
 
-use busyhour_base::{AccountSid, CallSpec, Instructions, Span, StatusEvents, Webhook};
+use busyhour_base::{AccountSid, CallSpec, Direction, Instructions, Span, StatusEvents, Webhook};
 
 use crate::behaviour::Behaviour;
 
@@ -73,6 +73,7 @@ impl Batch {
             send_digits: None,
             ring_timeout: self.ring_timeout,
             time_limit: self.time_limit,
+            direction: Direction::OutboundApi,
         })
     }
 }

@@ -87,6 +87,8 @@ impl World<'_> {
             Effect::Redirect { agent, call, attempt, instructions } => {
                 self.order(at, Key { call, attempt, agent }, LegInput::Redirect(instructions));
             }
+            // No simulated carrier calls in.
+            Effect::Ring(_) | Effect::Answer(_) | Effect::Refuse { .. } => {}
             Effect::Notify { .. }
             | Effect::Changed { .. }
             | Effect::BatchNews { .. }

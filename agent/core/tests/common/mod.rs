@@ -3,8 +3,8 @@
 
 use busyhour_agent_core::leg::{Action, Document, Input, Leg, Order, Request, Token};
 use busyhour_base::{
-    AccountSid, CallEvent, CallSid, CallSpec, Ending, Instructions, Method, Span, StatusEvents,
-    Timestamp, Webhook,
+    AccountSid, CallEvent, CallSid, CallSpec, Direction, Ending, Instructions, Method, Span,
+    StatusEvents, Timestamp, Webhook,
 };
 
 pub const T0: Timestamp = Timestamp(1_773_144_000_000_000);
@@ -27,6 +27,7 @@ pub fn order() -> Order {
             send_digits: None,
             ring_timeout: Span::from_secs(30),
             time_limit: Span::from_secs(600),
+            direction: Direction::OutboundApi,
         },
     }
 }

@@ -114,7 +114,7 @@ fn fits(name: &str, text: String, most: usize) -> Result<String, ApiError> {
 
 #[cfg(test)]
 mod tests {
-    use busyhour_base::{Method, Span, StatusEvents, Webhook};
+    use busyhour_base::{Direction, Method, Span, StatusEvents, Webhook};
 
     use super::*;
 
@@ -129,6 +129,7 @@ mod tests {
             send_digits: None,
             ring_timeout: Span::from_secs(60),
             time_limit: Span::from_secs(60),
+            direction: Direction::OutboundApi,
         }
     }
 

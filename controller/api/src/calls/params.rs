@@ -8,7 +8,9 @@
 
 use std::sync::Arc;
 
-use busyhour_base::{AccountSid, ApplicationSid, CallSpec, Instructions, Span, Timestamp};
+use busyhour_base::{
+    AccountSid, ApplicationSid, CallSpec, Direction, Instructions, Span, Timestamp,
+};
 use busyhour_controller_core::spec::NewCall;
 
 use super::{
@@ -131,6 +133,7 @@ fn settings(params: &Params<'_>) -> Result<CallSpec, ApiError> {
         send_digits: digits(params)?,
         ring_timeout: Span::from_secs(ring.unwrap_or(RING_S)),
         time_limit: Span::from_secs(talk.unwrap_or(TALK_S)),
+        direction: Direction::OutboundApi,
     })
 }
 

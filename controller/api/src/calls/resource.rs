@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use busyhour_base::{AccountSid, CallSid, CallSpec, NumberSid, Outcome, SidKey, Span, Timestamp};
+use busyhour_base::{
+    AccountSid, CallSid, CallSpec, Direction, NumberSid, Outcome, SidKey, Span, Timestamp,
+};
 use busyhour_controller_core::{
     effect::Phase,
     spec::CallId,
@@ -68,6 +70,12 @@ impl Facts<'_> {
     /// and no status.
     pub(crate) fn status(&self) -> &'static str {
         match self.phase {
+            // Somebody hears it ring from its first moment.
+            Phase::Queued | Phase::Dialling | Phase::Sent
+                if self.spec.direction == Direction::Inbound =>
+            {
+                "ringing"
+            }
             Phase::Queued | Phase::Dialling | Phase::Sent => "queued",
             Phase::Ringing => "ringing",
             Phase::InProgress => "in-progress",
@@ -106,7 +114,7 @@ pub(crate) struct CallResource<'a> {
     from: &'a str,
     /// Calling party for people.
     from_formatted: Cow<'a, str>,
-    /// Sid of the number that it was placed from.
+    /// Sid of the tenant's number: the one that it was placed from, or that was called.
     #[schema(value_type = Option<String>)]
     phone_number_sid: Option<NumberSid>,
     /// queued, ringing, in-progress, completed, busy, failed, no-answer or canceled.
@@ -124,17 +132,17 @@ pub(crate) struct CallResource<'a> {
     price: Option<&'a str>,
     /// Always null.
     price_unit: Option<&'a str>,
-    /// `outbound-api`.
+    /// `outbound-api` or `inbound`.
     direction: &'static str,
     /// Always null: there is no answering-machine detection yet.
     answered_by: Option<&'a str>,
     /// `2010-04-01`.
     api_version: &'static str,
-    /// Always null on outbound calls.
+    /// Always null: carriers do not tell us.
     forwarded_from: Option<&'a str>,
     /// Always null.
     group_sid: Option<&'a str>,
-    /// Always null on outbound calls.
+    /// Always null: carriers do not tell us.
     caller_name: Option<&'a str>,
     /// Expected or actual wait in milliseconds, as a string.
     #[schema(value_type = String)]
@@ -153,7 +161,11 @@ pub(crate) struct CallResource<'a> {
 impl<'a> CallResource<'a> {
     pub(crate) fn new(facts: Facts<'a>, key: SidKey, directory: &Directory) -> Self {
         let sid = key.call(facts.call.0);
-        let number = directory.numbers.get(&facts.spec.from);
+        let ours = match facts.spec.direction {
+            Direction::Inbound => &facts.spec.to,
+            _ => &facts.spec.from,
+        };
+        let number = directory.numbers.get(ours);
         let number = number.filter(|number| number.account == facts.account);
         let completed = facts.phase == Phase::Ended(Outcome::Completed);
         Self {
@@ -173,7 +185,7 @@ impl<'a> CallResource<'a> {
             duration: completed.then(|| Text(facts.talk.as_micros().div_ceil(1_000_000))),
             price: None,
             price_unit: None,
-            direction: "outbound-api",
+            direction: facts.spec.direction.as_str(),
             answered_by: None,
             api_version: "2010-04-01",
             forwarded_from: None,

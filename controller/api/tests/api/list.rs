@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use axum::body::Body;
-use busyhour_base::{CallSpec, Instructions, Outcome, Span, StatusEvents};
+use busyhour_base::{CallSpec, Direction, Instructions, Outcome, Span, StatusEvents};
 use busyhour_controller_core::{
     command::{Command, Submit},
     spec::NewCall,
@@ -205,6 +205,7 @@ async fn a_page_ends_where_the_look_at_live_calls_ended() {
                 send_digits: None,
                 ring_timeout: Span::from_secs(60),
                 time_limit: Span::from_secs(60),
+                direction: Direction::OutboundApi,
             }))
         };
         let calls = numbers.into_iter().map(one).collect();

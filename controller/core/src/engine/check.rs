@@ -15,6 +15,7 @@ impl Engine {
     pub fn check(&self) -> Result<(), String> {
         self.check_tenants()?;
         self.check_lanes()?;
+        self.check_offers()?;
         self.check_ledger()
     }
 

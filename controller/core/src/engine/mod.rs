@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub mod caps;
 pub mod forecast;
 pub mod gcra;
+pub mod inbound;
 pub mod lanes;
 pub mod ledger;
 pub mod queue;
@@ -32,6 +33,7 @@ mod resources;
 mod serve;
 
 use caps::Caps;
+use inbound::{Inbound, Wants};
 use lanes::{Lane, Tenant, URGENCIES};
 use ledger::Ledger;
 use queue::Chunks;
@@ -148,6 +150,8 @@ pub struct Engine {
     order: [Ring; URGENCIES],
     ledger: Ledger,
     workers: Workers,
+    /// Offered calls, which go before the fair order.
+    inbound: Inbound,
     /// Why the fair order rests, if it does.
     rests: Option<Reason>,
     /// Why it rested last.
@@ -239,6 +243,7 @@ impl Engine {
     pub fn hold(&mut self, reason: Option<Reason>) {
         self.held = reason;
         self.rests = None;
+        self.inbound.wake(Wants::Leave);
     }
 
     /// Whether it is held.

@@ -2,11 +2,13 @@
 
 use super::{
     Channel, Engine, Key,
+    inbound::Wants,
     ledger::{Contract, Direction, Hold, shares, tariff},
     turn::RouteId,
     wheel::NO_TIMER,
     workers::Worker,
 };
+use crate::spec::Urgency;
 
 impl Engine {
     /// A new carrier, tried after the others.
@@ -26,6 +28,7 @@ impl Engine {
     pub fn regroup_carrier(&mut self, id: u32, group: u16, calls: Vec<(u32, Direction)>) {
         self.ledger.regroup(id, group, calls.into_iter());
         self.rests = None;
+        self.inbound.wake_all();
     }
 
     /// A group is forgotten: no carrier belongs to it.
@@ -43,6 +46,7 @@ impl Engine {
     pub fn set_share(&mut self, tenant: u32, group: u16, terms: shares::Terms) {
         self.ledger.set_share(tenant, group, terms);
         self.rests = None;
+        self.inbound.wake_all();
     }
 
     /// Carriers are tried in this order.
@@ -78,6 +82,7 @@ impl Engine {
             self.wheel.cancel(timer);
         }
         self.rests = None;
+        self.inbound.wake(Wants::Channel(id));
     }
 
     /// A new worker, closed until it is changed.
@@ -89,6 +94,7 @@ impl Engine {
     pub fn change_worker(&mut self, id: u16, change: impl FnOnce(&mut Worker)) {
         self.workers.change(id, change);
         self.rests = None;
+        self.inbound.wake(Wants::Slot(id));
     }
 
     /// Leaves a worker alone until `until`: it turned a call down.
@@ -115,7 +121,8 @@ impl Engine {
         leased: bool,
     ) {
         let tenant = self.lanes[lane].tenant;
-        let hold = Hold { carrier, tenant, direction: Direction::Outbound, leased };
+        let direction = self.direction(lane);
+        let hold = Hold { carrier, tenant, direction, leased };
         match channel {
             Channel::Free => self.ledger.free(hold),
             Channel::Quarantine(until) => {
@@ -123,6 +130,7 @@ impl Engine {
                 self.keep_house(carrier);
             }
         }
+        self.wake_offers(carrier, tenant);
         if let Some(held) = held {
             self.hold = if self.hold == 0 { held } else { self.hold - self.hold / 8 + held / 8 };
         }
@@ -130,9 +138,25 @@ impl Engine {
         self.leave_lane(lane);
     }
 
-    /// An agent said that a call was sent.
-    pub fn sent(&mut self, carrier: u32) {
-        self.ledger.sent(carrier, Direction::Outbound);
+    /// An agent said that a lane's call was sent.
+    pub fn sent(&mut self, carrier: u32, lane: u32) {
+        self.ledger.sent(carrier, self.direction(lane));
+    }
+
+    /// Which way a lane's calls go.
+    fn direction(&self, lane: u32) -> Direction {
+        match self.lane_urgency(lane) {
+            Urgency::Inbound => Direction::Inbound,
+            Urgency::Synchronous | Urgency::Ordinary => Direction::Outbound,
+        }
+    }
+
+    /// A tenant's call has its channel of a carrier no more: what others wait for may be there.
+    fn wake_offers(&mut self, carrier: u32, tenant: u32) {
+        let group = self.ledger.get(carrier).contract().group;
+        for wants in [Wants::Channel(carrier), Wants::Share(tenant), Wants::Kept(group)] {
+            self.inbound.wake(wants);
+        }
     }
 
     /// A call over a lane's route was answered and lasted for `talk`, in microseconds.
@@ -155,6 +179,7 @@ impl Engine {
             self.ledger.get_mut(id).timer = self.wheel.set(at, Key::Quarantine.of(id));
         }
         self.rests = None;
+        self.inbound.wake_all();
     }
 
     fn leave_lane(&mut self, id: u32) {

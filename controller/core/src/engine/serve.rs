@@ -16,16 +16,21 @@ impl Engine {
     /// The next event at `now` or before; `now` never goes back. To be called until it gives none, before the
     /// owner changes anything at `now` and again after: so every change meets a machine that has done what was due.
     ///
-    /// At one instant, all timers fire before any request starts, so that the fair order is right when it is served.
+    /// At one instant, all timers fire before any request starts, so that the fair order is right when it is served; and
+    /// offered calls start before any request.
     #[inline]
     pub fn next(&mut self, now: u64) -> Option<Event> {
         loop {
             let serving = self.rests.is_none() && self.first().is_some();
-            let limit = if serving { self.clock } else { now };
+            let limit = if serving || self.inbound.is_woken() { self.clock } else { now };
             if let Some((at, key)) = self.pop(limit) {
                 self.clock = self.clock.max(at).max(now.saturating_sub(LATENESS_MAX_US));
                 if let Some(owner) = self.fire(key) {
                     return Some(Event::Timer(owner));
+                }
+            } else if self.inbound.is_woken() {
+                if let Some(start) = self.serve_offer() {
+                    return Some(Event::Start(start));
                 }
             } else if serving {
                 match self.allot() {

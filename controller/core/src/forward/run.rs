@@ -105,7 +105,7 @@ impl Runner<'_> {
     fn take_over(&mut self) {
         for (n, call) in self.outlook.in_progress.iter().enumerate() {
             if call.leased {
-                self.engine.sent(call.carrier);
+                self.engine.sent(call.carrier, call.lane);
             }
             let draw = mix(self.seed ^ mix(!(n as u64)));
             let length = self.lengths_of(call.lane).of_one_in_progress(call.elapsed, draw);
@@ -153,7 +153,7 @@ impl Runner<'_> {
         while let Some(event) = self.engine.next(self.now) {
             match event {
                 Event::Start(start) => {
-                    self.engine.sent(start.carrier);
+                    self.engine.sent(start.carrier, start.lane);
                     if self.begin(start) {
                         return true;
                     }

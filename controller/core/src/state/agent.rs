@@ -9,6 +9,7 @@
 //! | sent | not there | in doubt |
 //! | in progress | the journal is lost, or is an old copy | in doubt |
 //! | over | live | the agent is told to hang up |
+//! | only offered (inbound) | not there | it ends: the agent has refused it, or does so now |
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -37,6 +38,8 @@ pub(super) struct Agent {
     pub grace: Handle,
     /// When it was last heard of.
     pub seen_at: u64,
+    /// The last call that this process has offered.
+    pub offers: u64,
 }
 
 impl State {
@@ -52,7 +55,7 @@ impl State {
                 self.agent_load(*agent, *fence, *cpu_permille, *draining)
             }
             AgentCommand::Disconnected { agent, incarnation } => {
-                self.agent_disconnected(*agent, *incarnation)
+                self.agent_disconnected(*agent, *incarnation, fx)
             }
         };
         self.forget_carriers();
@@ -74,6 +77,7 @@ impl State {
             stored: 0,
             grace: NO_TIMER,
             seen_at: self.now,
+            offers: 0,
         };
         let id = if self.agents.len() < usize::from(self.options.agents_max) {
             self.agents.push(agent);
@@ -101,10 +105,14 @@ impl State {
         known: &[Known],
         fx: &mut Vec<Effect>,
     ) -> Reply {
+        self.offers_lost(id, fx);
         self.fence = self.fence.max(fence) + 1;
         let agent = &mut self.agents[usize::from(id)];
         let survived = fence > 0 && fence >= agent.stored;
         agent.fence = self.fence;
+        if agent.incarnation != incarnation {
+            agent.offers = 0;
+        }
         agent.incarnation = incarnation;
         agent.connected = true;
         agent.draining = false;
@@ -176,7 +184,12 @@ impl State {
         Reply::Done
     }
 
-    fn agent_disconnected(&mut self, agent: AgentIx, incarnation: u64) -> Reply {
+    fn agent_disconnected(
+        &mut self,
+        agent: AgentIx,
+        incarnation: u64,
+        fx: &mut Vec<Effect>,
+    ) -> Reply {
         let Some(state) = self.agents.get_mut(usize::from(agent.0)) else {
             return Reply::Refused(Reason::WrongState);
         };
@@ -188,6 +201,7 @@ impl State {
         let until = Timestamp(self.now) + self.options.agent_grace;
         state.grace = self.engine.set_timer(until.0, Due::Grace.of(u32::from(agent.0)));
         self.engine.change_worker(agent.0, |worker| worker.open = false);
+        self.offers_lost(agent.0, fx);
         Reply::Done
     }
 

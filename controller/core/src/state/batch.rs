@@ -265,8 +265,9 @@ impl State {
 
     /// The requests of a tenant that wait, oldest first.
     pub(super) fn waiting_of(&self, tenant: u32) -> impl Iterator<Item = u32> {
-        self.requests
-            .listed(self.tenants[tenant].calls)
-            .filter(|id| matches!(self.requests.stage(*id), Stage::Scheduled | Stage::Queued))
+        self.requests.listed(self.tenants[tenant].calls).filter(|id| {
+            let stage = self.requests.stage(*id);
+            matches!(stage, Stage::Scheduled | Stage::Queued | Stage::Offered)
+        })
     }
 }

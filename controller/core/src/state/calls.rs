@@ -16,6 +16,8 @@ pub(super) enum Stage {
     Scheduled,
     /// In its lane.
     Queued,
+    /// A carrier offers it, and it rings until there is room for it.
+    Offered,
     /// In progress.
     Live(u32),
     /// Over: the number of its record.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{State, meter::Meter};
 use crate::{
     command::Capacity,
-    effect::Reply,
+    effect::{Effect, Reply},
     engine::ledger::{Contract, Direction, shares::Terms as ShareTerms, tariff::Terms},
     spec::{Carrier, Channels, Declaration, Share},
 };
@@ -128,7 +128,11 @@ impl State {
                     let calls = self.live.iter().filter(|(_, live)| live.carrier == id);
                     let calls = calls.map(|(_, live)| {
                         let lane = self.requests.lane(live.request);
-                        (self.lanes[lane].tenant, Direction::Outbound)
+                        let direction = match self.is_inbound(live.request) {
+                            true => Direction::Inbound,
+                            false => Direction::Outbound,
+                        };
+                        (self.lanes[lane].tenant, direction)
                     });
                     self.engine.regroup_carrier(id, group, calls.collect());
                 }
@@ -159,8 +163,9 @@ impl State {
     }
 
     /// A carrier is not declared any more: it takes no call, and goes when its last channel is free.
-    pub(super) fn drop_carrier(&mut self, id: u32) {
+    pub(super) fn drop_carrier(&mut self, id: u32, fx: &mut Vec<Effect>) {
         self.carriers[id].declared = false;
+        self.offers_of_carrier_end(id, fx);
         let Contract { spacing, group, .. } = *self.engine.ledger().get(id).contract();
         self.engine.set_carrier(id, Contract { spacing, group, ..Contract::default() });
     }

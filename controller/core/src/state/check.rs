@@ -11,12 +11,17 @@ impl State {
     pub fn check(&self) -> Result<(), String> {
         self.engine.check()?;
         self.check_messages()?;
+        let mut ringing = self.ringing.keys();
+        let offered = ringing.all(|id| self.requests.stage(*id) == Stage::Offered);
+        if !offered || self.engine.offers_waiting() != self.ringing.len() {
+            return Err("offered calls ring once each, and wait in the engine".into());
+        }
         let mut totals = Counts::default();
         for (id, tenant) in self.tenants.iter() {
             let mut counts = Counts::default();
             for request in self.requests.listed(tenant.calls) {
                 match self.requests.stage(request) {
-                    Stage::Scheduled | Stage::Queued => counts.queued += 1,
+                    Stage::Scheduled | Stage::Queued | Stage::Offered => counts.queued += 1,
                     Stage::Live(_) => counts.in_progress += 1,
                     Stage::Ended(_) => {}
                 }

@@ -36,7 +36,7 @@ impl State {
             self.declare_carrier(carrier, before);
         }
         for carrier in old.carriers.iter().filter(|old| !carriers.contains(&old.name)) {
-            self.drop_carrier(self.carrier_names[&carrier.name]);
+            self.drop_carrier(self.carrier_names[&carrier.name], fx);
         }
         self.order_carriers();
         self.forget_groups();

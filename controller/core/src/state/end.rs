@@ -44,6 +44,7 @@ impl State {
             Stage::Ended(_) => return,
             Stage::Scheduled => {}
             Stage::Queued => self.engine.unqueue(lane, id),
+            Stage::Offered => self.stop_ringing(id, record.ending.reason, fx),
             Stage::Live(live) => self.give_back(live, Some(&record.ending)),
         }
         let was_live = matches!(self.requests.stage(id), Stage::Live(_));
@@ -88,7 +89,7 @@ impl State {
         let leased = live.phase == Phase::Dialling;
         self.engine.finished(lane, live.carrier, live.agent, channel, held, leased);
         let talk = ending.map_or(0, |ending| ending.talk.0);
-        if talk > 0 {
+        if talk > 0 && !self.is_inbound(live.request) {
             self.engine.charge(live.carrier, ANY_ROUTE, talk);
         }
     }
@@ -99,6 +100,8 @@ impl State {
             Stage::Live(live) => Some(&self.live[live]),
             _ => None,
         };
+        let place = live.map(|live| (live.carrier, live.agent));
+        let place = place.or_else(|| self.ringing.get(&id).map(|r| (r.carrier, r.agent)));
         Record {
             seq: 0,
             call: self.requests.call(id),
@@ -111,8 +114,8 @@ impl State {
             answered_at: live.and_then(|live| live.answered_at).map(Timestamp),
             ended_at: Timestamp(self.now),
             attempts: self.requests.attempt(id),
-            carrier: live.map(|live| Arc::clone(&self.carriers[live.carrier].name)),
-            agent: live.map(|live| Arc::clone(&self.agents[usize::from(live.agent)].name)),
+            carrier: place.map(|(carrier, _)| Arc::clone(&self.carriers[carrier].name)),
+            agent: place.map(|(_, agent)| Arc::clone(&self.agents[usize::from(agent)].name)),
             batch: owner.batch.map(|batch| self.batches[batch].id),
             custom_id: self.requests.custom_id(id),
             ending,

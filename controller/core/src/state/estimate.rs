@@ -53,9 +53,16 @@ impl State {
             Stage::Live(live) => self.live[live].held_by,
             Stage::Ended(_) => self.record_of(id)?.held_by,
             Stage::Scheduled | Stage::Queued => return Some(self.explain_waiting(id)),
+            Stage::Offered => return Some(self.explain_offered(id)),
         };
         let starts_in = Some(Span::ZERO);
         Some(Explanation { position: 0, starts_in, binding: held_by, limits: Vec::new() })
+    }
+
+    /// An offered call waits for one thing, and nobody knows for how long.
+    fn explain_offered(&self, id: u32) -> Explanation {
+        let binding = self.engine.offer_waits_for(id).unwrap_or(Reason::Ready);
+        Explanation { position: 0, starts_in: None, binding, limits: vec![(binding, None)] }
     }
 
     fn explain_waiting(&self, id: u32) -> Explanation {
@@ -94,6 +101,7 @@ impl State {
         match self.requests.stage(id) {
             Stage::Scheduled if self.requests.times(id).again => Reason::Retry,
             Stage::Scheduled => Reason::NotBefore,
+            Stage::Offered => self.engine.offer_waits_for(id).unwrap_or(Reason::Ready),
             _ => self.engine.lane_held_by(self.requests.lane(id)),
         }
     }

@@ -30,6 +30,7 @@ mod check;
 mod declare;
 mod end;
 mod estimate;
+mod inbound;
 mod messages;
 mod meter;
 mod outlook;
@@ -52,6 +53,7 @@ use agent::Agent;
 use batch::Batch;
 use calls::{LaneOwner, Live};
 use carriers::CarrierState;
+use inbound::Ringing;
 use messages::Messages;
 use requests::Requests;
 use snapshot::Digest;
@@ -74,6 +76,8 @@ pub struct Options {
     pub open_batches_max: usize,
     /// Ended batches of a tenant that are kept for views; the oldest goes first.
     pub ended_batches_max: usize,
+    /// Offered calls that may ring at once for want of capacity; a further one is refused.
+    pub ringing_max: usize,
     /// Agents known at once. A new one takes the number of one that is away and has no calls.
     pub agents_max: u16,
 }
@@ -88,6 +92,7 @@ impl Default for Options {
             submit_max: 100_000,
             open_batches_max: 1_000,
             ended_batches_max: 1_000,
+            ringing_max: 10_000,
             agents_max: 4_096,
         }
     }
@@ -119,6 +124,8 @@ pub struct State {
     fence: u64,
     requests: Requests,
     live: Slab<Live>,
+    /// Offered calls that ring, by request.
+    ringing: BTreeMap<u32, Ringing>,
     lanes: Slab<LaneOwner>,
     batches: Slab<Batch>,
     batch_index: BTreeMap<BatchId, u32>,
@@ -173,6 +180,7 @@ impl State {
             fence: 0,
             requests: Requests::default(),
             live: Slab::default(),
+            ringing: BTreeMap::new(),
             lanes: Slab::default(),
             batches: Slab::default(),
             batch_index: BTreeMap::new(),
@@ -215,6 +223,7 @@ impl State {
             Command::Update(update) => self.update(update, effects),
             Command::Tick => Reply::Done,
             Command::Agent(command) => self.agent(command, effects),
+            Command::Offer(offers) => self.offers(offers, effects),
             Command::Reports(reports) => self.reports(reports, effects),
             Command::Message(command) => self.message_command(command, effects),
             Command::Recorded { through } => self.recorded(*through),

@@ -15,7 +15,7 @@ impl State {
         for report in reports {
             match self.attempt(report) {
                 Some((id, live)) => self.report(id, live, report, fx),
-                None => self.stray_reports += 1,
+                None => self.report_of_ringing(report, fx),
             }
         }
         self.forget_carriers();
@@ -29,6 +29,16 @@ impl State {
         let fits =
             self.requests.attempt(id) == report.attempt && self.live[live].agent == report.agent.0;
         fits.then_some((id, live))
+    }
+
+    /// The caller of a call that rings for want of capacity has given up. All else fits no attempt.
+    fn report_of_ringing(&mut self, report: &CallReport, fx: &mut Vec<Effect>) {
+        match (self.rings_at(report), &report.event) {
+            (Some(id), CallEvent::Ended(ending)) => {
+                self.end(id, ending.clone(), Teller::Controller, fx);
+            }
+            _ => self.stray_reports += 1,
+        }
     }
 
     fn report(&mut self, id: u32, live: u32, report: &CallReport, fx: &mut Vec<Effect>) {
@@ -57,21 +67,34 @@ impl State {
         if phase <= call.phase {
             return;
         }
+        let inbound = self.is_inbound(id);
+        let call = &mut self.live[live];
         if call.phase == Phase::Dialling {
-            let slot = call.due.max(call.dialled_at.saturating_sub(SETUP_LATENESS_MAX_US));
-            self.engine.left_late(call.carrier, slot, call.moved, heard_at);
-            self.engine.sent(call.carrier);
+            // Of the set-up of an inbound call its carrier decides.
+            if !inbound {
+                let slot = call.due.max(call.dialled_at.saturating_sub(SETUP_LATENESS_MAX_US));
+                self.engine.left_late(call.carrier, slot, call.moved, heard_at);
+            }
+            self.engine.sent(call.carrier, self.requests.lane(id));
         }
         call.phase = phase;
         if phase == Phase::InProgress {
             call.answered_at = Some(now);
+            if inbound {
+                let tenant = self.lanes[self.requests.lane(id)].tenant;
+                self.tenants[tenant].inbound.answered += 1;
+            }
         }
         self.changed(id, phase, fx);
     }
 
     /// Proof that nothing was sent: the call goes back to the head of its queue for its next attempt. The channel is free,
     /// the throttle's slot is spent.
+    /// An inbound call was not answered and ends: its caller is gone.
     pub(super) fn not_sent(&mut self, id: u32, live: u32, reason: Reason, fx: &mut Vec<Effect>) {
+        if self.is_inbound(id) {
+            return self.end_unanswered(id, reason, fx);
+        }
         let call = self.live[live];
         self.give_back(live, None);
         if matches!(reason, Reason::AgentFull | Reason::AgentDraining) {

@@ -16,7 +16,7 @@ use crate::{
     },
     forward::Holding,
     spec::{BatchId, Limits, Share, Urgency},
-    view::Counts,
+    view::{Counts, InboundCounts},
 };
 
 /// A tenant.
@@ -30,6 +30,7 @@ pub(super) struct TenantState {
     /// Still in the declaration. If not, it goes when its last call is in the records.
     pub declared: bool,
     pub counts: Counts,
+    pub inbound: InboundCounts,
     /// Its calls, oldest first.
     pub calls: List,
     /// Lanes of its direct calls by urgency, or [`NIL`].
@@ -54,6 +55,7 @@ impl TenantState {
             suspended: false,
             declared: true,
             counts: Counts::default(),
+            inbound: InboundCounts::default(),
             calls: List::default(),
             direct: [NIL; URGENCIES],
             batches: BTreeSet::new(),

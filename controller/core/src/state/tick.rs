@@ -64,6 +64,9 @@ impl State {
     pub(super) fn drain(&mut self, fx: &mut Vec<Effect>) {
         while let Some(event) = self.engine.next(self.now) {
             match event {
+                Event::Start(start) if self.ringing.contains_key(&start.request) => {
+                    self.admitted(start, fx);
+                }
                 Event::Start(start) => self.started(start, fx),
                 Event::Timer(key) => match Due::split(key) {
                     (Due::Call, times) => self.call_begins(times),
@@ -117,8 +120,10 @@ impl State {
     fn call_expires(&mut self, times: u32, fx: &mut Vec<Effect>) {
         let id = self.requests.timed(times);
         self.requests.times_mut(id).1.end = NO_TIMER;
-        if !matches!(self.requests.stage(id), Stage::Live(_)) {
-            self.end_unsent(id, Reason::Expired, fx);
+        match self.requests.stage(id) {
+            Stage::Live(_) => {}
+            Stage::Offered => self.ring_out(id, fx),
+            _ => self.end_unsent(id, Reason::Expired, fx),
         }
     }
 

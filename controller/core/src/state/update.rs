@@ -29,8 +29,13 @@ impl State {
         }
         match (self.requests.stage(id), &update.change) {
             (Stage::Ended(_), _) => Err(Reason::WrongState),
-            (Stage::Scheduled | Stage::Queued, Change::Redirect(_)) => Err(Reason::WrongState),
-            (Stage::Scheduled | Stage::Queued, Change::Cancel | Change::Complete) => {
+            (Stage::Scheduled | Stage::Queued | Stage::Offered, Change::Redirect(_)) => {
+                Err(Reason::WrongState)
+            }
+            (
+                Stage::Scheduled | Stage::Queued | Stage::Offered,
+                Change::Cancel | Change::Complete,
+            ) => {
                 self.end_unsent(id, Reason::CanceledByTenant, fx);
                 Ok(())
             }

@@ -88,6 +88,14 @@ impl State {
         };
         match requests.stage(id) {
             Stage::Scheduled | Stage::Queued => {}
+            Stage::Offered => {
+                view.phase = Phase::Ringing;
+                if let Some(ringing) = self.ringing.get(&id) {
+                    view.agent = Some(AgentIx(ringing.agent));
+                    view.carrier = Some(Arc::clone(&self.carriers[ringing.carrier].name));
+                }
+                view.queue_time = Timestamp(self.now).since(view.accepted_at);
+            }
             Stage::Live(live) => {
                 let live = &self.live[live];
                 view.phase = live.phase;
@@ -207,6 +215,7 @@ impl State {
             dialled_10s: tenant.dialled.read(self.now),
             spacing: tenant.limits.throttle.map(|throttle| throttle.spacing),
             eta: self.eta_of_tenant(id),
+            inbound: tenant.inbound,
         }
     }
 

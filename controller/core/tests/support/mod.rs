@@ -6,8 +6,8 @@ pub mod world;
 use std::sync::Arc;
 
 use busyhour_base::{
-    AccountSid, CallEvent, CallSpec, Ending, Instructions, Outcome, Reason, Span, StatusEvents,
-    Timestamp,
+    AccountSid, CallEvent, CallSpec, Direction, Ending, Instructions, Outcome, Reason, Span,
+    StatusEvents, Timestamp,
 };
 use busyhour_controller_core::{
     Options, State,
@@ -37,6 +37,7 @@ pub fn call(to: &str) -> NewCall {
         send_digits: None,
         ring_timeout: Span::from_secs(60),
         time_limit: Span::from_secs(14_400),
+        direction: Direction::OutboundApi,
     }))
 }
 

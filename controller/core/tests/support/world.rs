@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use busyhour_base::{AccountSid, CallEvent, Outcome, Reason, Span, Timestamp};
+use busyhour_base::{AccountSid, CallEvent, Direction, Outcome, Reason, Span, Timestamp};
 use busyhour_controller_core::{
     Options,
-    command::{AgentCommand, BatchCommand, CallReport, Command, Known},
-    effect::{Accepted, Dial, Effect, Phase, Reply},
+    command::{AgentCommand, BatchCommand, CallReport, Command, Known, Offer},
+    effect::{Accepted, Answer, Dial, Effect, Phase, Reply},
     spec::{AgentIx, BatchId, BatchPlan, CallId, Declaration, Openings},
 };
 
@@ -23,6 +23,9 @@ struct Agent {
     fence: u64,
     number: Option<AgentIx>,
     connected: bool,
+    /// Calls that carriers have offered here; the call's number once it is known.
+    ringing: BTreeMap<u64, Option<(CallId, u16)>>,
+    offers: u64,
     /// Orders that it has taken and not yet written down.
     inbox: Vec<(CallId, u16)>,
     /// What it has written down: how far each call is, and whether this process runs it.
@@ -40,6 +43,7 @@ struct Channel {
     carrier: String,
     call: CallId,
     attempt: u16,
+    inbound: bool,
     /// Until when it may still be counted; `None` while the call is up.
     until: Option<Timestamp>,
 }
@@ -130,6 +134,9 @@ impl World {
                 self.accepted.insert(*call);
             }
         }
+        if let Reply::Offered(verdicts) = &reply {
+            self.accepted.extend(verdicts.iter().flatten());
+        }
         self.observe();
         reply
     }
@@ -152,6 +159,7 @@ impl World {
         for effect in &effects {
             match effect {
                 Effect::Dial(dial) => self.dialled(at, dial),
+                Effect::Answer(answer) => self.admitted(at, answer),
                 Effect::Changed { call, phase: Phase::Ended(outcome), .. } => {
                     assert_eq!(self.outcomes.insert(*call, *outcome), None, "{call:?} ended twice");
                     // A channel whose end no agent reported stays with the carrier for its quarantine.
@@ -173,7 +181,19 @@ impl World {
         }
         for effect in effects {
             match effect {
-                Effect::Dial(dial) => self.deliver(&dial),
+                Effect::Dial(dial) => {
+                    self.deliver(dial.agent, dial.fence, dial.call, dial.attempt);
+                }
+                Effect::Answer(answer) => self.deliver_answer(&answer),
+                Effect::Ring(rings) => {
+                    let ringing = self.ringing_at(rings.agent, rings.offer);
+                    ringing.into_iter().for_each(|r| *r = Some((rings.call, rings.attempt)));
+                }
+                Effect::Refuse { agent, offer, .. } => {
+                    self.agent_of(agent).into_iter().for_each(|me| {
+                        me.ringing.remove(&offer);
+                    });
+                }
                 Effect::HangUp { agent, call, attempt, .. } => self.hang_up(agent, call, attempt),
                 _ => {}
             }
@@ -187,16 +207,23 @@ impl World {
         self.channels.retain(|channel| channel.until.is_none_or(|until| until > at));
         let held =
             self.channels.iter().filter(|channel| channel.carrier == *carrier.name).count() as u32;
-        let in_use =
-            self.channels.iter().filter(|c| c.carrier == *carrier.name && c.until.is_none());
+        let in_use = self
+            .channels
+            .iter()
+            .filter(|c| c.carrier == *carrier.name && c.until.is_none() && !c.inbound);
         assert!(held < carrier.channels.total(), "MT-12: {held} of {:?}", carrier.channels);
         assert!((in_use.count() as u32) < carrier.service_ports, "MT-11: service ports");
         self.channels.push(Channel {
             carrier: carrier.name.to_string(),
             call: dial.call,
             attempt: dial.attempt,
+            inbound: false,
             until: None,
         });
+        assert!(
+            !self.ringing_for(&carrier.name) || self.could_not_ring(&carrier.name),
+            "MT-6: a request took what a caller waits for"
+        );
 
         let setups = self.setups.entry(carrier.name.to_string()).or_default();
         if carrier.setup_spacing > Span::ZERO {
@@ -267,14 +294,116 @@ impl World {
         self.last_due_of.insert(batch, dial.at);
     }
 
-    fn deliver(&mut self, dial: &Dial) {
-        for agent in &mut self.agents {
-            if agent.number == Some(dial.agent) && agent.connected {
-                assert!(dial.fence <= agent.fence, "no order is ahead of the agent's fence");
-                if dial.fence == agent.fence {
-                    agent.inbox.push((dial.call, dial.attempt));
-                }
+    /// A caller is let in: over the channels that the world outside counts.
+    fn admitted(&mut self, at: Timestamp, answer: &Answer) {
+        let carrier = self.declared.carriers.iter().find(|c| c.name == answer.carrier);
+        let carrier = carrier.expect("a caller comes over a declared carrier").clone();
+        self.channels.retain(|channel| channel.until.is_none_or(|until| until > at));
+        let held = self.channels.iter().filter(|channel| channel.carrier == *carrier.name);
+        let held = held.count() as u32;
+        assert!(held < carrier.channels.total(), "MT-12: {held} of {:?}", carrier.channels);
+        self.channels.push(Channel {
+            carrier: carrier.name.to_string(),
+            call: answer.call,
+            attempt: answer.attempt,
+            inbound: true,
+            until: None,
+        });
+    }
+
+    /// Whether a caller of this carrier still rings, by the agents' own accounts.
+    fn ringing_for(&self, carrier: &str) -> bool {
+        let state = &self.machine.state;
+        let ringing = self.agents.iter().filter(|agent| agent.connected);
+        let mut calls = ringing.flat_map(|agent| agent.ringing.values().flatten());
+        calls.any(|(call, _)| {
+            state.call(*call).is_some_and(|view| {
+                view.phase == Phase::Ringing && view.carrier.as_deref() == Some(carrier)
+            })
+        })
+    }
+
+    /// Whether every caller of this carrier rings at an agent that has no slot left.
+    fn could_not_ring(&self, carrier: &str) -> bool {
+        let state = &self.machine.state;
+        let full = |agent: AgentIx| {
+            state.agents().any(|view| view.agent == agent && view.in_use >= view.slots)
+        };
+        let calls = self.agents.iter().flat_map(|agent| agent.ringing.values().flatten());
+        let mut views = calls.filter_map(|(call, _)| state.call(*call));
+        views.all(|view| {
+            let rings = view.phase == Phase::Ringing && view.carrier.as_deref() == Some(carrier);
+            !rings || view.agent.is_some_and(full)
+        })
+    }
+
+    fn agent_of(&mut self, number: AgentIx) -> Option<&mut Agent> {
+        self.agents.iter_mut().find(|agent| agent.number == Some(number) && agent.connected)
+    }
+
+    fn ringing_at(&mut self, agent: AgentIx, offer: u64) -> Option<&mut Option<(CallId, u16)>> {
+        self.agent_of(agent)?.ringing.get_mut(&offer)
+    }
+
+    fn deliver(&mut self, agent: AgentIx, fence: u64, call: CallId, attempt: u16) {
+        if let Some(agent) = self.agent_of(agent) {
+            assert!(fence <= agent.fence, "no order is ahead of the agent's fence");
+            if fence == agent.fence {
+                agent.inbox.push((call, attempt));
             }
+        }
+    }
+
+    /// The caller may have gone in the meantime.
+    fn deliver_answer(&mut self, answer: &Answer) {
+        let rings = self.agent_of(answer.agent).and_then(|me| me.ringing.remove(&answer.offer));
+        if rings.is_some() {
+            self.deliver(answer.agent, answer.fence, answer.call, answer.attempt);
+        } else if let Some(at) =
+            self.agents.iter().position(|a| a.number == Some(answer.agent) && a.connected)
+        {
+            self.finish(at, answer.call, answer.attempt, Outcome::NoAnswer, true);
+        }
+    }
+
+    /// A carrier offers a call at an agent; with `twice` the agent's message is heard again.
+    pub fn offer(&mut self, agent: usize, tenant: u128, carrier: &str, ring: Span, twice: bool) {
+        let me = &mut self.agents[agent];
+        let (Some(number), true) = (me.number, me.connected) else { return };
+        me.offers += 1;
+        me.ringing.insert(me.offers, None);
+        let mut spec = (*super::call("+15550100001").spec).clone();
+        (spec.direction, spec.ring_timeout) = (Direction::Inbound, ring);
+        let offer = Offer {
+            agent: number,
+            incarnation: me.incarnation,
+            offer: me.offers,
+            carrier: carrier.into(),
+            account: super::account(tenant),
+            spec: spec.into(),
+        };
+        let number = offer.offer;
+        let Reply::Offered(verdicts) = self.apply(Command::Offer(vec![offer.clone()])) else {
+            panic!("offers get verdicts")
+        };
+        if verdicts[0].is_err() {
+            self.agents[agent].ringing.remove(&number);
+        } else if twice {
+            let again = self.apply(Command::Offer(vec![offer]));
+            assert_eq!(again, Reply::Offered(vec![Err(Reason::Duplicate)]));
+        }
+    }
+
+    /// A caller who hears it ring hangs up.
+    pub fn give_up(&mut self, agent: usize, which: usize) {
+        let ringing = &self.agents[agent].ringing;
+        let known: Vec<_> =
+            ringing.iter().filter_map(|(offer, call)| Some((*offer, (*call)?))).collect();
+        if let (Some((offer, (call, attempt))), true) =
+            (pick(&known, which), self.agents[agent].connected)
+        {
+            self.agents[agent].ringing.remove(&offer);
+            self.finish(agent, call, attempt, Outcome::NoAnswer, true);
         }
     }
 
@@ -302,6 +431,7 @@ impl World {
             me.fence = 0;
         }
         me.inbox.clear();
+        me.ringing.clear();
         let known = me
             .journal
             .iter()
@@ -329,6 +459,7 @@ impl World {
         let me = &mut self.agents[agent];
         if let (Some(agent), true) = (me.number, me.connected) {
             me.connected = false;
+            me.ringing.clear();
             let incarnation = me.incarnation;
             self.apply(Command::Agent(AgentCommand::Disconnected { agent, incarnation }));
         }

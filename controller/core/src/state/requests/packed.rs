@@ -4,7 +4,7 @@
 //! flags | lane | wait in ms | accepted, from its page's first in us | [spec number] | to | [fields that differ] | [custom id]
 //! ```
 
-use busyhour_base::{CallSpec, Instructions, Method, Span, StatusEvents, Webhook};
+use busyhour_base::{CallSpec, Direction, Instructions, Method, Span, StatusEvents, Webhook};
 
 use super::text::{Reader, Text, put_number, put_text};
 
@@ -32,6 +32,7 @@ const STATUS_CALLBACK: u8 = 1 << 1;
 const STATUS_EVENTS: u8 = 1 << 2;
 const RING_TIMEOUT: u8 = 1 << 3;
 const TIME_LIMIT: u8 = 1 << 4;
+const DIRECTION: u8 = 1 << 5;
 
 /// What is known of a request beside its spec.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,6 +55,7 @@ pub(super) fn nothing() -> CallSpec {
         send_digits: None,
         ring_timeout: Span::from_secs(60),
         time_limit: Span::from_secs(14_400),
+        direction: Direction::OutboundApi,
     }
 }
 
@@ -76,13 +78,15 @@ pub(super) fn write(
         send_digits,
         ring_timeout,
         time_limit,
+        direction,
     } = spec;
     let flag = |differs: bool, flag: u8| if differs { flag } else { 0 };
     let more = flag(*fallback != base.fallback, FALLBACK)
         | flag(*status_callback != base.status_callback, STATUS_CALLBACK)
         | flag(*status_events != base.status_events, STATUS_EVENTS)
         | flag(*ring_timeout != base.ring_timeout, RING_TIMEOUT)
-        | flag(*time_limit != base.time_limit, TIME_LIMIT);
+        | flag(*time_limit != base.time_limit, TIME_LIMIT)
+        | flag(*direction != base.direction, DIRECTION);
     let flags = flag(custom_id.is_some(), CUSTOM_ID)
         | flag(kind == Base::Lane, LANE)
         | flag(matches!(kind, Base::Shared(_)), SHARED)
@@ -127,6 +131,10 @@ pub(super) fn write(
     }
     if more & TIME_LIMIT != 0 {
         put_number(out, time_limit.0);
+    }
+    if more & DIRECTION != 0 {
+        let code = Direction::ALL.iter().position(|other| other == direction).unwrap_or(0);
+        out.push(code as u8);
     }
     if let Some(custom_id) = custom_id {
         put_text(out, custom_id);
@@ -195,6 +203,7 @@ pub(super) struct Packed<'a> {
     status_events: Option<u8>,
     ring_timeout: Option<u64>,
     time_limit: Option<u64>,
+    direction: Option<u8>,
 }
 
 /// The facts alone of the request at the beginning of `bytes`.
@@ -240,6 +249,7 @@ pub(super) fn read(bytes: &[u8]) -> (Packed<'_>, usize) {
         status_events: (more & STATUS_EVENTS != 0).then(|| r.byte()),
         ring_timeout: (more & RING_TIMEOUT != 0).then(|| r.number()),
         time_limit: (more & TIME_LIMIT != 0).then(|| r.number()),
+        direction: (more & DIRECTION != 0).then(|| r.byte()),
         custom_id: (flags & CUSTOM_ID != 0).then(|| r.text()),
     };
     (packed, bytes.len() - reader.0.len())
@@ -284,6 +294,10 @@ impl Packed<'_> {
             },
             ring_timeout: self.ring_timeout.map_or(base.ring_timeout, Span),
             time_limit: self.time_limit.map_or(base.time_limit, Span),
+            direction: self
+                .direction
+                .and_then(|code| Direction::ALL.get(usize::from(code)).copied())
+                .unwrap_or(base.direction),
         }
     }
 }
@@ -309,9 +323,16 @@ mod tests {
         let text = || prop_oneof!["\\+[1-9][0-9]{4,14}", "sip:[a-z]{1,9}"];
         let hooks = (prop::option::of(hook()), prop::option::of(hook()));
         let times = (any::<u64>(), prop_oneof![Just(14_400_000_000), any::<u64>()]);
-        let rest = (any::<[bool; 4]>(), prop::option::of("[0-9w]{0,8}"), times);
+        let direction = prop::sample::select(&Direction::ALL[..]);
+        let rest = (any::<[bool; 4]>(), prop::option::of("[0-9w]{0,8}"), times, direction);
         (text(), text(), instructions, hooks, rest).prop_map(
-            |(to, from, instructions, (fallback, status_callback), (events, digits, times))| {
+            |(
+                to,
+                from,
+                instructions,
+                (fallback, status_callback),
+                (events, digits, times, direction),
+            )| {
                 let [initiated, ringing, answered, completed] = events;
                 CallSpec {
                     to,
@@ -323,6 +344,7 @@ mod tests {
                     send_digits: digits,
                     ring_timeout: Span(times.0),
                     time_limit: Span(times.1),
+                    direction,
                 }
             },
         )

@@ -179,6 +179,7 @@ fn alike(one: &CallSpec, other: &CallSpec) -> bool {
         send_digits,
         ring_timeout,
         time_limit,
+        direction,
     } = other;
     one.from == *from
         && one.instructions == *instructions
@@ -188,6 +189,7 @@ fn alike(one: &CallSpec, other: &CallSpec) -> bool {
         && one.send_digits == *send_digits
         && one.ring_timeout == *ring_timeout
         && one.time_limit == *time_limit
+        && one.direction == *direction
 }
 
 /// Of everything but the number called; never 0, which stands for nothing seen.
@@ -202,10 +204,11 @@ fn hash(spec: &CallSpec) -> u32 {
         send_digits,
         ring_timeout,
         time_limit,
+        direction,
     } = spec;
     let mut hasher = Mixer(0);
     (from, instructions, fallback, status_callback).hash(&mut hasher);
-    (status_events, send_digits, ring_timeout, time_limit).hash(&mut hasher);
+    (status_events, send_digits, ring_timeout, time_limit, direction).hash(&mut hasher);
     (hasher.finish() as u32).max(1)
 }
 

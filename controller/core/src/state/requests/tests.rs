@@ -1,4 +1,4 @@
-use busyhour_base::{Instructions, StatusEvents};
+use busyhour_base::{Direction, Instructions, StatusEvents};
 use proptest::prelude::*;
 
 use super::*;
@@ -17,6 +17,7 @@ fn new(to: u64, from: u8, custom_id: Option<u8>, document: &str) -> NewCall {
             send_digits: None,
             ring_timeout: Span::from_secs(60),
             time_limit: Span::from_secs(14_400),
+            direction: Direction::OutboundApi,
         }))
     }
 }

@@ -1,0 +1,211 @@
+//! Inbound calls: callers who hear ringing go before everything that nobody listens to (MT-6, MT-9).
+//!
+//! An offered call needs a channel of the carrier that offers it, within its tenant's share, and a slot of the agent at
+//! which it rings; it has no choice of either, and no throttle, cap or set-up rate of ours holds it. One that cannot have them waits at the
+//! one thing that binds, and is woken by it, before any outbound request is looked at. Those that wait for the same
+//! thing are served in the order in which they came.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use busyhour_base::Reason;
+use serde::{Deserialize, Serialize};
+
+use super::{Engine, Start};
+
+/// What an offered call waits for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub(super) enum Wants {
+    /// That the owner lets anything start.
+    Leave,
+    /// A channel of this carrier.
+    Channel(u32),
+    /// That this tenant has fewer calls than it may have at most.
+    Share(u32),
+    /// A channel of this group of carriers that is not kept for a guarantee.
+    Kept(u16),
+    /// A slot of this worker.
+    Slot(u16),
+}
+
+/// An offered call as the engine needs it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Offered {
+    /// The owner's id for it.
+    pub request: u32,
+    /// The lane that it is counted in.
+    pub lane: u32,
+    /// The carrier that offers it.
+    pub carrier: u32,
+    /// Where it rings.
+    pub worker: u16,
+}
+
+/// An offered call that waits.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Waiting {
+    offered: Offered,
+    wants: Wants,
+    held_by: Reason,
+}
+
+/// Every offered call that has not been started.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Inbound {
+    waiting: BTreeMap<u64, Waiting>,
+    numbers: BTreeMap<u32, u64>,
+    /// By what they wait for, in the order in which they came.
+    queues: BTreeSet<(Wants, u64)>,
+    /// What may be there again.
+    woken: BTreeSet<Wants>,
+    given: u64,
+}
+
+impl Inbound {
+    /// Whether something that is waited for may be there.
+    #[inline]
+    pub fn is_woken(&self) -> bool {
+        !self.woken.is_empty()
+    }
+
+    /// Something may be there again.
+    #[inline]
+    pub fn wake(&mut self, wants: Wants) {
+        if !self.queues.is_empty() {
+            self.woken.insert(wants);
+        }
+    }
+
+    /// Anything may be there again.
+    pub fn wake_all(&mut self) {
+        let mut next = self.queues.first();
+        while let Some((wants, _)) = next {
+            self.woken.insert(*wants);
+            next = self.queues.range((*wants, u64::MAX)..).nth(0);
+        }
+    }
+
+    fn first(&self, wants: Wants) -> Option<u64> {
+        let from = (wants, 0)..=(wants, u64::MAX);
+        self.queues.range(from).next().map(|(_, number)| *number)
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Waiting> {
+        let waiting = self.waiting.remove(&number)?;
+        self.queues.remove(&(waiting.wants, number));
+        self.numbers.remove(&waiting.offered.request);
+        if self.queues.is_empty() {
+            self.woken.clear();
+        }
+        Some(waiting)
+    }
+}
+
+impl Engine {
+    /// A carrier offers a call. It starts as soon as [`Engine::next`] finds room for it.
+    pub fn offer(&mut self, offered: Offered) {
+        let inbound = &mut self.inbound;
+        inbound.given += 1;
+        let number = inbound.given;
+        let wants = Wants::Channel(offered.carrier);
+        inbound.numbers.insert(offered.request, number);
+        inbound.waiting.insert(number, Waiting { offered, wants, held_by: Reason::Ready });
+        inbound.queues.insert((wants, number));
+        inbound.woken.insert(wants);
+    }
+
+    /// An offered call that has not been started is not offered any more.
+    pub fn withdraw_offer(&mut self, request: u32) {
+        if let Some(number) = self.inbound.numbers.get(&request) {
+            self.inbound.remove(*number);
+        }
+    }
+
+    /// What an offered call waits for; `None` if it is not waiting.
+    pub fn offer_waits_for(&self, request: u32) -> Option<Reason> {
+        let number = self.inbound.numbers.get(&request)?;
+        self.inbound.waiting.get(number).map(|waiting| waiting.held_by)
+    }
+
+    /// Offered calls that wait.
+    pub fn offers_waiting(&self) -> usize {
+        self.inbound.waiting.len()
+    }
+
+    /// What binds an offered call now.
+    fn offer_blocked(&self, offered: &Offered) -> Option<(Wants, Reason)> {
+        if let Some(reason) = self.held {
+            return Some((Wants::Leave, reason));
+        }
+        let (carrier, tenant) = (offered.carrier, self.lanes[offered.lane].tenant);
+        if let Err(reason) = self.ledger.admits(carrier, tenant) {
+            let wants = match reason {
+                Reason::TenantChannels => Wants::Share(tenant),
+                Reason::ChannelsKept => Wants::Kept(self.ledger.get(carrier).contract().group),
+                _ => Wants::Channel(carrier),
+            };
+            return Some((wants, reason));
+        }
+        let worker = self.workers.get(offered.worker);
+        if worker.in_use >= worker.slots {
+            return Some((Wants::Slot(offered.worker), Reason::Workers));
+        }
+        None
+    }
+
+    /// Starts the next offered call that can start, if there is one. Each look at a waiting call either starts it, moves it to
+    /// the one other thing that it then waits for, or ends the looking at what it waits for.
+    pub(super) fn serve_offer(&mut self) -> Option<Start> {
+        while let Some(wants) = self.inbound.woken.first().copied() {
+            let Some(number) = self.inbound.first(wants) else {
+                self.inbound.woken.remove(&wants);
+                continue;
+            };
+            let waiting = self.inbound.waiting[&number];
+            match self.offer_blocked(&waiting.offered) {
+                None => {
+                    self.inbound.remove(number);
+                    return Some(self.start_offer(&waiting));
+                }
+                Some((binding, reason)) => {
+                    let entry = self.inbound.waiting.get_mut(&number).expect("it waits");
+                    (entry.wants, entry.held_by) = (binding, reason);
+                    if binding == wants {
+                        self.inbound.woken.remove(&wants);
+                    } else {
+                        self.inbound.queues.remove(&(wants, number));
+                        self.inbound.queues.insert((binding, number));
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn start_offer(&mut self, waiting: &Waiting) -> Start {
+        let Offered { request, lane, carrier, worker } = waiting.offered;
+        self.lanes[lane].in_progress += 1;
+        self.ledger.take_inbound(carrier, self.lanes[lane].tenant);
+        self.workers.change(worker, |worker| worker.in_use += 1);
+        Start { request, lane, carrier, worker, due: self.clock, held_by: waiting.held_by }
+    }
+
+    /// Whether every offered call that waits has a reason to. For tests and the simulator.
+    pub(super) fn check_offers(&self) -> Result<(), String> {
+        let inbound = &self.inbound;
+        if inbound.queues.len() != inbound.waiting.len()
+            || inbound.numbers.len() != inbound.waiting.len()
+        {
+            return Err("offered calls are in one queue each, and no queue holds others".into());
+        }
+        for (number, waiting) in &inbound.waiting {
+            if !inbound.queues.contains(&(waiting.wants, *number)) {
+                return Err(format!("offered call {number} is in no queue"));
+            }
+            let blocked = self.offer_blocked(&waiting.offered);
+            if blocked.is_none() && !inbound.woken.contains(&waiting.wants) {
+                return Err(format!("offered call {number} waits for nothing: {waiting:?}"));
+            }
+        }
+        Ok(())
+    }
+}
