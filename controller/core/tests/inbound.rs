@@ -8,7 +8,7 @@ use busyhour_base::{CallEvent, Direction, Ending, Outcome, Reason, Span};
 use busyhour_controller_core::{
     command::{AgentCommand, Change, Command, Offer},
     effect::{Answer, Effect, Phase, Reply},
-    spec::{AgentIx, CallId},
+    spec::{AgentIx, CallId, Urgency},
 };
 use support::{Machine, account, call, carrier, ended, tenant};
 
@@ -186,6 +186,15 @@ fn what_is_refused_at_once_leaves_no_trace() {
     let refused = verdict(&mut machine, Offer { offer: 6, ..good });
     assert_eq!(refused, Err(Reason::AgentDraining));
     assert_eq!(machine.state.tenants().next().unwrap(), before);
+}
+
+#[test]
+fn mt_6_no_request_makes_itself_a_call_of_a_carrier() {
+    let (mut machine, _) = machine(1, 10);
+    let mut urgent = call("+1");
+    urgent.urgency = Urgency::Inbound;
+    assert_eq!(machine.submit(1, vec![urgent]), Reply::Refused(Reason::WrongState));
+    assert!(machine.dials.is_empty());
 }
 
 #[test]

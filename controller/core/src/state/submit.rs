@@ -54,6 +54,10 @@ impl State {
         call: &NewCall,
         fx: &mut Vec<Effect>,
     ) -> Result<Accepted, Reason> {
+        // Only carriers begin inbound calls, by `Offer`.
+        if call.urgency == Urgency::Inbound {
+            return Err(Reason::WrongState);
+        }
         if let Some(batch) = batch {
             takes_line(&self.batches[batch], call)?;
         }
