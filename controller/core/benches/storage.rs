@@ -9,7 +9,7 @@
 use std::{sync::Arc, time::Instant};
 
 use busyhour_base::{
-    AccountSid, CallSpec, Instructions, Method, Span, StatusEvents, Timestamp, Webhook,
+    AccountSid, CallSpec, Direction, Instructions, Method, Span, StatusEvents, Timestamp, Webhook,
 };
 use busyhour_controller_core::{
     State,
@@ -185,6 +185,7 @@ impl House {
                 send_digits: None,
                 ring_timeout: Span::from_secs(60),
                 time_limit: Span::from_secs(14_400),
+                direction: Direction::OutboundApi,
             }))
         }
     }

@@ -139,7 +139,7 @@ pub struct Dial {
 }
 
 /// An offered call that waits for capacity.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct Ringing {
     /// Which call.
     pub call: CallId,
@@ -156,7 +156,7 @@ pub struct Ringing {
 }
 
 /// An order to answer.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub struct Answer {
     /// Which call.
     pub call: CallId,

@@ -572,6 +572,8 @@ impl World {
 
     /// The faults end: agents are up, and every call goes on to its end.
     pub fn settle(&mut self) {
+        // The controller whose orders are lost is followed by one to which every agent comes; the last fault is over.
+        self.lose_orders = false;
         for agent in 0..self.agents.len() {
             self.up(agent, false, false);
         }
