@@ -57,6 +57,9 @@ pub(crate) fn replied(reply: &Reply) {
         Reply::Submitted(verdicts) => {
             verdicts.iter().filter_map(|verdict| verdict.err()).for_each(|why| REFUSED.count(why));
         }
+        Reply::Offered(verdicts) => {
+            verdicts.iter().filter_map(|verdict| verdict.err()).for_each(|why| REFUSED.count(why));
+        }
         Reply::Messages(verdicts) => {
             let refused = verdicts.iter().filter_map(|verdict| verdict.as_ref().err());
             refused.for_each(|why| REFUSED.count(*why));
