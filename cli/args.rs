@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand};
 
+use crate::commands::{explain::ExplainArgs, top::TopArgs};
+
 /// Self-hosted, multi-tenant telephony with a capacity-managing control plane.
 #[derive(Parser, Debug)]
 #[command(version, propagate_version = true)]
@@ -31,6 +33,10 @@ pub enum Command {
     Carrier(CarrierArgs),
     /// Serve a folder of XML documents as a tenant's application server.
     Application(ApplicationArgs),
+    /// Watch tenants, carriers and agents live.
+    Top(TopArgs),
+    /// Say where a call, a batch, a tenant or a carrier stands, what holds it, and what would change that.
+    Explain(ExplainArgs),
     /// Check a folder of declarations and print what is declared.
     Check(CheckArgs),
     /// Write the custom resource definitions as YAML.

@@ -6,7 +6,9 @@ pub mod carrier;
 pub mod check;
 pub mod controller;
 pub mod crds;
+pub mod explain;
 pub mod simulate;
+pub mod top;
 
 use std::path::Path;
 

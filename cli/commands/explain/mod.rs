@@ -1,0 +1,47 @@
+//! `busyhour explain`: where a call, a batch, a tenant or a carrier stands, what holds it, and what would change that.
+
+mod args;
+pub mod text;
+
+use std::io::Write as _;
+
+use anyhow::Result;
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+
+pub use args::{About, ExplainArgs};
+
+use crate::client::{Client, Problem};
+
+/// Prints the explanation.
+///
+/// # Errors
+/// What is asked about is none of the four, the API refused or does not answer; the error says how to go on.
+pub async fn run(args: &ExplainArgs) -> Result<()> {
+    let about = About::parse(&args.what)?;
+    let client = Client::anyone(&args.connection, &args.who)?;
+    let text = if args.json {
+        client.text(client.request(Method::GET, &about.path())).await?
+    } else {
+        explained(&client, &about).await?
+    };
+    let mut output = std::io::stdout().lock();
+    output.write_all(text.as_bytes())?;
+    Ok(output.flush()?)
+}
+
+/// The explanation as lines for people.
+///
+/// # Errors
+/// [`Problem`]
+pub async fn explained(client: &Client, about: &About) -> Result<String, Problem> {
+    async fn get<T: DeserializeOwned>(client: &Client, about: &About) -> Result<T, Problem> {
+        client.get(&about.path()).await
+    }
+    Ok(match about {
+        About::Call(_) => text::call(&get(client, about).await?),
+        About::Batch(_) => text::batch(&get(client, about).await?),
+        About::Tenant(_) => text::tenant(&get(client, about).await?),
+        About::Carrier(_) => text::carrier(&get(client, about).await?),
+    })
+}

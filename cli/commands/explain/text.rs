@@ -1,0 +1,343 @@
+//! Explanations as lines for people: first where it stands, then why, then what would change it.
+
+use std::fmt::Write as _;
+
+use crate::{
+    model::{
+        BatchExplanation, CallExplanation, Carrier, CarrierExplanation, Change, Counts, Held, Room,
+        Share, Start, TenantExplanation,
+    },
+    words::{count, expected, many, rate, span},
+};
+
+/// Queues that are shown one by one.
+const QUEUES_MAX: usize = 20;
+
+/// A title, and named lines below it.
+struct Lines(String);
+
+impl Lines {
+    fn new(title: &str) -> Self {
+        Self(format!("{title}\n"))
+    }
+
+    /// A line with a name; the name is not repeated.
+    fn add(&mut self, name: &str, text: &str) {
+        let name = if self.0.contains(&format!("\n  {name:<10}")) { "" } else { name };
+        let line = format!("  {name:<10}  {text}");
+        let _ = writeln!(self.0, "{}", line.trim_end());
+    }
+
+    fn all(&mut self, name: &str, texts: impl IntoIterator<Item = String>) {
+        texts.into_iter().for_each(|text| self.add(name, &text));
+    }
+
+    fn start(&mut self, name: &str, start: Option<&Start>) {
+        let Some(start) = start else { return };
+        let at = clock(&start.p50);
+        self.add(
+            name,
+            &format!("{}{at}{}", expected(start.in_ms, start.in_ms_p90), by(&start.method)),
+        );
+        self.all("held by", held(&start.held_by));
+    }
+
+    fn changes(&mut self, changes: &[Change]) {
+        self.all("changes", changes.iter().map(|change| change.message.clone()));
+    }
+}
+
+/// A call.
+pub fn call(call: &CallExplanation) -> String {
+    let mut lines = Lines::new(&format!("Call {} is {}", call.call_sid, call.status));
+    if let Some(position) = call.position {
+        let before = match position {
+            0 => "first of its account's".to_owned(),
+            1 => "1 call of its account goes before it".to_owned(),
+            more => format!("{} of its account go before it", many(more, "call")),
+        };
+        lines.add("position", &before);
+    }
+    match (call.starts_in_ms, &call.start) {
+        (Some(in_ms), Some(at)) => {
+            let when = expected(in_ms, call.starts_in_ms_p90);
+            let how = by(call.method.as_deref().unwrap_or_default());
+            lines.add("starts", &format!("{when}{}{how}", clock(at)));
+        }
+        (None, Some(at)) => lines.add("started", at),
+        (_, None) if call.position.is_some() => {
+            lines.add("starts", "it cannot be told when, as things are");
+        }
+        _ => {}
+    }
+    if call.held_by.is_empty() {
+        let limits = call.limit.iter();
+        lines
+            .all("held by", limits.map(|limit| format!("{:<17}  {}", limit.reason, limit.message)));
+    } else {
+        lines.all("held by", held(&call.held_by));
+    }
+    let limits = call.limits.iter().map(|limit| {
+        let alone = match limit.starts_in_ms {
+            Some(0) => "lets it start now".to_owned(),
+            Some(ms) => format!("alone would let it start in {}", span(ms)),
+            None => limit.message.clone(),
+        };
+        format!("{:<17}  {alone}", limit.reason)
+    });
+    lines.all("limits", limits);
+    lines.changes(&call.changes);
+    if let Some(ending) = &call.ending {
+        let sip = call.sip_code.map_or(String::new(), |code| format!(" (SIP {code})"));
+        lines.add("ended", &format!("{:<17}  {}{sip}", ending.reason, ending.message));
+    }
+    lines.0
+}
+
+/// A batch.
+pub fn batch(batch: &BatchExplanation) -> String {
+    let title = format!("Batch {} {:?} is {}", batch.batch_sid, batch.name, batch.status);
+    let mut lines = Lines::new(&title);
+    lines.add("calls", &counts(&batch.counts));
+    lines.start("last call", batch.last_start.as_ref());
+    if batch.last_start.is_none() {
+        let limits = batch.limit.iter();
+        lines
+            .all("held by", limits.map(|limit| format!("{:<17}  {}", limit.reason, limit.message)));
+    }
+    lines.changes(&batch.changes);
+    lines.0
+}
+
+/// A tenant.
+pub fn tenant(tenant: &TenantExplanation) -> String {
+    let mut lines = Lines::new(&format!("Tenant {} ({})", tenant.name, tenant.account_sid));
+    lines.add("calls", &counts(&tenant.counts));
+    let throttle = tenant.throttle_per_s.map_or_else(
+        || "no throttle".to_owned(),
+        |per_s| format!("its throttle allows {}", rate(per_s)),
+    );
+    let now = rate(f64::from(tenant.dialled_10s) / 10.0);
+    lines.add("rate", &format!("{now} per second over the last ten seconds; {throttle}"));
+    lines.start("last call", tenant.last_start.as_ref());
+    if tenant.last_start.is_none() {
+        let limits = tenant.limit.iter();
+        lines
+            .all("held by", limits.map(|limit| format!("{:<17}  {}", limit.reason, limit.message)));
+    }
+    lines.all("channels", tenant.shares.iter().map(share));
+    let queues = tenant.queues.iter().take(QUEUES_MAX).map(|queue| {
+        let of = queue
+            .batch_sid
+            .as_ref()
+            .map_or_else(|| format!("{} calls", queue.urgency), |batch| format!("batch {batch}"));
+        let why = queue.held_by.as_ref().map_or("", |held_by| &held_by.reason);
+        let (waiting, in_progress) = (count(queue.waiting.into()), queue.in_progress);
+        format!("{of:<40}  {waiting:>9} waiting  {in_progress:>5} in progress  {why}")
+    });
+    lines.all("queues", queues);
+    let hidden = tenant.queues.len().saturating_sub(QUEUES_MAX) + tenant.queues_more;
+    if hidden > 0 {
+        lines.add("queues", &format!("and {}", many(hidden as u64, "more queue")));
+    }
+    lines.changes(&tenant.changes);
+    lines.0
+}
+
+/// A carrier.
+pub fn carrier(explanation: &CarrierExplanation) -> String {
+    let carrier = &explanation.carrier;
+    let channels = many(carrier.channels.into(), "channel");
+    let mut lines =
+        Lines::new(&format!("Carrier {} of group {}: {channels}", carrier.name, carrier.group));
+    lines.add("channels", &uses(carrier));
+    lines.add("outbound", &room(&carrier.outbound));
+    lines.add("inbound", &room(&carrier.inbound));
+    let (setups, most) = (carrier.setups_1s, rate(carrier.setups_max()));
+    lines.add("set-ups", &format!("{setups} in the last second, {most} by contract"));
+    lines.add("ports", &format!("{} for outbound calls", carrier.service_ports));
+    let waiting = explanation.waiting.iter().map(|row| {
+        format!("{:<20}  {:>9}  {}", row.tenant, count(row.waiting), row.held_by.reason)
+    });
+    lines.all("waiting", waiting);
+    lines.start("all start", explanation.last_start.as_ref());
+    lines.changes(&explanation.changes);
+    lines.0
+}
+
+/// What a carrier's channels are doing, without what none is doing.
+pub fn uses(carrier: &Carrier) -> String {
+    let uses = [
+        (carrier.in_use, "in use"),
+        (carrier.leased, "leased"),
+        (carrier.quarantined, "in quarantine"),
+        (carrier.reserved, "reserved for inbound"),
+        (carrier.activating, "activating"),
+        (carrier.inactive, "inactive"),
+        (carrier.free, "free"),
+        (carrier.beyond, "beyond the contract"),
+    ];
+    let some = uses.iter().filter(|(channels, _)| *channels > 0);
+    some.map(|(channels, word)| format!("{channels} {word}")).collect::<Vec<_>>().join(", ")
+}
+
+fn room(room: &Room) -> String {
+    match room.shut_by() {
+        Some(reason) => format!("not one more: {reason:<17}  {}", room.message),
+        None => format!("{} more", many(room.calls.into(), "call")),
+    }
+}
+
+fn share(share: &Share) -> String {
+    let most = share.maximum.map_or("no maximum".to_owned(), |most| format!("at most {most}"));
+    format!(
+        "{}: {} outbound, {} inbound; guaranteed {}, expected {}, {most}; {}",
+        share.group,
+        share.outbound,
+        share.inbound,
+        share.guaranteed,
+        share.expected,
+        room(&share.room)
+    )
+}
+
+fn counts(counts: &Counts) -> String {
+    format!(
+        "{} waiting, {} in progress, {} ended: {} completed, {} busy, {} no answer, {} failed, {} canceled",
+        count(counts.queued),
+        count(counts.in_progress),
+        count(counts.ended()),
+        count(counts.completed),
+        count(counts.busy),
+        count(counts.no_answer),
+        count(counts.failed),
+        count(counts.canceled)
+    )
+}
+
+fn held(held_by: &[Held]) -> Vec<String> {
+    let line = |held: &Held| {
+        format!("{:<17}  {:>3.0} %  {}", held.reason, held.share * 100.0, held.message)
+    };
+    held_by.iter().map(line).collect()
+}
+
+/// The time of day of an instant, which is in UTC.
+fn clock(rfc3339: &str) -> String {
+    match rfc3339.split_once('T').and_then(|(_, time)| time.get(..8)) {
+        Some(time) => format!(", at {time} UTC"),
+        None => String::new(),
+    }
+}
+
+fn by(method: &str) -> &'static str {
+    if method == "analytic" { " (estimated limit by limit)" } else { "" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Because, Limit};
+
+    fn because(reason: &str, message: &str) -> Because {
+        Because { reason: reason.to_owned(), message: message.to_owned() }
+    }
+
+    #[test]
+    fn a_waiting_call_tells_place_time_limits_and_changes() {
+        let throttle = "The tenant's throttle spaces its requests.";
+        let text = call(&CallExplanation {
+            call_sid: "CA1".to_owned(),
+            status: "queued".to_owned(),
+            position: Some(12),
+            start: Some("2026-11-21T10:02:45.488Z".to_owned()),
+            starts_in_ms: Some(59_000),
+            starts_in_ms_p90: Some(64_000),
+            limit: Some(because("throttle", throttle)),
+            held_by: vec![Held {
+                reason: "throttle".to_owned(),
+                message: throttle.to_owned(),
+                share: 1.0,
+            }],
+            limits: vec![
+                Limit {
+                    reason: "throttle".to_owned(),
+                    message: throttle.to_owned(),
+                    binds: true,
+                    starts_in_ms: Some(59_000),
+                },
+                Limit {
+                    reason: "carrier_rate".to_owned(),
+                    starts_in_ms: Some(0),
+                    ..Limit::default()
+                },
+            ],
+            changes: vec![Change { message: "With more, sooner.".to_owned() }],
+            method: Some("forward".to_owned()),
+            ..CallExplanation::default()
+        });
+        assert_eq!(
+            text,
+            "Call CA1 is queued\n  \
+             position    12 calls of its account go before it\n  \
+             starts      in 59 s, nine times out of ten within 64 s, at 10:02:45 UTC\n  \
+             held by     throttle           100 %  The tenant's throttle spaces its requests.\n  \
+             limits      throttle           alone would let it start in 59 s\n              \
+             carrier_rate       lets it start now\n  \
+             changes     With more, sooner.\n"
+        );
+    }
+
+    #[test]
+    fn an_ended_call_tells_why() {
+        let text = call(&CallExplanation {
+            call_sid: "CA1".to_owned(),
+            status: "busy".to_owned(),
+            start: Some("2026-11-21T10:02:45.488Z".to_owned()),
+            limit: Some(because("throttle", "A.")),
+            ending: Some(because("busy", "The called party was busy.")),
+            sip_code: Some(486),
+            ..CallExplanation::default()
+        });
+        assert!(
+            text.contains("ended       busy               The called party was busy. (SIP 486)")
+        );
+        assert!(text.contains("started     2026-11-21T10:02:45.488Z\n  held by     throttle"));
+    }
+
+    #[test]
+    fn a_full_carrier_tells_what_its_channels_do_and_who_waits() {
+        let text = super::carrier(&CarrierExplanation {
+            carrier: Carrier {
+                name: "harbour".to_owned(),
+                group: "default".to_owned(),
+                channels: 30,
+                in_use: 28,
+                quarantined: 2,
+                outbound: Room {
+                    calls: 0,
+                    binding: "carrier_channels".to_owned(),
+                    message: "Every channel of the carrier is in use.".to_owned(),
+                },
+                inbound: Room { calls: 3, binding: "ready".to_owned(), message: String::new() },
+                setup_spacing_us: 204_000,
+                ..Carrier::default()
+            },
+            waiting: vec![crate::model::Waiting {
+                tenant: "clinic".to_owned(),
+                waiting: 1_200,
+                held_by: because("carrier_channels", ""),
+            }],
+            ..CarrierExplanation::default()
+        });
+        for line in [
+            "channels    28 in use, 2 in quarantine",
+            "outbound    not one more: carrier_channels   Every channel",
+            "inbound     3 calls more",
+            "set-ups     0 in the last second, 5 by contract",
+            "waiting     clinic                    1,200  carrier_channels",
+        ] {
+            assert!(text.contains(line), "no {line:?} in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! The picture: what is going on at the top, then the tables, the keys at the bottom.
+
+use ratatui::{
+    Frame,
+    layout::{Constraint, Layout, Rect},
+    style::{Color, Modifier, Style, Stylize as _},
+    text::{Line, Span, Text},
+    widgets::{
+        Block, BorderType, Clear, Paragraph, Row, Scrollbar, ScrollbarOrientation, ScrollbarState,
+        Sparkline, SparklineBar, Table as Widget, Wrap,
+    },
+};
+
+use super::{
+    app::{App, Mode, Pane},
+    columns::Listed,
+    keys::KEYS,
+};
+use crate::{
+    commands::explain::About,
+    model::{Group, Overview},
+    words::{count, many, rate},
+};
+
+/// Rows of the sparkline.
+const SPARK: u16 = 4;
+/// Below so many rows only the focused table is shown.
+const LOW: u16 = 22;
+
+/// Draws everything.
+pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App) {
+    let [head, spark, tables, foot] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Length(SPARK),
+        Constraint::Min(5),
+        Constraint::Length(1),
+    ])
+    .areas(frame.area());
+    frame.render_widget(heading(app), head);
+    summary(frame, spark, app);
+    for (pane, area) in areas(tables, app) {
+        match pane {
+            Pane::Tenants => tenants(frame, area, app),
+            Pane::Carriers => carriers(frame, area, app),
+            Pane::Agents => agents(frame, area, app),
+        }
+    }
+    frame.render_widget(footer(app), foot);
+    match &app.mode {
+        Mode::Help => help(frame),
+        Mode::Explained { about, text, scroll } => {
+            explanation(frame, about, text.as_deref(), *scroll)
+        }
+        Mode::Tables | Mode::Filter => {}
+    }
+}
+
+/// Where each table goes. If not all rows fit, carriers and agents have a quarter each at most, and tenants the rest.
+fn areas(all: Rect, app: &App) -> Vec<(Pane, Rect)> {
+    if all.height < LOW - SPARK - 2 {
+        return vec![(app.focus, all)];
+    }
+    let needs = |rows: usize| u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(3);
+    let Overview { tenants, carriers, agents, .. } = &app.overview;
+    let wanted = [needs(tenants.len()), needs(carriers.len()), needs(agents.len())];
+    let fits = wanted.iter().map(|rows| u32::from(*rows)).sum::<u32>() <= u32::from(all.height);
+    let most = if fits { u16::MAX } else { (all.height / 4).max(5) };
+    let [tenants, carriers, agents] = Layout::vertical([
+        Constraint::Fill(1),
+        Constraint::Length(wanted[1].min(most)),
+        Constraint::Length(wanted[2].min(most)),
+    ])
+    .areas(all);
+    vec![(Pane::Tenants, tenants), (Pane::Carriers, carriers), (Pane::Agents, agents)]
+}
+
+fn heading(app: &App) -> Line<'_> {
+    let time = app.overview.at.split_once('T').and_then(|(_, time)| time.get(..8));
+    let mut spans = vec![
+        " busyhour top ".bold().reversed(),
+        format!("  {} UTC  ", time.unwrap_or("--:--:--")).into(),
+        app.base.trim_end_matches('/').dim(),
+    ];
+    if app.paused {
+        spans.push("  held still ".yellow().bold());
+    }
+    if let Some(problem) = &app.problem {
+        spans.push(format!("  {problem}").red());
+    }
+    Line::from(spans)
+}
+
+fn summary(frame: &mut Frame<'_>, area: Rect, app: &App) {
+    let [numbers, spark] =
+        Layout::horizontal([Constraint::Length(30), Constraint::Min(10)]).areas(area);
+    let overview = &app.overview;
+    let carriers = &overview.carriers;
+    let held = carriers.iter().map(|one| u64::from(one.in_use + one.leased + one.quarantined));
+    let channels: u64 = carriers.iter().map(|one| u64::from(one.channels)).sum();
+    let setups: f64 = carriers.iter().map(|one| f64::from(one.setups_1s)).sum();
+    let setups_max: f64 = carriers.iter().map(crate::model::Carrier::setups_max).sum();
+    let line = |name: &'static str, value: String| {
+        Line::from(vec![format!(" {name:<12}").dim(), value.bold()])
+    };
+    let text = Text::from(vec![
+        line("in progress", count(overview.in_progress)),
+        line("waiting", count(overview.queued)),
+        line("channels", format!("{} of {}", count(held.sum()), count(channels))),
+        line("set-ups/s", format!("{} of {}", rate(setups), rate(setups_max))),
+    ]);
+    frame.render_widget(Paragraph::new(text), numbers);
+    sparkline(frame, spark, app);
+}
+
+/// Calls in progress at each look, the last one at the right.
+fn sparkline(frame: &mut Frame<'_>, area: Rect, app: &App) {
+    let [title, graph] = Layout::vertical([Constraint::Length(1), Constraint::Min(1)]).areas(area);
+    let width = usize::from(graph.width);
+    let looks = app.history.iter().rev().take(width).copied();
+    let mut looks: Vec<Option<u64>> = looks.map(Some).collect();
+    looks.resize(width, None);
+    looks.reverse();
+    let most = looks.iter().flatten().max().copied().unwrap_or(0);
+    let span = crate::words::span(app.every.as_millis() as u64 * width as u64);
+    let words = format!("calls in progress over {span}, at most {}", count(most));
+    frame.render_widget(Line::from(words.dim()), title);
+    let bars: Vec<SparklineBar> = looks.into_iter().map(SparklineBar::from).collect();
+    let graph_of = Sparkline::default()
+        .data(bars)
+        .max(most.max(1))
+        .absent_value_symbol(" ")
+        .style(Style::new().fg(Color::Green));
+    frame.render_widget(graph_of, graph);
+}
+
+fn tenants(frame: &mut Frame<'_>, area: Rect, app: &mut App) {
+    let rows: Vec<_> = app.tenants().into_iter().cloned().collect();
+    let mut title = format!(" tenants: {}", many(rows.len() as u64, "row"));
+    if app.overview.tenants_more > 0 {
+        title += &format!(", {} more are quieter", count(app.overview.tenants_more));
+    }
+    table(frame, area, app, Pane::Tenants, &rows, &(title + " "), Line::default());
+}
+
+fn carriers(frame: &mut Frame<'_>, area: Rect, app: &mut App) {
+    let rows: Vec<_> = app.carriers().into_iter().cloned().collect();
+    let title = " carriers: █ in use ▓ leased ▒ in quarantine ░ reserved · free x inactive ";
+    let groups = app.overview.groups.iter().map(group).collect::<Vec<_>>().join("; ");
+    let below = if groups.is_empty() { Line::default() } else { format!(" {groups} ").into() };
+    table(frame, area, app, Pane::Carriers, &rows, title, below.dim());
+}
+
+/// What is free of a group of carriers, and for whom.
+pub(super) fn group(group: &Group) -> String {
+    format!(
+        "group {}: {} free, {} for guarantees, {} for what is expected, {} margin, {} for any",
+        group.name,
+        group.free,
+        group.kept_guaranteed,
+        group.kept_expected,
+        group.margin,
+        group.lendable
+    )
+}
+
+fn agents(frame: &mut Frame<'_>, area: Rect, app: &mut App) {
+    let rows: Vec<_> = app.agents().into_iter().cloned().collect();
+    let up = rows.iter().filter(|agent| agent.connected).count();
+    let slots: u64 =
+        rows.iter().filter(|agent| agent.connected).map(|row| u64::from(row.slots)).sum();
+    let title = format!(" agents: {up} of {} up, {} ", rows.len(), many(slots, "slot"));
+    table(frame, area, app, Pane::Agents, &rows, &title, Line::default());
+}
+
+fn table<T: Listed>(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    app: &mut App,
+    pane: Pane,
+    rows: &[T],
+    title: &str,
+    below: Line<'_>,
+) {
+    let is_focused = app.focus == pane;
+    let table = &mut app.tables[pane as usize];
+    let sorted = table.column;
+    let arrow = if table.reversed { "▲" } else { "▼" };
+    let columns: Vec<_> =
+        T::COLUMNS.iter().enumerate().filter(|(_, column)| column.from <= area.width).collect();
+    let heads = columns.iter().map(|(n, column)| {
+        let is_right = rows.first().is_some_and(|row| {
+            (column.cell)(row).alignment == Some(ratatui::layout::Alignment::Right)
+        });
+        let name = if *n == sorted {
+            Span::styled(format!("{}{arrow}", column.name), Modifier::BOLD)
+        } else {
+            Span::styled(column.name, Modifier::DIM)
+        };
+        let line = Line::from(name);
+        if is_right { line.right_aligned() } else { line }
+    });
+    let heads = Row::new(heads.collect::<Vec<_>>());
+    let lines =
+        rows.iter().map(|row| Row::new(columns.iter().map(|(_, column)| (column.cell)(row))));
+    let widths = columns.iter().map(|(_, column)| Constraint::Length(column.width));
+    let border = if is_focused { Style::new().fg(Color::Cyan) } else { Style::new().dim() };
+    let block = Block::bordered()
+        .border_type(BorderType::Rounded)
+        .border_style(border)
+        .title(Line::from(title.to_owned()).bold())
+        .title_bottom(below);
+    let chosen = if is_focused { Style::new().reversed() } else { Style::new() };
+    let widget = Widget::new(lines, widths).header(heads).row_highlight_style(chosen).block(block);
+    frame.render_stateful_widget(widget, area, &mut table.state);
+    let visible = usize::from(area.height.saturating_sub(3));
+    if rows.len() > visible {
+        let mut state = ScrollbarState::new(rows.len().saturating_sub(visible))
+            .position(table.state.offset())
+            .viewport_content_length(visible);
+        let bar = Scrollbar::new(ScrollbarOrientation::VerticalRight);
+        frame.render_stateful_widget(bar, area, &mut state);
+    }
+}
+
+fn footer(app: &App) -> Line<'_> {
+    if app.mode == Mode::Filter {
+        return Line::from(vec![
+            " names that contain: ".bold(),
+            app.filter.as_str().into(),
+            "▏".into(),
+            "  Enter keeps it, Esc shows all".dim(),
+        ]);
+    }
+    let keys = [
+        ("q", "quit"),
+        ("Tab", "table"),
+        ("↑↓", "row"),
+        ("←→", "sort"),
+        ("r", "reverse"),
+        ("/", "filter"),
+        ("Enter", "explain"),
+        ("p", "hold"),
+        ("?", "keys"),
+    ];
+    let mut spans = Vec::new();
+    for (key, what) in keys {
+        spans.extend([format!(" {key} ").reversed(), format!(" {what} ").into()]);
+    }
+    if !app.filter.is_empty() {
+        spans.push(format!(" names with {:?} only, Esc shows all", app.filter).yellow());
+    }
+    Line::from(spans)
+}
+
+fn popup(frame: &mut Frame<'_>, height: u16, title: String, text: Text<'_>, scroll: u16) {
+    let all = frame.area();
+    let width = all.width.saturating_sub(4).min(130);
+    let height = height.saturating_add(2).min(all.height.saturating_sub(2));
+    let area = Rect {
+        x: all.width.saturating_sub(width) / 2,
+        y: all.height.saturating_sub(height) / 2,
+        width,
+        height,
+    };
+    let block = Block::bordered()
+        .border_type(BorderType::Rounded)
+        .border_style(Style::new().fg(Color::Cyan))
+        .title(Line::from(title).bold())
+        .title_bottom(Line::from(" any other key closes, ↑↓ scroll ").right_aligned().dim());
+    frame.render_widget(Clear, area);
+    let paragraph = Paragraph::new(text).wrap(Wrap { trim: false }).scroll((scroll, 0));
+    frame.render_widget(paragraph.block(block), area);
+}
+
+fn help(frame: &mut Frame<'_>) {
+    let lines = KEYS.map(|(key, what)| Line::from(vec![format!(" {key:<14}").bold(), what.into()]));
+    popup(frame, KEYS.len() as u16, " keys ".to_owned(), Text::from(lines.to_vec()), 0);
+}
+
+fn explanation(frame: &mut Frame<'_>, about: &About, text: Option<&str>, scroll: u16) {
+    let [_, kind, name, _] = about.path();
+    let title = format!(" /v1/{kind}/{name}/explain, Enter asks again ");
+    let text = text.unwrap_or("The engine is run ahead on a copy ...");
+    let width = frame.area().width.saturating_sub(6).clamp(1, 128);
+    let rows = |line: &str| line.chars().count().div_ceil(usize::from(width)).max(1);
+    let height: usize = text.lines().map(rows).sum();
+    popup(frame, u16::try_from(height).unwrap_or(u16::MAX), title, Text::from(text), scroll);
+}
+
+#[cfg(test)]
+#[path = "draw_tests.rs"]
+mod tests;

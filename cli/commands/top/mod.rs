@@ -1,0 +1,109 @@
+//! `busyhour top`: tenants, carriers and agents live, and why no more calls are up.
+
+mod app;
+mod bar;
+mod columns;
+mod draw;
+mod keys;
+mod plain;
+mod screen;
+
+use std::{
+    io::{IsTerminal as _, Write as _, stdout},
+    time::Duration,
+};
+
+use anyhow::Result;
+use reqwest::{Method, RequestBuilder};
+
+use crate::{
+    client::{Client, ConnectionArgs, Problem},
+    model::Overview,
+    process,
+};
+
+/// `busyhour top`
+#[derive(clap::Args, Debug)]
+pub struct TopArgs {
+    /// Where the API is. It is read as the operator.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+    /// Print the overview as JSON, once.
+    #[arg(long, conflicts_with = "once")]
+    pub json: bool,
+    /// Print the tables, once.
+    #[arg(long)]
+    pub once: bool,
+    /// How often it is read, in milliseconds.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(100..=60_000))]
+    pub every_ms: u64,
+    /// Most tenants that are read: those with the most calls waiting and in progress.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(0..=10_000))]
+    pub tenants: u64,
+}
+
+/// Shows it on a terminal, and as a line per look elsewhere.
+///
+/// # Errors
+/// Something of the connection is missing, or the API refused or does not answer at the first time.
+pub async fn run(args: &TopArgs) -> Result<()> {
+    let source = Source { client: Client::operator(&args.connection)?, tenants: args.tenants };
+    if args.json {
+        let text = source.client.text(source.request()).await?;
+        return print(&text);
+    }
+    let first = source.read().await?;
+    if args.once {
+        return print(&plain::tables(&first));
+    }
+    let every = Duration::from_millis(args.every_ms);
+    if stdout().is_terminal() {
+        screen::run(source, first, every).await
+    } else {
+        lines(&source, first, every).await
+    }
+}
+
+/// What is read again and again.
+#[derive(Clone)]
+struct Source {
+    client: Client,
+    tenants: u64,
+}
+
+impl Source {
+    fn request(&self) -> RequestBuilder {
+        let query = [("Tenants", &*self.tenants.to_string())];
+        self.client.request_with(Method::GET, &["v1", "overview.json"], &query)
+    }
+
+    async fn read(&self) -> Result<Overview, Problem> {
+        let text = self.client.text(self.request()).await?;
+        serde_json::from_str(&text)
+            .map_err(|error| Problem::Refused(format!("the overview is not as expected: {error}")))
+    }
+}
+
+/// A line per look, until it is interrupted or nobody reads any more.
+async fn lines(source: &Source, first: Overview, every: Duration) -> Result<()> {
+    let shutdown = process::shutdown()?;
+    let mut looked = Ok(first);
+    loop {
+        let line = match looked {
+            Ok(overview) => plain::line(&overview),
+            Err(Problem::Away(why)) => why,
+            Err(refused) => return Err(refused.into()),
+        };
+        print(&format!("{line}\n"))?;
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            () = tokio::time::sleep(every) => looked = source.read().await,
+        }
+    }
+}
+
+fn print(text: &str) -> Result<()> {
+    let mut output = stdout().lock();
+    output.write_all(text.as_bytes())?;
+    Ok(output.flush()?)
+}

@@ -1,0 +1,397 @@
+//! What the API tells operators and tenants, as far as the commands show it. A controller that tells more is understood.
+
+use serde::Deserialize;
+
+/// `GET /v1/overview.json`
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Overview {
+    /// When it was read (RFC 3339).
+    pub at: String,
+    /// Calls that wait.
+    pub queued: u64,
+    /// Calls that were dialled and are not over.
+    pub in_progress: u64,
+    /// By account.
+    pub tenants: Vec<Tenant>,
+    /// Tenants that are not shown.
+    pub tenants_more: u64,
+    /// By name.
+    pub carriers: Vec<Carrier>,
+    /// By name.
+    pub groups: Vec<Group>,
+    /// By number.
+    pub agents: Vec<Agent>,
+}
+
+/// A tenant.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Tenant {
+    /// `AC...`
+    pub account_sid: String,
+    /// Its name.
+    pub name: String,
+    /// Where its calls are.
+    pub counts: Counts,
+    /// Calls dialled in the last ten seconds.
+    pub dialled_10s: u32,
+    /// Its throttle's spacing in microseconds.
+    pub spacing_us: Option<u64>,
+    /// When its queue will be empty.
+    pub eta: Option<Eta>,
+    /// Its shares of groups of carriers.
+    pub shares: Vec<Share>,
+}
+
+impl Tenant {
+    /// Calls dialled per second.
+    pub fn rate(&self) -> f64 {
+        f64::from(self.dialled_10s) / 10.0
+    }
+
+    /// Calls per second that its throttle allows.
+    pub fn throttle(&self) -> Option<f64> {
+        self.spacing_us.map(|spacing| 1e6 / (spacing.max(1) as f64))
+    }
+
+    /// Channels that it has, of all groups.
+    pub fn channels(&self) -> u32 {
+        self.shares.iter().map(|share| share.outbound + share.inbound).sum()
+    }
+}
+
+/// Calls by where they are.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub struct Counts {
+    /// Accepted ever.
+    pub accepted: u64,
+    /// Waiting.
+    pub queued: u64,
+    /// Dialled and not over.
+    pub in_progress: u64,
+    /// Answered and ended.
+    pub completed: u64,
+    /// Busy or rejected.
+    pub busy: u64,
+    /// Rang out.
+    pub no_answer: u64,
+    /// Could not be completed, or in doubt.
+    pub failed: u64,
+    /// Ended before the answer by the tenant.
+    pub canceled: u64,
+}
+
+impl Counts {
+    /// Over, however.
+    pub const fn ended(&self) -> u64 {
+        self.completed + self.busy + self.no_answer + self.failed + self.canceled
+    }
+}
+
+/// When the last of something starts.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Eta {
+    /// From now: as likely before as after.
+    pub in_ms: u64,
+    /// Nine times out of ten not after.
+    pub in_ms_p90: Option<u64>,
+    /// The reason that holds it longest.
+    pub limiting_factor: String,
+}
+
+/// What could be taken now.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Room {
+    /// So many calls.
+    pub calls: u32,
+    /// Why not one more; `ready` if one more could.
+    pub binding: String,
+    /// The same for people.
+    pub message: String,
+}
+
+impl Room {
+    /// Why not one more could be taken.
+    pub fn shut_by(&self) -> Option<&str> {
+        Some(&*self.binding).filter(|binding| *binding != "ready" && !binding.is_empty())
+    }
+}
+
+/// A carrier. What its channels are doing adds up to them.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Carrier {
+    /// Its name.
+    pub name: String,
+    /// The carriers whose channels tenants share as one.
+    pub group: String,
+    /// By contract.
+    pub channels: u32,
+    /// Nobody has them.
+    pub free: u32,
+    /// Nobody has them, and they are held for inbound calls.
+    pub reserved: u32,
+    /// Ordered from an agent that has not said yet that the call was sent.
+    pub leased: u32,
+    /// With a call.
+    pub in_use: u32,
+    /// Kept back until an unconfirmed end is certain.
+    pub quarantined: u32,
+    /// Told to become active, and not active yet.
+    pub activating: u32,
+    /// By contract, and not allocated.
+    pub inactive: u32,
+    /// Held by calls beyond what a smaller contract has.
+    pub beyond: u32,
+    /// For outbound calls.
+    pub outbound: Room,
+    /// For inbound calls.
+    pub inbound: Room,
+    /// The bound on outbound requests in service.
+    pub service_ports: u32,
+    /// Set-up spacing in microseconds.
+    pub setup_spacing_us: u64,
+    /// Call set-ups in the last second.
+    pub setups_1s: u32,
+}
+
+impl Carrier {
+    /// Call set-ups per second by contract: the spacing is longer by 2 %, against jitter.
+    pub fn setups_max(&self) -> f64 {
+        (1.02e6 / (self.setup_spacing_us.max(1) as f64)).round()
+    }
+}
+
+/// A group of carriers whose channels tenants share.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// Outbound calls that it could take now, but for the rates.
+    pub free: u64,
+    /// Of those, kept for guarantees that are not used.
+    pub kept_guaranteed: u64,
+    /// Of those, kept because tenants expect them and do not lend them.
+    pub kept_expected: u64,
+    /// Of those, not lent in any case.
+    pub margin: u64,
+    /// What a tenant could take beyond what it is expected to use.
+    pub lendable: u64,
+}
+
+/// A tenant's share of a group.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Share {
+    /// Of which group.
+    pub group: String,
+    /// Kept for it.
+    pub guaranteed: u32,
+    /// What it usually needs.
+    pub expected: u32,
+    /// It never has more.
+    pub maximum: Option<u32>,
+    /// Outbound channels that it has.
+    pub outbound: u32,
+    /// Inbound channels that it has.
+    pub inbound: u32,
+    /// What it could take now.
+    pub room: Room,
+}
+
+/// An agent.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Agent {
+    /// Its name.
+    pub name: String,
+    /// Connected now.
+    pub connected: bool,
+    /// Calls that it can hold.
+    pub slots: u32,
+    /// Calls that it holds.
+    pub in_use: u32,
+    /// Processor use in thousandths.
+    pub cpu_permille: u16,
+    /// Takes no new calls.
+    pub draining: bool,
+}
+
+impl Agent {
+    /// In one word.
+    pub const fn state(&self) -> &'static str {
+        match (self.connected, self.draining) {
+            (false, _) => "away",
+            (true, true) => "draining",
+            (true, false) => "up",
+        }
+    }
+}
+
+/// A reason in both its forms.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Because {
+    /// For machines.
+    pub reason: String,
+    /// For people.
+    pub message: String,
+}
+
+/// What holds something, and for which part of its wait.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Held {
+    /// For machines.
+    pub reason: String,
+    /// For people.
+    pub message: String,
+    /// Of the expected wait, 0 to 1.
+    pub share: f64,
+}
+
+/// When the last of something is expected to start.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Start {
+    /// As likely before as after (RFC 3339).
+    pub p50: String,
+    /// From now to `p50`.
+    pub in_ms: u64,
+    /// Nine times out of ten not after.
+    pub in_ms_p90: Option<u64>,
+    /// The longest first.
+    pub held_by: Vec<Held>,
+    /// `forward` or `analytic`.
+    pub method: String,
+}
+
+/// What another limit would bring.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Change {
+    /// All of it in a sentence.
+    pub message: String,
+}
+
+/// One limit of a call.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Limit {
+    /// For machines.
+    pub reason: String,
+    /// For people.
+    pub message: String,
+    /// Whether it holds the call now.
+    pub binds: bool,
+    /// From now to when it alone would let the call start.
+    pub starts_in_ms: Option<u64>,
+}
+
+/// `GET /v1/Calls/{sid}/explain`
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct CallExplanation {
+    /// Which call.
+    pub call_sid: String,
+    /// Its status.
+    pub status: String,
+    /// How many requests of the same account go before it.
+    pub position: Option<u64>,
+    /// When it is expected to start, or did.
+    pub start: Option<String>,
+    /// From now to its expected start.
+    pub starts_in_ms: Option<u64>,
+    /// Nine times out of ten not after.
+    pub starts_in_ms_p90: Option<u64>,
+    /// What holds it longest, or held it last.
+    pub limit: Option<Because>,
+    /// The longest first.
+    pub held_by: Vec<Held>,
+    /// Every limit that it has to pass.
+    pub limits: Vec<Limit>,
+    /// What would let it start sooner.
+    pub changes: Vec<Change>,
+    /// `forward` or `analytic`.
+    pub method: Option<String>,
+    /// Why it ended as it did.
+    pub ending: Option<Because>,
+    /// Final SIP status of the carrier.
+    pub sip_code: Option<u16>,
+}
+
+/// `GET /v1/Batches/{sid}/explain`
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct BatchExplanation {
+    /// Which batch.
+    pub batch_sid: String,
+    /// Its name.
+    pub name: String,
+    /// Its status.
+    pub status: String,
+    /// Where its calls are.
+    pub counts: Counts,
+    /// What holds it.
+    pub limit: Option<Because>,
+    /// When its last call starts.
+    pub last_start: Option<Start>,
+    /// What would bring that forward.
+    pub changes: Vec<Change>,
+}
+
+/// `GET /v1/Tenants/{name}/explain`
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct TenantExplanation {
+    /// `AC...`
+    pub account_sid: String,
+    /// Its name.
+    pub name: String,
+    /// Where its calls are.
+    pub counts: Counts,
+    /// Calls dialled in the last ten seconds.
+    pub dialled_10s: u32,
+    /// What its throttle allows.
+    pub throttle_per_s: Option<f64>,
+    /// What holds it.
+    pub limit: Option<Because>,
+    /// When the last of what waits starts.
+    pub last_start: Option<Start>,
+    /// What would bring that forward.
+    pub changes: Vec<Change>,
+    /// Its shares of groups of carriers.
+    pub shares: Vec<Share>,
+    /// Its queues.
+    pub queues: Vec<Queue>,
+    /// Queues that are not shown.
+    pub queues_more: usize,
+}
+
+/// A queue of a tenant.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Queue {
+    /// `inbound`, `synchronous` or `ordinary`.
+    pub urgency: String,
+    /// Of a batch.
+    pub batch_sid: Option<String>,
+    /// Waiting.
+    pub waiting: u32,
+    /// In progress.
+    pub in_progress: u32,
+    /// What holds what waits in it now.
+    pub held_by: Option<Because>,
+}
+
+/// `GET /v1/Carriers/{name}/explain`
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct CarrierExplanation {
+    /// Its channels, and what they are doing.
+    #[serde(flatten)]
+    pub carrier: Carrier,
+    /// Who waits for carriers.
+    pub waiting: Vec<Waiting>,
+    /// When the last of all that waits starts.
+    pub last_start: Option<Start>,
+    /// What would bring that forward.
+    pub changes: Vec<Change>,
+}
+
+/// Who waits.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Waiting {
+    /// Which tenant.
+    pub tenant: String,
+    /// How many requests.
+    pub waiting: u64,
+    /// For what.
+    pub held_by: Because,
+}
