@@ -40,6 +40,19 @@ pub struct Tenant {
     pub eta: Option<Eta>,
     /// Its shares of groups of carriers.
     pub shares: Vec<Share>,
+    /// Calls to its numbers.
+    pub inbound: Inbound,
+}
+
+/// Calls to a tenant's numbers.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub struct Inbound {
+    /// Offered ever by carriers, and not refused at once.
+    pub offered: u64,
+    /// Ring for want of capacity.
+    pub ringing: u64,
+    /// Answered ever.
+    pub answered: u64,
 }
 
 impl Tenant {

@@ -200,7 +200,8 @@ impl Stage {
         args.extend(["--sip".to_owned(), self.kept_or_free(&format!("{name}.sip"))]);
         args.extend(["--rtp-ports".to_owned(), rtp_ports.to_owned()]);
         args.extend(["--slots".to_owned(), slots.to_string()]);
-        self.start(name, &args, &["sip"]).await
+        args.extend(["--metrics".to_owned(), self.kept_or_free(&format!("{name}.metrics"))]);
+        self.start(name, &args, &["sip", "metrics"]).await
     }
 
     /// Ends every part: callers first, then what they call.

@@ -110,8 +110,9 @@ Place a call, and list the latest:
        --data-urlencode To=+15551000001 --data-urlencode From=$NUMBER \
        --data-urlencode 'Twiml=<Response><Say>Hello from Busyhour.</Say></Response>'
   curl -u $ACCOUNT:$TOKEN "$API/2010-04-01/Accounts/$ACCOUNT/Calls.json?PageSize=5"
-Everything at a glance, as the operator, and the carrier's own account:
-  curl -H "Authorization: Bearer $OPERATOR_TOKEN" $API/v1/overview.json
+Everything live, as the operator; where a tenant stands and what holds it; and the carrier's own account:
+  target/release/busyhour top --connection {folder}/connection.json
+  target/release/busyhour explain tenant clinic --connection {folder}/connection.json
   curl $CARRIER_ACCOUNT
 Change a limit while it runs:
   edit {declarations}/clinic.yaml, then look at {folder}/controller.log

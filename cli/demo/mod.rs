@@ -63,6 +63,7 @@ async fn play(
     args: &DemoArgs,
 ) -> Result<Report> {
     let api = raise(stage, declared, &[]).await?;
+    Connection::new(stage, declared)?.write(stage.folder())?;
     let mut batches = Vec::new();
     for batch in &scenario.batches {
         batches.push(submit(&api, stage, declared, batch).await?);
@@ -234,7 +235,6 @@ async fn settled(stage: &Stage, api: &Api) -> Result<CarrierAccount> {
 
 async fn keep(stage: &Stage, declared: &Declared, shutdown: &CancellationToken) -> Result<()> {
     let connection = Connection::new(stage, declared)?;
-    connection.write(stage.folder())?;
     eprintln!("{}", connection.how_to(stage.folder()));
     shutdown.cancelled().await;
     Ok(())

@@ -1,7 +1,7 @@
 //! Every metric of the controller process: its name, unit and meaning. Labels are words of our own
 //! (outcomes, reasons, carriers' declared names), never ids of tenants or calls, so that their number is bounded.
 
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
 
 /// Calls that reached a phase. Label `phase`: queued, dialling, sent, ringing, in-progress, or an outcome.
@@ -172,8 +172,13 @@ fn describe_carriers() {
 
 /// What has not happened yet is 0 rather than nothing, so that its first time is seen as an increase.
 fn start_at_zero() {
-    for name in [REPORTS, CALLBACKS_DROPPED, RECORDS_STORED, RECORDS_FAILED, DECLARATIONS, TICKS] {
+    let counters =
+        [REPORTS, CALLBACKS_DROPPED, RECORDS_STORED, RECORDS_FAILED, DECLARATIONS, TICKS];
+    for name in counters {
         counter!(name).absolute(0);
+    }
+    for name in [AGENT_LINKS, CALLBACKS_OWED, DECLARATION_ERRORS] {
+        gauge!(name).increment(0);
     }
 }
 

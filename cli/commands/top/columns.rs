@@ -103,8 +103,13 @@ fn held_by(tenant: &Tenant) -> &str {
     tenant.eta.as_ref().map_or("", |eta| &eta.limiting_factor)
 }
 
+/// How much of what was accepted has ended.
+fn progress(tenant: &Tenant) -> f64 {
+    tenant.counts.ended() as f64 / (tenant.counts.accepted.max(1) as f64)
+}
+
 impl Listed for Tenant {
-    const FIRST: usize = 1;
+    const FIRST: usize = 2;
     const COLUMNS: &'static [Column<Self>] = &[
         Column {
             name: "TENANT",
@@ -112,6 +117,21 @@ impl Listed for Tenant {
             from: 0,
             key: |tenant| text(&tenant.name),
             cell: |tenant| name(&tenant.name),
+        },
+        Column {
+            name: "PROGRESS",
+            width: BAR,
+            from: 158,
+            key: |tenant| number(progress(tenant)),
+            cell: |tenant| {
+                let counts = tenant.counts;
+                let parts = [
+                    (counts.ended(), "█", Color::Green),
+                    (counts.in_progress, "▓", Color::Yellow),
+                    (counts.queued, "·", Color::DarkGray),
+                ];
+                bar(&parts, BAR.into())
+            },
         },
         Column {
             name: "WAITING",
@@ -137,7 +157,7 @@ impl Listed for Tenant {
         Column {
             name: "OK %",
             width: 5,
-            from: 128,
+            from: 142,
             key: |tenant| number(completed(tenant).unwrap_or(-1.0)),
             cell: |tenant| right(completed(tenant).map_or(String::new(), |ok| format!("{ok:.0}"))),
         },
@@ -158,16 +178,23 @@ impl Listed for Tenant {
         Column {
             name: "CHANNELS",
             width: 8,
-            from: 128,
+            from: 142,
             key: |tenant| number(tenant.channels()),
             cell: |tenant| some(tenant.channels()),
         },
         Column {
             name: "GUAR/EXP/MAX",
             width: 14,
-            from: 128,
+            from: 142,
             key: |tenant| number(tenant.shares.first().map_or(0, |share| share.guaranteed)),
             cell: |tenant| right(shares(tenant)),
+        },
+        Column {
+            name: "RINGING",
+            width: 7,
+            from: 142,
+            key: |tenant| large(tenant.inbound.ringing),
+            cell: |tenant| some(tenant.inbound.ringing as u32),
         },
         Column {
             name: "LAST IN",

@@ -22,8 +22,9 @@ use crate::{
     words::{count, many, rate},
 };
 
-/// Rows of the sparkline.
+/// Rows of the sparkline at least, and where tables leave some over.
 const SPARK: u16 = 4;
+const SPARK_MAX: u16 = 12;
 /// Below so many rows only the focused table is shown.
 const LOW: u16 = 22;
 
@@ -31,7 +32,7 @@ const LOW: u16 = 22;
 pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App) {
     let [head, spark, tables, foot] = Layout::vertical([
         Constraint::Length(1),
-        Constraint::Length(SPARK),
+        Constraint::Length(spark_rows(frame.area().height, app)),
         Constraint::Min(5),
         Constraint::Length(1),
     ])
@@ -55,15 +56,25 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App) {
     }
 }
 
+/// Rows that each table needs. More than a thousand fit on no screen.
+fn wanted(app: &App) -> [u16; 3] {
+    let Overview { tenants, carriers, agents, .. } = &app.overview;
+    [tenants.len(), carriers.len(), agents.len()].map(|rows| rows.min(1_000) as u16 + 3)
+}
+
+/// What the tables leave over goes to the sparkline.
+fn spark_rows(screen: u16, app: &App) -> u16 {
+    let tables: u16 = wanted(app).iter().sum();
+    screen.saturating_sub(tables + 2).clamp(SPARK, SPARK_MAX)
+}
+
 /// Where each table goes. If not all rows fit, carriers and agents have a quarter each at most, and tenants the rest.
 fn areas(all: Rect, app: &App) -> Vec<(Pane, Rect)> {
     if all.height < LOW - SPARK - 2 {
         return vec![(app.focus, all)];
     }
-    let needs = |rows: usize| u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(3);
-    let Overview { tenants, carriers, agents, .. } = &app.overview;
-    let wanted = [needs(tenants.len()), needs(carriers.len()), needs(agents.len())];
-    let fits = wanted.iter().map(|rows| u32::from(*rows)).sum::<u32>() <= u32::from(all.height);
+    let wanted = wanted(app);
+    let fits = wanted.iter().sum::<u16>() <= all.height;
     let most = if fits { u16::MAX } else { (all.height / 4).max(5) };
     let [tenants, carriers, agents] = Layout::vertical([
         Constraint::Fill(1),

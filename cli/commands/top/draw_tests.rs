@@ -7,7 +7,7 @@ use super::{
     super::keys::{Asked, press},
     *,
 };
-use crate::model::{Agent, Carrier, Counts, Eta, Overview, Room, Share, Tenant};
+use crate::model::{Agent, Carrier, Counts, Eta, Inbound, Overview, Room, Share, Tenant};
 
 fn tenant(name: &str, queued: u64, in_progress: u64) -> Tenant {
     Tenant {
@@ -27,6 +27,7 @@ fn tenant(name: &str, queued: u64, in_progress: u64) -> Tenant {
             outbound: in_progress as u32,
             ..Share::default()
         }],
+        inbound: Inbound { ringing: 1, ..Inbound::default() },
     }
 }
 
@@ -135,8 +136,9 @@ fn mt_27_the_screen_shows_tenants_carriers_and_agents_and_why_no_more() {
         }
         assert_eq!(order(&screen, &TENANTS), ["survey", "clinic", "idle"], "{screen}");
     }
-    let wide = screen(&mut app(), 140, 40);
-    for part in ["12 min 0 s", "2/5/∞", "75", "QUARANT", "RESERVED", "████"] {
+    let wide = screen(&mut app(), 160, 50);
+    for part in ["12 min 0 s", "2/5/∞", "75", "QUARANT", "PROGRESS", "RINGING", "RESERVED", "████"]
+    {
         assert!(wide.contains(part), "{part:?} is not on\n{wide}");
     }
 }
@@ -161,6 +163,7 @@ fn keys_sort_filter_and_choose_within_bounds() {
     let mut app = app();
     key(&mut app, KeyCode::Char('r'));
     assert_eq!(order(&screen(&mut app, 100, 30), &TENANTS), ["idle", "clinic", "survey"]);
+    key(&mut app, KeyCode::Left);
     key(&mut app, KeyCode::Left);
     assert!(screen(&mut app, 100, 30).contains("TENANT▼"));
     assert_eq!(order(&screen(&mut app, 100, 30), &TENANTS), ["clinic", "idle", "survey"]);

@@ -50,7 +50,8 @@ fn table<T: Listed>(text: &mut String, rows: &[T]) {
     };
     let is_number = |n: usize| rows.first().is_some_and(|row| columns[n].is_number(row));
     // A bar is sorted by a number and stands at the left.
-    let numbers = |n: usize| is_number(n) && !matches!(columns[n].name, "LOAD" | "CHANNELS");
+    let numbers =
+        |n: usize| is_number(n) && !matches!(columns[n].name, "LOAD" | "CHANNELS" | "PROGRESS");
     put(columns.iter().map(|column| column.name).collect(), &numbers);
     for row in &shown {
         put(row.iter().map(String::as_str).collect(), &numbers);
