@@ -13,6 +13,9 @@ all=(
     busyhour-api:create
     busyhour-controller:accept
     busyhour-controller:pacing
+    busyhour-controller:restart
+    busyhour-controller:bulk
+    busyhour-controller:lateness
     busyhour-agent-core:twiml
     busyhour-agent:calls
 )
