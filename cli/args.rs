@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{explain::ExplainArgs, top::TopArgs};
+use crate::commands::{batch::args::BatchArgs, explain::ExplainArgs, top::TopArgs};
 
 /// Self-hosted, multi-tenant telephony with a capacity-managing control plane.
 #[derive(Parser, Debug)]
@@ -33,6 +33,8 @@ pub enum Command {
     Carrier(CarrierArgs),
     /// Serve a folder of XML documents as a tenant's application server.
     Application(ApplicationArgs),
+    /// Submit, follow and steer a tenant's batches over the API.
+    Batch(BatchArgs),
     /// Watch tenants, carriers and agents live.
     Top(TopArgs),
     /// Say where a call, a batch, a tenant or a carrier stands, what holds it, and what would change that.

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
             Command::Agent(args) => commands::agent::run(args).await,
             Command::Carrier(args) => commands::carrier::run(args).await,
             Command::Application(args) => commands::application::run(args).await,
+            Command::Batch(args) => commands::batch::run(args).await,
             Command::Top(args) => commands::top::run(&args).await,
             Command::Explain(args) => commands::explain::run(&args).await,
             Command::Check(args) => commands::check::run(&args),

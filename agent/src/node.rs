@@ -18,7 +18,7 @@ use crate::{
     clock::Clock,
     http::{AudioCache, Callbacks, Guard, Http},
     journal::Journal,
-    link::Reports,
+    link::{Reports, Tells},
     media::Media,
     options::Options,
     pacer::Pacer,
@@ -42,6 +42,7 @@ pub struct Node {
     pub http: Http,
     pub audio: AudioCache,
     pub callbacks: Callbacks,
+    pub tells: Tells,
     pub draining: AtomicBool,
 }
 

@@ -20,7 +20,7 @@ use crate::{
     clock::Clock,
     http::{AudioCache, Callbacks, Guard, Http},
     journal::Journal,
-    link::{self, Reports},
+    link::{self, Reports, Tells},
     media::{Media, MediaConfig},
     metric_definitions as metric,
     node::Node,
@@ -120,6 +120,7 @@ async fn start(options: Options) -> Result<(Arc<Node>, std::net::SocketAddr), Ag
         audio: AudioCache::new(http.clone(), options.audio.clone()),
         callbacks: Callbacks::new(http.clone(), options.callbacks.clone()),
         http,
+        tells: Tells::default(),
         draining: AtomicBool::new(false),
         options,
     };

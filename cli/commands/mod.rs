@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod application;
+pub mod batch;
 pub mod carrier;
 pub mod check;
 pub mod controller;

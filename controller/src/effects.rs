@@ -9,7 +9,7 @@ use busyhour_controller_core::{
     effect::{Answer, Dial, Effect, Phase},
     spec::{AgentIx, CallId},
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::{
     callbacks::{self, Callbacks},
@@ -31,6 +31,8 @@ pub(crate) const GIVEN_BACK_MAX: usize = 65_536;
 pub(crate) struct Pump {
     pub links: Links,
     pub callbacks: Arc<Callbacks>,
+    /// Told when a batch's callback is owed a notice.
+    pub owed: Arc<Notify>,
     pub spans: Arc<CallSpans>,
     pub dial_book: watch::Receiver<Arc<DialBook>>,
     pub sid_key: SidKey,
@@ -81,7 +83,7 @@ impl Pump {
             }
             // Nothing proposes one yet.
             Effect::Message(_) => {}
-            Effect::BatchNews { .. } => {}
+            Effect::BatchNews { .. } => self.owed.notify_one(),
             Effect::Changed { call, account, phase } => {
                 metrics::counter!(names::CALLS, "phase" => phase_word(phase)).increment(1);
                 self.spans.changed(call, account, phase);

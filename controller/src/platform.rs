@@ -9,8 +9,8 @@ use busyhour_controller_core::{
     message::{MessageId, MessageView},
     spec::{BatchId, CallId},
     view::{
-        AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, QueueView, ShareView,
-        TenantView, Totals,
+        AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, LineFault, QueueView,
+        ShareView, TenantView, Totals,
     },
 };
 use busyhour_log::ProposeError as LogError;
@@ -66,6 +66,13 @@ impl Views for Ports {
 
     fn batch_recorded(&self, batch: BatchId) -> bool {
         self.0.read(|state| state.batch_recorded(batch) == Some(true))
+    }
+
+    fn batch_faults(&self, batch: BatchId, after: u64, max: usize) -> Vec<(u64, LineFault)> {
+        self.0.read(|state| {
+            let faults = state.batch_faults(batch, after).take(max);
+            faults.map(|(line, fault)| (line, fault.clone())).collect()
+        })
     }
 
     fn busiest(&self, max: usize) -> Vec<TenantView> {

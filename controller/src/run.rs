@@ -10,7 +10,7 @@ use busyhour_controller_core::{
     command::{AgentCommand, Command},
 };
 use busyhour_log::{Config, Log};
-use busyhour_protocol::v1::controller_server::ControllerServer;
+use busyhour_protocol::v1::{self, controller_server::ControllerServer};
 use busyhour_records::Records;
 use futures::future::FutureExt as _;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -29,10 +29,12 @@ use crate::{
     effects::{self, GIVEN_BACK_MAX, Pump},
     gauges,
     health::Health,
+    hours,
     installation::Installation,
     link::{self, LinkService, Links},
     machine::{Core, EFFECTS_MAX, Effects, Outlets},
     metric_definitions as names,
+    notices::{self, Teller},
     options::{Options, Ready, RunError},
     outbox::{self, Writer},
     platform::Ports,
@@ -128,10 +130,13 @@ impl Controller {
         ready: impl FnOnce(),
     ) -> Result<(), RunError> {
         let mut parts = Parts::new();
+        let owed = Arc::new(Notify::new());
+        let (told, told_of) = mpsc::channel(notices::TOLD_MAX);
         let (given_back, orders_back) = mpsc::channel(GIVEN_BACK_MAX);
         let pump = Pump {
             links: self.links.clone(),
             callbacks: Arc::new(Callbacks::new(self.links.clone())),
+            owed: owed.clone(),
             spans: self.spans.clone(),
             dial_book: self.published.dial_book.subscribe(),
             sid_key: self.sid_key,
@@ -145,7 +150,21 @@ impl Controller {
         self.take_up(&declarations).await?;
         let (recorded, messages_recorded) = (watch::Sender::new(0), watch::Sender::new(0));
         let platform = self.platform(&recorded, &messages_recorded);
-        let links = self.link_service();
+        let links = self.link_service(told);
+        spawn(&mut parts, "batches' callbacks", {
+            let teller = Teller {
+                proposer: self.proposer.clone(),
+                links: self.links.clone(),
+                dial_book: self.published.dial_book.subscribe(),
+                sid_key: self.sid_key,
+                owed,
+                told: told_of,
+            };
+            teller.run(self.stop.clone()).map(Ok)
+        });
+        spawn(&mut parts, "calling hours", {
+            hours::renew(self.proposer.clone(), self.stop.clone()).map(Ok)
+        });
         spawn(&mut parts, "records of calls", {
             let calls = outbox::Calls(self.spans.clone());
             self.writer(calls, inner.outbox, recorded).run(self.stop.clone()).map(Ok)
@@ -252,12 +271,13 @@ impl Controller {
         }
     }
 
-    fn link_service(&self) -> LinkService {
+    fn link_service(&self, told: mpsc::Sender<v1::Told>) -> LinkService {
         LinkService::new(
             self.links.clone(),
             self.proposer.clone(),
             self.published.dial_book.subscribe(),
             self.options.cluster_token.clone(),
+            told,
             self.stop.clone(),
         )
     }

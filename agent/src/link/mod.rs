@@ -4,6 +4,7 @@ mod load;
 mod orders;
 mod reports;
 mod session;
+mod tells;
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{metric_definitions as metric, node::Node};
 
 pub use reports::Reports;
+pub use tells::Tells;
 
 /// First wait before the stream is opened again; it doubles up to [`BACKOFF_MAX`].
 const BACKOFF: Duration = Duration::from_millis(100);

@@ -8,7 +8,7 @@ use busyhour_base::{
 };
 use busyhour_protocol::{DialOrder, FieldError, v1, v1::to_agent::Message};
 
-use super::session::LinkError;
+use super::{session::LinkError, tells};
 use crate::{
     call::{self, CallCommand},
     metric_definitions as metric,
@@ -42,6 +42,11 @@ pub async fn take(node: &Arc<Node>, message: Message) -> Result<(), LinkError> {
         Message::Callback(callback) => {
             if let Err(error) = take_callback(node, callback) {
                 tracing::error!(%error, "status callback refused");
+            }
+        }
+        Message::Tell(order) => {
+            if let Err(error) = tells::tell(node, order) {
+                tracing::error!(%error, "webhook to be told refused");
             }
         }
     }

@@ -153,6 +153,11 @@ async fn talk(
                 }
             }
             () = node.reports.changed() => {}
+            () = node.tells.changed() => {
+                for told in node.tells.take() {
+                    send(out, Out::Told(told)).await?;
+                }
+            }
             _ = second.tick() => {
                 meter.measure();
                 told_load = node.load();

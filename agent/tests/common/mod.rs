@@ -44,6 +44,7 @@ pub const TOKEN: &str = "cluster secret";
 pub enum Heard {
     Hello(v1::Hello),
     FenceStored(u64),
+    Told(u64, bool),
     Report { call: u64, attempt: u32, event: CallEvent },
     Offer(v1::Offer),
 }
@@ -104,6 +105,9 @@ impl Shared {
             FromAgent::Load(_) => {}
             FromAgent::Offer(offer) => {
                 let _ = self.heard.send(Heard::Offer(offer));
+            }
+            FromAgent::Told(told) => {
+                let _ = self.heard.send(Heard::Told(told.id, told.accepted));
             }
             FromAgent::Reports(reports) => {
                 let last = reports.reports.last().map_or(0, |report| report.seq);

@@ -23,8 +23,8 @@ use busyhour_controller_core::{
     message::{MessageId, MessageView},
     spec::{BatchId, CallId},
     view::{
-        AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, QueueView, ShareView,
-        TenantView, Totals,
+        AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, LineFault, QueueView,
+        ShareView, TenantView, Totals,
     },
 };
 use busyhour_records::Records;
@@ -116,6 +116,9 @@ impl Views for AtOnce {
         Vec::new()
     }
     fn agents(&self) -> Vec<AgentView> {
+        Vec::new()
+    }
+    fn batch_faults(&self, _: BatchId, _: u64, _: usize) -> Vec<(u64, LineFault)> {
         Vec::new()
     }
 }

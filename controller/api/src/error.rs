@@ -131,7 +131,7 @@ impl ApiError {
                 return Self::not_found();
             }
             Reason::NoCarrier => Code::Unreachable,
-            Reason::WrongState | Reason::Duplicate => Code::Conflict,
+            Reason::WrongState | Reason::Duplicate | Reason::UploadOffset => Code::Conflict,
             _ => Code::InvalidParameter,
         };
         Self::new(code, reason.message())

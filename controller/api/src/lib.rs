@@ -30,6 +30,7 @@ use axum::{Router, extract::OriginalUri, middleware::from_fn, routing::any};
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub use batches::{AHEAD as HOURS_AHEAD, openings};
 pub use directory::{Account, ApiKey, Application, Directory, Number, Secret};
 pub use platform::{
     Applied, EdgeLimits, MessageViews, Platform, Propose, ProposeError, Readiness, Views,

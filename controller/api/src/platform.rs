@@ -11,8 +11,8 @@ use busyhour_controller_core::{
     message::{MessageId, MessageView},
     spec::{BatchId, CallId},
     view::{
-        AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, QueueView, ShareView,
-        TenantView, Totals,
+        AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, LineFault, QueueView,
+        ShareView, TenantView, Totals,
     },
 };
 use busyhour_records::Records;
@@ -79,6 +79,8 @@ pub trait Views: Send + Sync {
     ) -> Vec<BatchView>;
     /// Whether the batch is over and every call of it in the records; no for a batch that is not in the state.
     fn batch_recorded(&self, batch: BatchId) -> bool;
+    /// What was wrong with lines of a batch behind line `after`, at most `max`, in order.
+    fn batch_faults(&self, batch: BatchId, after: u64, max: usize) -> Vec<(u64, LineFault)>;
     /// The tenants with the most calls waiting and in progress, at most so many, in order of account.
     fn busiest(&self, max: usize) -> Vec<TenantView>;
     /// One tenant.

@@ -1,6 +1,6 @@
 //! Every route, in one table: the router is made of it, and the OpenAPI document is tested against it.
 
-use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::routing::{MethodRouter, delete, get, head, patch, post, put};
 
 use crate::{
     App, accounts, availability, batches, calls, catalogue, explain, health, messages, openapi,
@@ -44,11 +44,15 @@ pub(crate) fn table() -> Vec<Route> {
         get "/v1/Batches/{Sid}" batches::fetch;
         post "/v1/Batches/{Sid}/lines" batches::post_lines;
         put "/v1/Batches/{Sid}/lines" batches::put_lines;
+        patch "/v1/Batches/{Sid}/lines" batches::patch_lines;
+        head "/v1/Batches/{Sid}/lines" batches::head_lines;
+        get "/v1/Batches/{Sid}/errors" batches::errors;
         get "/v1/Batches/{Sid}/results" batches::results;
         post "/v1/Batches/{Sid}/start" batches::start;
         post "/v1/Batches/{Sid}/pause" batches::pause;
         post "/v1/Batches/{Sid}/resume" batches::resume;
         post "/v1/Batches/{Sid}/cancel" batches::cancel;
+        post "/v1/Batches/{Sid}/pace" batches::pace;
         get "/v1/overview.json" overview::overview;
         get "/v1/Availability" availability::availability;
         get "/v1/errors/{Code}" catalogue::error;

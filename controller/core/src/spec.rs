@@ -139,7 +139,8 @@ pub struct Limits {
     pub excess: Excess,
     /// How many requests may wait.
     pub queue_max: u32,
-    /// The longest expected wait at which a request is still accepted (`WIRE.md`: 24 h, code 22005).
+    /// The longest expected wait at which a request is still accepted (`WIRE.md`: 24 h, code 22005). A
+    /// batch's lines have no such bound.
     pub wait_max: Span,
 }
 

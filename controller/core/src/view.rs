@@ -202,6 +202,8 @@ pub struct BatchView {
     pub eta: Option<(Span, Reason)>,
     /// Why none of its calls starts now, whatever the limits say.
     pub shut_by: Option<Reason>,
+    /// The time between two of its calls, by its own pacing or its tenant's throttle, whichever is longer.
+    pub spacing: Option<Span>,
     /// How far its upload is.
     pub upload: UploadView,
     /// The notice that its callback is owed.

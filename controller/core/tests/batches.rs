@@ -372,6 +372,18 @@ mod uploads {
     }
 
     #[test]
+    fn lines_may_wait_longer_than_single_calls() {
+        let mut slow = tenant(1, Some(Span::from_secs(1)));
+        slow.limits.wait_max = Span::from_secs(10);
+        let mut machine = Machine::declared(vec![slow], vec![carrier("c", 100, Span::ZERO)]);
+        let batch = machine.create_batch(1, BatchPlan::default(), calls(50));
+        assert_eq!(machine.state.batch(batch).unwrap().counts.accepted, 50);
+        let Reply::Submitted(late) = machine.submit(1, calls(50)) else { panic!("verdicts") };
+        assert!(late[0].is_ok());
+        assert_eq!(late[49], Err(Reason::WaitTooLong));
+    }
+
+    #[test]
     fn what_was_wrong_is_kept_bounded_and_in_order() {
         let mut machine = machine();
         let batch = machine.create_batch(1, BatchPlan::default(), Vec::new());

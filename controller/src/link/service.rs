@@ -24,6 +24,8 @@ pub(super) struct Shared {
     pub proposer: Proposer,
     pub dial_book: watch::Receiver<Arc<DialBook>>,
     pub cluster_token: Secret,
+    /// What became of webhooks that agents were asked to tell.
+    pub told: mpsc::Sender<v1::Told>,
     pub shutdown: CancellationToken,
     pub names: session::Names,
     /// Connections that have yet to say their last word to the state machine.
@@ -37,6 +39,7 @@ impl LinkService {
         proposer: Proposer,
         dial_book: watch::Receiver<Arc<DialBook>>,
         cluster_token: Secret,
+        told: mpsc::Sender<v1::Told>,
         shutdown: CancellationToken,
     ) -> Self {
         Self(Arc::new(Shared {
@@ -44,6 +47,7 @@ impl LinkService {
             proposer,
             dial_book,
             cluster_token,
+            told,
             shutdown,
             names: session::Names::default(),
             sessions: TaskTracker::new(),

@@ -256,6 +256,11 @@ fn take_in(
             "fence_stored.fence: {} is not {}, the fence that was given",
             stored.fence, entered.fence
         )),
+        Some(from_agent::Message::Told(told)) => {
+            // Behind a full queue it is forgotten; who waits for it asks again.
+            let _ = shared.told.try_send(told);
+            Ok(())
+        }
         Some(from_agent::Message::Hello(_)) => wrong("hello: it was said already".to_owned()),
         None => wrong("message: it is empty or of a later version".to_owned()),
     }

@@ -8,10 +8,10 @@ use busyhour_controller_core::{
     view::BatchView,
 };
 use http::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
-use super::{find, resource::BatchResource};
+use super::{find, plan::Pacing, resource::BatchResource};
 use crate::{
     App,
     edge::{Caller, Ids, JsonBody, json},
@@ -66,6 +66,55 @@ pub(crate) async fn resume(
     let view = find(&app, &caller, &sid)?;
     let (account, batch) = (caller.account, view.batch);
     apply(&app, &view, "resumed", BatchCommand::Resume { account, batch }).await
+}
+
+/// Another pace, from now on. No call loses its place.
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct NewPace {
+    /// Calls per second; `null` for no bound of the batch's own, and as it is if left out.
+    #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<f64>)]
+    cps: Option<Option<f64>>,
+    /// Most calls in progress at once; likewise.
+    #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<u32>)]
+    max_concurrent: Option<Option<u32>>,
+}
+
+/// What is given, `null` too.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    from: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(from).map(Some)
+}
+
+/// Another pace, from now on: `null` means no bound, and what is left out stays. No call loses its place.
+#[utoipa::path(
+    post, path = "/v1/Batches/{Sid}/pace", tag = "Batches", params(("Sid" = String, Path)),
+    request_body = NewPace,
+    responses((status = 200, body = BatchResource), (status = "4XX", body = crate::error::ErrorBody)),
+    security(("account" = []))
+)]
+pub(crate) async fn pace(
+    State(app): State<App>,
+    caller: Caller,
+    Ids(sid): Ids<String>,
+    JsonBody(new): JsonBody<NewPace>,
+) -> Result<Response, ApiError> {
+    let view = find(&app, &caller, &sid)?;
+    let NewPace { cps, max_concurrent } = new;
+    let pacing = Pacing { cps: cps.flatten(), max_concurrent: max_concurrent.flatten() };
+    let command = BatchCommand::Pace {
+        account: caller.account,
+        batch: view.batch,
+        throttle: if cps.is_some() { pacing.throttle()? } else { view.plan.throttle },
+        max_concurrent: match max_concurrent {
+            Some(_) => pacing.concurrent()?,
+            None => view.plan.max_concurrent,
+        },
+    };
+    apply(&app, &view, "given another pace", command).await
 }
 
 /// How a batch is canceled.

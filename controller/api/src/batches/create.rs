@@ -5,6 +5,7 @@ use busyhour_base::Reason;
 use busyhour_controller_core::{
     command::{BatchCommand, Command},
     effect::Reply,
+    spec::BatchPlan,
 };
 use http::{HeaderMap, StatusCode};
 
@@ -48,13 +49,19 @@ pub(crate) async fn create(
     };
     let view = app.platform.views.batch(batch);
     let view = view.ok_or_else(|| ApiError::internal("a new batch is not in the state"))?;
-    if *view.plan != plan {
+    if asked(&view.plan) != asked(&plan) {
         let sid = app.platform.sid_key.batch(batch.0);
         let message =
             format!("Idempotency-Key was used before for another request, which became {sid}");
         return Err(ApiError::new(Code::Conflict, message));
     }
     Ok(json(StatusCode::CREATED, &BatchResource::new(&app, &view)))
+}
+
+/// What of a plan was asked for. When its hours are as instants depends on when it was asked, and how fast it goes may
+/// have been changed since.
+fn asked(plan: &BatchPlan) -> BatchPlan {
+    BatchPlan { openings: None, throttle: None, max_concurrent: None, ..plan.clone() }
 }
 
 /// A batch with its progress.

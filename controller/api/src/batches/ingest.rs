@@ -3,13 +3,17 @@
 //! Whatever the size of the file, at most [`WAITING`] + [`IN_FLIGHT`] + 1 chunks are in memory; a log that is
 //! slower than the client makes the client wait.
 
-use std::{io::Read, sync::Arc, time::Duration};
+use std::{
+    io::{self, Read},
+    sync::Arc,
+    time::Duration,
+};
 
 use busyhour_base::{AccountSid, Reason, Timestamp};
 use busyhour_controller_core::{
-    command::{Command, Submit},
+    command::{BatchCommand, Command},
     effect::Reply,
-    spec::{BatchId, NewCall},
+    spec::{BatchId, Fault, NewCall, Part, UploadFormat},
 };
 use futures::StreamExt as _;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -17,7 +21,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
     line::{Context, LineError, request},
-    read::{Format, Lines, Next},
+    read::{Format, Lines, Next, Place},
 };
 use crate::{
     App,
@@ -34,6 +38,8 @@ const CHUNK_BYTES: usize = 512 * 1_024;
 const WAITING: usize = 2;
 /// Chunks on their way through the log.
 const IN_FLIGHT: usize = 4;
+/// Characters of a line's error that the batch keeps.
+const FAULT_CHARS_MAX: usize = 300;
 /// How long a full queue in front of the log is waited for, and in what steps.
 const OVERLOAD_WAIT: Duration = Duration::from_secs(30);
 const OVERLOAD_STEP: Duration = Duration::from_millis(20);
@@ -48,8 +54,22 @@ pub(super) struct Upload {
     pub(super) format: Format,
     /// Lines before this one were sent before and are passed over.
     pub(super) from_line: u64,
+    /// How it goes on from earlier parts, if it may be sent in parts.
+    pub(super) resume: Option<Resume>,
     /// Held as long as the thread runs.
     pub(super) _thread: OwnedSemaphorePermit,
+}
+
+/// How an upload that may be sent in parts goes on.
+pub(super) struct Resume {
+    /// What was taken before.
+    pub(super) place: Place,
+    /// How it is written, if something was taken before.
+    pub(super) format: Option<UploadFormat>,
+    /// Bytes of the stream that were taken before, and are passed over.
+    pub(super) skip: u64,
+    /// The end of the stream is the end of the file.
+    pub(super) last: bool,
 }
 
 /// Checked lines, in order.
@@ -61,6 +81,8 @@ struct Chunk {
     /// Lines that cannot become calls.
     errors: Vec<LineError>,
     bytes: usize,
+    /// What part of the upload it is, if that may be sent in parts.
+    part: Option<Part>,
     /// Why nothing more follows.
     broken: Option<ApiError>,
 }
@@ -102,7 +124,7 @@ impl Upload {
     }
 
     fn read(self, stream: impl Read, chunks: &mpsc::Sender<Chunk>) {
-        let mut lines = match Lines::open(self.format, stream) {
+        let mut lines = match self.open(stream) {
             Ok(lines) => lines,
             Err(error) => {
                 let broken = Some(error);
@@ -111,11 +133,28 @@ impl Upload {
                 return;
             }
         };
+        let mut from = self.resume.as_ref().map(|resume| resume.place);
         loop {
-            let (chunk, more) = self.chunk(&mut lines);
+            let (mut chunk, more) = self.chunk(&mut lines);
+            if let (Some(resume), Some(from)) = (&self.resume, &mut from) {
+                chunk.part = resume.part(from, &lines, more || chunk.broken.is_some());
+            }
             if chunks.blocking_send(chunk).is_err() || !more {
                 return;
             }
+        }
+    }
+
+    fn open<R: Read>(&self, mut stream: R) -> Result<Lines<R>, ApiError> {
+        let Some(resume) = &self.resume else { return Lines::open(self.format, stream, true) };
+        let passed = io::copy(&mut stream.by_ref().take(resume.skip), &mut io::sink());
+        passed.map_err(|error| {
+            let message = format!("The upload broke off before anything new: {error}");
+            ApiError::new(Code::InvalidParameter, message)
+        })?;
+        match &resume.format {
+            Some(format) => Lines::go_on(format, stream, resume.place, resume.last),
+            None => Lines::open(self.format, stream, resume.last),
         }
     }
 
@@ -152,6 +191,24 @@ impl Upload {
     }
 }
 
+impl Resume {
+    /// The part up to where the lines are now; nothing if they did not move.
+    fn part<R: Read>(&self, from: &mut Place, lines: &Lines<R>, more: bool) -> Option<Part> {
+        let to = lines.place();
+        let complete = self.last && !more;
+        let part = Part {
+            from: from.byte,
+            to: to.byte,
+            next_line: to.line,
+            format: (from.byte == 0).then(|| lines.format()),
+            complete,
+        };
+        let moved = to.byte > from.byte || complete;
+        *from = to;
+        moved.then_some(part)
+    }
+}
+
 /// What a call weighs in the log, roughly.
 fn size(call: &NewCall) -> usize {
     use busyhour_base::Instructions;
@@ -167,17 +224,24 @@ fn size(call: &NewCall) -> usize {
 async fn submit(app: App, account: AccountSid, batch: BatchId, chunk: Chunk) -> Taken {
     let last_line = chunk.lines.last().copied().into_iter();
     let last_line = last_line.chain(chunk.errors.last().map(|error| error.line)).max();
-    let mut taken = Taken {
-        errors: chunk.errors,
-        last_line: last_line.unwrap_or(0),
-        broken: chunk.broken,
-        ..Taken::default()
-    };
-    if chunk.calls.is_empty() {
+    let mut taken =
+        Taken { last_line: last_line.unwrap_or(0), broken: chunk.broken, ..Taken::default() };
+    if chunk.calls.is_empty() && chunk.errors.is_empty() && chunk.part.is_none() {
         return taken;
     }
-    match propose(&app, account, batch, &chunk.calls).await {
-        Ok(verdicts) => taken.count(&chunk.calls, &chunk.lines, &verdicts),
+    let lines = busyhour_controller_core::spec::Lines {
+        account,
+        batch,
+        part: chunk.part,
+        calls: chunk.calls,
+        numbers: chunk.lines,
+        faults: chunk.errors.iter().map(fault).collect(),
+    };
+    match propose(&app, &lines).await {
+        Ok(verdicts) => {
+            taken.errors = chunk.errors;
+            taken.count(&lines.calls, &lines.numbers, &verdicts);
+        }
         Err(error) => {
             taken.last_line = 0;
             taken.broken = Some(error);
@@ -186,49 +250,51 @@ async fn submit(app: App, account: AccountSid, batch: BatchId, chunk: Chunk) -> 
     taken
 }
 
+/// A line's error as the batch keeps it.
+fn fault(error: &LineError) -> Fault {
+    Fault {
+        line: error.line,
+        custom_id: error.custom_id.clone(),
+        code: error.code,
+        message: error.message.chars().take(FAULT_CHARS_MAX).collect::<String>().into(),
+    }
+}
+
 type Verdict = Result<(), Reason>;
 
 /// Proposes a chunk. While the queue in front of the log is full it waits, and with it the client.
 async fn propose(
     app: &App,
-    account: AccountSid,
-    batch: BatchId,
-    calls: &[NewCall],
+    lines: &busyhour_controller_core::spec::Lines,
 ) -> Result<Vec<Verdict>, ApiError> {
     let tries = OVERLOAD_WAIT.as_millis() / OVERLOAD_STEP.as_millis();
     for _ in 0..tries {
-        let command = Command::Submit(Submit {
-            account,
-            idempotency: None,
-            batch: Some(batch),
-            calls: calls.to_vec(),
-        });
+        let command = Command::Batch(BatchCommand::Take(Box::new(lines.clone())));
         match app.platform.proposer.propose(command).await {
             Err(ProposeError::Overloaded) => tokio::time::sleep(OVERLOAD_STEP).await,
             Err(error) => return Err(error.into()),
-            Ok(applied) => return verdicts(applied.reply, calls.len()),
+            Ok(applied) => return verdicts(applied.reply, lines.calls.len()),
         }
     }
     Err(ProposeError::Overloaded.into())
 }
 
-/// A verdict per line, or why the batch takes none. The refusal of a lone call is told as one of the whole.
+/// A verdict per line, or why the batch takes none.
 fn verdicts(reply: Reply, lines: usize) -> Result<Vec<Verdict>, ApiError> {
-    let verdicts: Vec<Verdict> = match reply {
+    let conflict = |message: &'static str| Err(ApiError::new(Code::Conflict, message));
+    match reply {
         Reply::Submitted(verdicts) if verdicts.len() == lines => {
-            verdicts.into_iter().map(|verdict| verdict.map(drop)).collect()
+            Ok(verdicts.into_iter().map(|verdict| verdict.map(drop)).collect())
         }
-        Reply::Refused(
-            reason @ (Reason::Suspended | Reason::UnknownTenant | Reason::UnknownBatch),
-        ) => return Err(ApiError::refused(reason)),
-        Reply::Refused(reason) if lines == 1 => vec![Err(reason)],
-        _ => return Err(ApiError::internal("submitted lines got no verdicts")),
-    };
-    if verdicts.contains(&Err(Reason::WrongState)) {
-        let message = "The batch is no draft any more and takes no more lines";
-        return Err(ApiError::new(Code::Conflict, message));
+        Reply::Refused(Reason::WrongState) => {
+            conflict("The batch is no draft any more and takes no more lines")
+        }
+        Reply::Refused(Reason::UploadOffset) => conflict(
+            "The upload was carried on elsewhere meanwhile; ask for its offset with HEAD and go on from there",
+        ),
+        Reply::Refused(reason) => Err(ApiError::refused(reason)),
+        _ => Err(ApiError::internal("submitted lines got no verdicts")),
     }
-    Ok(verdicts)
 }
 
 impl Taken {

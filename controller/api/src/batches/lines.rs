@@ -7,7 +7,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use busyhour_controller_core::view::BatchStatus;
+use busyhour_controller_core::view::{BatchStatus, BatchView};
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
 use http::{HeaderMap, StatusCode, Uri, header};
@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use super::{
     control::wrong_state,
     find,
-    ingest::{Taken, Upload},
+    ingest::{Resume, Taken, Upload},
     line::LineError,
     read::Format,
 };
@@ -105,14 +105,40 @@ async fn upload(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
+    let view = draft(&app, &caller, sid)?;
+    let format = format(headers)?.ok_or_else(unknown_type)?;
+    let params = Params::parse(uri.query().unwrap_or("").as_bytes())?;
+    let from_line = params.whole(Code::InvalidParameter, "from_line", 1..=u64::MAX)?;
+    let from = From { from_line: from_line.unwrap_or(1), resume: None };
+    take(app, caller, &view, headers, body, format, from).await
+}
+
+/// A batch of the caller's that takes lines.
+pub(super) fn draft(app: &App, caller: &Caller, sid: &str) -> Result<BatchView, ApiError> {
     caller.may_submit()?;
-    let view = find(&app, &caller, sid)?;
+    let view = find(app, caller, sid)?;
     if view.status != BatchStatus::Draft {
         return Err(wrong_state(&view, "given more lines"));
     }
-    let format = format(headers)?;
-    let params = Params::parse(uri.query().unwrap_or("").as_bytes())?;
-    let from_line = params.whole(Code::InvalidParameter, "from_line", 1..=u64::MAX)?;
+    Ok(view)
+}
+
+/// Where an upload begins.
+pub(super) struct From {
+    pub(super) from_line: u64,
+    pub(super) resume: Option<Resume>,
+}
+
+/// Takes what comes, and tells what became of it.
+pub(super) async fn take(
+    app: App,
+    caller: Caller,
+    view: &BatchView,
+    headers: &HeaderMap,
+    body: Body,
+    format: Format,
+    from: From,
+) -> Result<Response, ApiError> {
     let permit = app.gate.stream(caller.account, caller.permit)?;
     let thread = Arc::clone(&app.uploads).try_acquire_owned().map_err(|_| {
         let message = "Too many uploads of all accounts at once; nothing was done, send again";
@@ -125,7 +151,8 @@ async fn upload(
         defaults: view.plan.defaults.clone(),
         now: (app.platform.clock)(),
         format,
-        from_line: from_line.unwrap_or(1),
+        from_line: from.from_line,
+        resume: from.resume,
         _thread: thread,
     };
     let idle = app.platform.limits.upload_idle;
@@ -136,15 +163,22 @@ async fn upload(
     as_document(taken).await
 }
 
-fn format(headers: &HeaderMap) -> Result<Format, ApiError> {
+/// How the body says it is written, if it says so.
+pub(super) fn format(headers: &HeaderMap) -> Result<Option<Format>, ApiError> {
     if is_type(headers, "text/csv") {
-        Ok(Format::Csv)
+        Ok(Some(Format::Csv))
     } else if is_type(headers, "application/x-ndjson") || is_type(headers, "application/jsonl") {
-        Ok(Format::Ndjson)
+        Ok(Some(Format::Ndjson))
+    } else if is_type(headers, "application/partial-upload") {
+        Ok(None)
     } else {
-        let message = "Content-Type must be text/csv, application/x-ndjson or application/jsonl";
-        Err(ApiError::new(Code::MediaType, message))
+        Err(unknown_type())
     }
+}
+
+pub(super) fn unknown_type() -> ApiError {
+    let message = "Content-Type must be text/csv, application/x-ndjson or application/jsonl";
+    ApiError::new(Code::MediaType, message)
 }
 
 fn wants_lines(headers: &HeaderMap) -> bool {

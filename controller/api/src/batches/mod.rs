@@ -5,6 +5,9 @@
 
 mod control;
 mod create;
+mod csv;
+mod faults;
+mod hours;
 mod ingest;
 mod line;
 mod lines;
@@ -13,15 +16,22 @@ mod plan;
 mod read;
 mod resource;
 mod results;
+mod resumable;
+mod retry;
+mod schedule;
 mod variables;
 
 pub(crate) use control::{
-    __path_cancel, __path_pause, __path_resume, __path_start, cancel, pause, resume, start,
+    __path_cancel, __path_pace, __path_pause, __path_resume, __path_start, cancel, pace, pause,
+    resume, start,
 };
 pub(crate) use create::{__path_create, __path_fetch, create, fetch};
+pub(crate) use faults::{__path_errors, errors};
+pub use hours::{AHEAD, openings};
 pub(crate) use lines::{__path_post_lines, __path_put_lines, post_lines, put_lines};
 pub(crate) use list::{__path_list, list};
 pub(crate) use results::{__path_results, results};
+pub(crate) use resumable::{__path_head_lines, __path_patch_lines, head_lines, patch_lines};
 
 use busyhour_base::BatchSid;
 use busyhour_controller_core::{spec::BatchId, view::BatchView};

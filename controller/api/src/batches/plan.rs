@@ -6,10 +6,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::line::texts;
+use super::{
+    line::texts,
+    retry::{CallbackBody, RetryBody},
+    schedule::Schedule,
+};
 use crate::{
     calls,
-    dates::instant,
     edge::Caller,
     error::{ApiError, Code},
     form::Params,
@@ -39,16 +42,10 @@ pub(crate) struct CreateBatch {
     /// How fast.
     #[schema(default = json!({}))]
     pacing: Pacing,
-}
-
-/// When a batch runs.
-#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Schedule {
-    /// RFC 3339. No call starts before it.
-    not_before: Option<String>,
-    /// RFC 3339. What has not started by then expires.
-    not_after: Option<String>,
+    /// Which calls are placed again.
+    retry: Option<RetryBody>,
+    /// Who is told of progress and of the end.
+    callback: Option<CallbackBody>,
 }
 
 /// How fast a batch runs, within its account's limits.
@@ -56,24 +53,25 @@ pub(crate) struct Schedule {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Pacing {
     /// Calls per second, evenly spaced; fractions are allowed.
-    cps: Option<f64>,
+    pub(super) cps: Option<f64>,
     /// Most calls in progress at once.
-    max_concurrent: Option<u32>,
+    pub(super) max_concurrent: Option<u32>,
 }
 
 impl CreateBatch {
     /// Checks it whole.
     pub(super) fn plan(&self, caller: &Caller, now: Timestamp) -> Result<BatchPlan, ApiError> {
-        let (not_before, not_after) = self.schedule.times(now)?;
-        Ok(BatchPlan {
+        let mut plan = BatchPlan {
             name: self.name()?,
             throttle: self.pacing.throttle()?,
             max_concurrent: self.pacing.concurrent()?,
-            not_before,
-            not_after,
             defaults: self.defaults(caller, now)?,
+            retry: self.retry.as_ref().map(RetryBody::plan).transpose()?,
+            callback: self.callback.as_ref().map(CallbackBody::plan).transpose()?,
             ..BatchPlan::default()
-        })
+        };
+        self.schedule.plan(&mut plan, now)?;
+        Ok(plan)
     }
 
     fn name(&self) -> Result<String, ApiError> {
@@ -114,30 +112,9 @@ impl CreateBatch {
     }
 }
 
-impl Schedule {
-    fn times(&self, now: Timestamp) -> Result<(Option<Timestamp>, Option<Timestamp>), ApiError> {
-        let read = |name: &str, text: &Option<String>| match text {
-            None => Ok(None),
-            Some(text) => instant(text)
-                .map(Some)
-                .ok_or_else(|| refused(name, text, "an instant such as 2026-03-10T12:00:00Z")),
-        };
-        let not_before = read("schedule.not_before", &self.not_before)?;
-        let not_after = read("schedule.not_after", &self.not_after)?;
-        if let Some(end) = not_after
-            && end <= not_before.unwrap_or(now).max(now)
-        {
-            let text = self.not_after.as_deref().unwrap_or_default();
-            let allowed = "an instant in the future and after not_before";
-            return Err(refused("schedule.not_after", text, allowed));
-        }
-        Ok((not_before, not_after))
-    }
-}
-
 impl Pacing {
     /// Rounded up, so that the batch is never faster than asked.
-    fn throttle(&self) -> Result<Option<Throttle>, ApiError> {
+    pub(super) fn throttle(&self) -> Result<Option<Throttle>, ApiError> {
         let Some(cps) = self.cps else {
             return Ok(None);
         };
@@ -149,7 +126,7 @@ impl Pacing {
         Ok(Some(Throttle { spacing }))
     }
 
-    fn concurrent(&self) -> Result<Option<u32>, ApiError> {
+    pub(super) fn concurrent(&self) -> Result<Option<u32>, ApiError> {
         match self.max_concurrent {
             Some(0) => Err(refused("pacing.max_concurrent", "0", "a whole number from 1")),
             other => Ok(other),
@@ -157,6 +134,6 @@ impl Pacing {
     }
 }
 
-fn refused(name: &str, value: &str, allowed: &str) -> ApiError {
+pub(super) fn refused(name: &str, value: &str, allowed: &str) -> ApiError {
     ApiError::parameter(Code::InvalidParameter, name, value, allowed)
 }

@@ -1,23 +1,21 @@
 //! Reading lines out of a stream of CSV or NDJSON, one at a time, in bounded memory.
 
-use std::{
-    cell::Cell,
-    io::{self, BufRead, BufReader, Read},
-    rc::Rc,
-};
+use std::io::{self, BufRead, BufReader, Read};
 
+use busyhour_controller_core::spec::UploadFormat;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
-use super::line::{Column, LineError, Row, texts};
+use super::{
+    csv::CsvLines,
+    line::{Column, LineError, Row, texts},
+};
 use crate::error::{ApiError, Code};
 
 /// Longest line, in bytes: a `Twiml` of 4,000 characters with every one escaped, and some URLs.
-const LINE_MAX: usize = 64 * 1_024;
-/// What the CSV parser reads at once, and so how far it is ahead of its record at most.
-const READ_AHEAD: usize = 16 * 1_024;
-/// Most columns of a CSV file.
-const COLUMNS_MAX: usize = 128;
+pub(super) const LINE_MAX: usize = 64 * 1_024;
+/// What is read at once.
+pub(super) const READ_AHEAD: usize = 16 * 1_024;
 
 /// What comes of reading on.
 #[derive(Debug)]
@@ -41,6 +39,19 @@ pub(super) enum Format {
     Ndjson,
 }
 
+/// A place between two lines.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Place {
+    /// The first byte behind it, counted from the beginning of the file.
+    pub(super) byte: u64,
+    /// The number of the line behind it, from 1.
+    pub(super) line: u64,
+}
+
+impl Place {
+    pub(super) const START: Self = Self { byte: 0, line: 1 };
+}
+
 /// Lines out of a stream.
 pub(super) enum Lines<R> {
     Csv(Box<CsvLines<R>>),
@@ -48,15 +59,27 @@ pub(super) enum Lines<R> {
 }
 
 impl<R: Read> Lines<R> {
-    /// Begins to read. A first line of names that cannot be used is an error before anything is taken.
-    pub(super) fn open(format: Format, stream: R) -> Result<Self, ApiError> {
+    /// Begins to read. A first line of names that cannot be used is an error before anything is taken. Unless the stream
+    /// is the `whole` file, a line that its end cuts off is left for the next part.
+    pub(super) fn open(format: Format, stream: R, whole: bool) -> Result<Self, ApiError> {
         match format {
-            Format::Csv => CsvLines::open(stream).map(Box::new).map(Self::Csv),
-            Format::Ndjson => Ok(Self::Ndjson(NdjsonLines {
-                stream: BufReader::with_capacity(READ_AHEAD, stream),
-                line: 0,
-                buffer: Vec::new(),
-            })),
+            Format::Csv => CsvLines::open(stream, whole).map(Box::new).map(Self::Csv),
+            Format::Ndjson => Ok(Self::Ndjson(NdjsonLines::new(stream, Place::START, whole))),
+        }
+    }
+
+    /// Goes on at a place of a file whose beginning was read before.
+    pub(super) fn go_on(
+        format: &UploadFormat,
+        stream: R,
+        place: Place,
+        whole: bool,
+    ) -> Result<Self, ApiError> {
+        match format {
+            UploadFormat::Csv(names) => {
+                CsvLines::go_on(stream, place, names, whole).map(Box::new).map(Self::Csv)
+            }
+            UploadFormat::Ndjson => Ok(Self::Ndjson(NdjsonLines::new(stream, place, whole))),
         }
     }
 
@@ -67,154 +90,107 @@ impl<R: Read> Lines<R> {
             Self::Ndjson(lines) => lines.next(),
         }
     }
-}
 
-/// CSV with a line of names.
-pub(super) struct CsvLines<R> {
-    reader: csv::Reader<Guard<R>>,
-    used: Rc<Cell<usize>>,
-    columns: Vec<Column>,
-    record: csv::ByteRecord,
-}
-
-/// Counts the bytes that are read for one record: the parser itself would take a record of any length.
-struct Guard<R> {
-    stream: R,
-    used: Rc<Cell<usize>>,
-}
-
-impl<R: Read> Read for Guard<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.used.get() > LINE_MAX + READ_AHEAD {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "record too long"));
-        }
-        let count = self.stream.read(into)?;
-        self.used.set(self.used.get() + count);
-        Ok(count)
-    }
-}
-
-impl<R: Read> CsvLines<R> {
-    fn open(stream: R) -> Result<Self, ApiError> {
-        let used = Rc::new(Cell::new(0));
-        let guard = Guard { stream, used: Rc::clone(&used) };
-        let mut reader =
-            csv::ReaderBuilder::new().flexible(true).buffer_capacity(READ_AHEAD).from_reader(guard);
-        let names = reader.byte_headers().map_err(|error| broken(&error, 1))?;
-        if names.len() > COLUMNS_MAX {
-            let message = format!("{} columns: at most {COLUMNS_MAX} are allowed", names.len());
-            return Err(ApiError::new(Code::InvalidParameter, message));
-        }
-        let mut columns = Vec::with_capacity(names.len());
-        for name in names {
-            let name = std::str::from_utf8(name).unwrap_or("\u{fffd}").trim();
-            let column = Column::named(name)?;
-            if columns.contains(&column) {
-                let message = format!("Column {name} is there twice");
-                return Err(ApiError::new(Code::InvalidParameter, message));
-            }
-            columns.push(column);
-        }
-        Ok(Self { reader, used, columns, record: csv::ByteRecord::new() })
-    }
-
-    fn next(&mut self) -> Next {
-        self.used.set(0);
-        let line = self.reader.position().line();
-        match self.reader.read_byte_record(&mut self.record) {
-            Ok(false) => Next::End,
-            Ok(true) => self.row(),
-            Err(error) => Next::Broken(broken(&error, line)),
+    /// The place behind the last line that was given.
+    pub(super) fn place(&self) -> Place {
+        match self {
+            Self::Csv(lines) => lines.place(),
+            Self::Ndjson(lines) => lines.place,
         }
     }
 
-    fn row(&self) -> Next {
-        let line = self.record.position().map_or(0, csv::Position::line);
-        let bad = |message: String| {
-            let error = ApiError::new(Code::InvalidParameter, message);
-            Next::Bad(LineError::new(line, None, &error))
-        };
-        if self.record.as_slice().len() > LINE_MAX {
-            return bad(format!("The line is longer than {LINE_MAX} bytes"));
+    /// How it is written, for whoever goes on later.
+    pub(super) fn format(&self) -> UploadFormat {
+        match self {
+            Self::Csv(lines) => UploadFormat::Csv(lines.names().to_vec()),
+            Self::Ndjson(_) => UploadFormat::Ndjson,
         }
-        let (found, expected) = (self.record.len(), self.columns.len());
-        if found != expected {
-            return bad(format!("{found} fields: the first line names {expected}"));
-        }
-        let mut row = Row { line, ..Row::default() };
-        for (column, field) in self.columns.iter().zip(&self.record) {
-            match std::str::from_utf8(field) {
-                Ok(text) => row.put(column, text.to_owned()),
-                Err(_) => return bad(format!("{column:?} is not UTF-8")),
-            }
-        }
-        Next::Row(row)
     }
-}
-
-fn broken(error: &csv::Error, line: u64) -> ApiError {
-    let message = match error.kind() {
-        csv::ErrorKind::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
-            format!("Line {line} is longer than {LINE_MAX} bytes; is a quotation mark left open?")
-        }
-        csv::ErrorKind::Io(error) => format!("The upload broke off after line {line}: {error}"),
-        _ => format!("Line {line}: {error}"),
-    };
-    ApiError::new(Code::InvalidParameter, message)
 }
 
 /// One JSON object per line.
 pub(super) struct NdjsonLines<R> {
     stream: BufReader<R>,
-    line: u64,
+    /// Where the last line ended.
+    place: Place,
+    whole: bool,
     buffer: Vec<u8>,
 }
 
+/// What was read of a line.
+struct Piece {
+    bytes: u64,
+    /// Its end was seen.
+    ended: bool,
+    long: bool,
+}
+
 impl<R: Read> NdjsonLines<R> {
+    fn new(stream: R, place: Place, whole: bool) -> Self {
+        let stream = BufReader::with_capacity(READ_AHEAD, stream);
+        Self { stream, place, whole, buffer: Vec::new() }
+    }
+
     fn next(&mut self) -> Next {
         loop {
-            self.line += 1;
-            let complete = match self.read() {
-                Ok(complete) => complete,
+            let line = self.place.line;
+            let piece = match self.read() {
+                Ok(piece) => piece,
                 Err(error) => {
-                    let line = self.line - 1;
-                    let message = format!("The upload broke off after line {line}: {error}");
+                    let message = format!("The upload broke off after line {}: {error}", line - 1);
                     return Next::Broken(ApiError::new(Code::InvalidParameter, message));
                 }
             };
-            if !complete {
-                return self.bad(&format!("The line is longer than {LINE_MAX} bytes"));
-            }
-            if self.buffer.is_empty() {
+            if piece.bytes == 0 || !(piece.ended || self.whole) {
                 return Next::End;
+            }
+            self.place = Place { byte: self.place.byte + piece.bytes, line: line + 1 };
+            if piece.long {
+                return bad(line, &format!("The line is longer than {LINE_MAX} bytes"));
             }
             let text = self.buffer.trim_ascii();
             if text.is_empty() {
                 continue;
             }
             return match serde_json::from_slice::<Object>(text) {
-                Ok(Object(row)) => Next::Row(Row { line: self.line, ..row }),
-                Err(error) => self.bad(&error.to_string()),
+                Ok(Object(row)) => Next::Row(Row { line, ..row }),
+                Err(error) => bad(line, &error.to_string()),
             };
         }
     }
 
     /// Reads a line into the buffer; nothing at the end. A line that is too long is passed over to its end.
-    fn read(&mut self) -> io::Result<bool> {
+    fn read(&mut self) -> io::Result<Piece> {
         self.buffer.clear();
         let most = LINE_MAX as u64 + 1;
-        let count = self.stream.by_ref().take(most).read_until(b'\n', &mut self.buffer)?;
-        if (count as u64) < most || self.buffer.ends_with(b"\n") {
-            return Ok(true);
+        let bytes = self.stream.by_ref().take(most).read_until(b'\n', &mut self.buffer)? as u64;
+        let ended = self.buffer.ends_with(b"\n");
+        if bytes < most || ended {
+            return Ok(Piece { bytes, ended, long: false });
         }
-        self.stream.skip_until(b'\n')?;
-        Ok(false)
+        let (rest, ended) = self.pass_over()?;
+        Ok(Piece { bytes: bytes + rest, ended, long: true })
     }
 
-    fn bad(&self, message: &str) -> Next {
-        let error = ApiError::new(Code::InvalidParameter, message.to_owned());
-        Next::Bad(LineError::new(self.line, None, &error))
+    /// Passes over the rest of a line; how much that was, and whether its end was there.
+    fn pass_over(&mut self) -> io::Result<(u64, bool)> {
+        let mut passed = 0;
+        loop {
+            let piece = self.stream.fill_buf()?;
+            let found = piece.iter().position(|byte| *byte == b'\n');
+            let count = found.map_or(piece.len(), |at| at + 1);
+            self.stream.consume(count);
+            passed += count as u64;
+            if found.is_some() || count == 0 {
+                return Ok((passed, found.is_some()));
+            }
+        }
     }
+}
+
+fn bad(line: u64, message: &str) -> Next {
+    let error = ApiError::new(Code::InvalidParameter, message.to_owned());
+    Next::Bad(LineError::new(line, None, &error))
 }
 
 /// A JSON object as a row, with every name checked.

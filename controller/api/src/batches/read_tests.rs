@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn read(format: Format, text: &[u8]) -> Vec<Next> {
-    let mut lines = match Lines::open(format, text) {
+    let mut lines = match Lines::open(format, text, true) {
         Ok(lines) => lines,
         Err(error) => return vec![Next::Broken(error)],
     };
@@ -54,9 +54,12 @@ fn line_numbers_are_those_of_the_file() {
     assert!(matches!(&all[0], Next::Row(row) if row.line == 2));
     assert_eq!(message(&all[1]), (4, "3 fields: the first line names 2"));
     assert!(matches!(&all[2], Next::Row(row) if row.line == 5));
-    // The parser counts empty lines to the record behind them.
-    let all = read(Format::Csv, b"To\n\n\n1\n");
-    assert!(matches!(&all[0], Next::Row(row) if row.line == 2));
+    for end in ["\n", "\r\n"] {
+        let text = ["", "To", "", "", "1", "", "2,3"].join(end);
+        let all = read(Format::Csv, text.as_bytes());
+        assert!(matches!(&all[0], Next::Row(row) if row.line == 5), "{all:?}");
+        assert_eq!(message(&all[1]), (7, "2 fields: the first line names 1"));
+    }
     let all = read(Format::Ndjson, b"\n{\"To\":\"1\"}\n\n[]\n{\"To\":{}}\n{\"Tos\":1}\n{");
     assert!(matches!(&all[0], Next::Row(row) if row.line == 2));
     let numbers: Vec<u64> = all[1..].iter().map(|next| message(next).0).collect();
@@ -93,7 +96,65 @@ fn names_are_checked_before_any_line_is_taken() {
     assert!(matches!(&read(Format::Csv, b"\xef\xbb\xbfTo\n1\n")[0], Next::Row(_)));
 }
 
+/// Reads a part of a file as an upload that goes on at `place` does.
+fn part(
+    format: Format,
+    known: Option<&UploadFormat>,
+    place: Place,
+    text: &[u8],
+    whole: bool,
+) -> (Vec<Next>, Option<UploadFormat>, Place) {
+    let lines = match known {
+        Some(known) => Lines::go_on(known, text, place, whole),
+        None => Lines::open(format, text, whole),
+    };
+    let mut lines = lines.unwrap();
+    let mut all = Vec::new();
+    loop {
+        match lines.next() {
+            Next::End => return (all, Some(lines.format()), lines.place()),
+            other => all.push(other),
+        }
+    }
+}
+
 proptest! {
+    /// A file read in any two parts is the file read at once, whatever the cut goes through.
+    #[test]
+    fn a_cut_loses_and_doubles_nothing(
+        rows in prop::collection::vec(("[0-9]{1,4}", "[a-z\", \n\r]{0,6}"), 0..6),
+        csv: bool, crlf: bool, last: bool, at in any::<prop::sample::Index>(),
+    ) {
+        let end = if crlf { "\r\n" } else { "\n" };
+        let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+        let mut text = if csv { format!("To,var.a{end}") } else { String::new() };
+        let begins = text.len();
+        for (to, other) in &rows {
+            let line = if csv {
+                format!("{to},{}", quoted(other))
+            } else {
+                serde_json::json!({"To": to, "var.a": other}).to_string()
+            };
+            text += &format!("{line}{end}");
+        }
+        if !last && text.len() > begins {
+            text.truncate(text.len() - end.len());
+        }
+        let text = text.as_bytes();
+        let format = if csv { Format::Csv } else { Format::Ndjson };
+        let (all, _, whole) = part(format, None, Place::START, text, true);
+        prop_assert_eq!(all.len(), rows.len());
+        prop_assert_eq!(whole.byte, text.len() as u64);
+        let cut = begins + at.index(text.len() - begins + 1);
+        let (mut parts, known, place) = part(format, None, Place::START, &text[..cut], false);
+        prop_assert!(place.byte <= cut as u64);
+        let rest = &text[place.byte as usize..];
+        let (more, _, end) = part(format, known.as_ref(), place, rest, true);
+        parts.extend(more);
+        prop_assert_eq!(format!("{parts:?}"), format!("{all:?}"));
+        prop_assert_eq!(end, whole);
+    }
+
     #[test]
     fn any_bytes_are_read_to_an_end(bytes in prop::collection::vec(any::<u8>(), 0..2_000), csv: bool) {
         let (format, head) = if csv { (Format::Csv, &b"To\n"[..]) } else { (Format::Ndjson, &b""[..]) };

@@ -1,10 +1,14 @@
 //! A batch as JSON.
 
-use busyhour_base::{AccountSid, BatchSid, Outcome, Timestamp};
+use busyhour_base::{AccountSid, BatchSid, Outcome, Reason, Timestamp};
 use busyhour_controller_core::view::{BatchStatus, BatchView};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::{
+    retry::{CallbackShown, RetryShown},
+    schedule::ScheduleBody,
+};
 use crate::{
     App,
     dates::Rfc3339,
@@ -39,6 +43,14 @@ pub(crate) struct BatchResource {
     schedule: ScheduleBody,
     /// How fast.
     pacing: PacingBody,
+    /// Which calls are placed again.
+    retry: Option<RetryShown>,
+    /// Who is told of it.
+    callback: Option<CallbackShown>,
+    /// Why none of its calls starts now, whatever the limits say: draft, paused, not_before, window.
+    shut_by: Option<&'static str>,
+    /// How far its lines are.
+    upload: UploadBody,
     /// Where its calls are.
     counts: CountsBody,
     /// How fast it has been.
@@ -51,17 +63,6 @@ pub(crate) struct BatchResource {
     links: Links,
 }
 
-/// When a batch runs.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct ScheduleBody {
-    /// Not before.
-    #[schema(value_type = Option<String>)]
-    not_before: Option<Rfc3339>,
-    /// What has not started by then expires.
-    #[schema(value_type = Option<String>)]
-    not_after: Option<Rfc3339>,
-}
-
 /// How fast a batch may run.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PacingBody {
@@ -71,11 +72,26 @@ pub(crate) struct PacingBody {
     max_concurrent: Option<u32>,
 }
 
+/// How far the lines of a batch are.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct UploadBody {
+    /// Bytes up to which lines of an upload in parts were taken.
+    offset: u64,
+    /// The number of the line there.
+    next_line: u64,
+    /// The last part was taken.
+    complete: bool,
+    /// Lines that were not accepted; `links.errors` tells what was wrong with the first 1,000.
+    refused: u64,
+}
+
 /// Means since the first call was dialled.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Rates {
     /// Calls that left the queue, per second.
     started_per_s: Option<f64>,
+    /// Most calls per second by its own pacing and its account's throttle, whichever is slower; null without either.
+    allowed_per_s: Option<f64>,
     /// Completed calls among those that ended.
     completed_share: Option<f64>,
 }
@@ -85,6 +101,8 @@ pub(crate) struct Rates {
 pub(crate) struct Links {
     /// Takes lines.
     lines: String,
+    /// Tells what was wrong with lines.
+    errors: String,
     /// Gives results.
     results: String,
 }
@@ -103,18 +121,28 @@ impl BatchResource {
             date_created: Rfc3339(view.created_at),
             date_started: view.started_at.map(Rfc3339),
             date_ended: view.ended_at.map(Rfc3339),
-            schedule: ScheduleBody {
-                not_before: plan.not_before.map(Rfc3339),
-                not_after: plan.not_after.map(Rfc3339),
-            },
+            schedule: ScheduleBody::new(plan, now),
             pacing: PacingBody {
                 cps: plan.throttle.map(|throttle| 1.0 / throttle.spacing.as_secs_f64()),
                 max_concurrent: plan.max_concurrent,
             },
+            retry: plan.retry.as_ref().map(RetryShown::new),
+            callback: plan.callback.as_ref().map(|hook| CallbackShown::new(hook, view)),
+            shut_by: view.shut_by.map(Reason::code),
+            upload: UploadBody {
+                offset: view.upload.bytes,
+                next_line: view.upload.next_line,
+                complete: view.upload.complete,
+                refused: view.upload.refused,
+            },
             rates: Rates::new(view, now),
             counts: view.counts.into(),
             eta: eta(app, view, now),
-            links: Links { lines: format!("{url}/lines"), results: format!("{url}/results") },
+            links: Links {
+                lines: format!("{url}/lines"),
+                errors: format!("{url}/errors"),
+                results: format!("{url}/results"),
+            },
             url,
         }
     }
@@ -129,6 +157,7 @@ fn eta(app: &App, view: &BatchView, now: Timestamp) -> Option<Eta> {
 
 impl Rates {
     fn new(view: &BatchView, now: Timestamp) -> Self {
+        let spacing = view.spacing.filter(|spacing| spacing.as_micros() > 0);
         let rounded = |value: f64| (value * 1e4).round() / 1e4;
         let share = |part: u64, whole: f64| (whole > 0.0).then(|| rounded(part as f64 / whole));
         let ended: u64 = view.counts.ended.iter().sum();
@@ -137,6 +166,7 @@ impl Rates {
         let lasted = view.started_at.map(|start| view.ended_at.unwrap_or(now).since(start));
         Self {
             started_per_s: lasted.and_then(|lasted| share(started, lasted.as_secs_f64())),
+            allowed_per_s: spacing.map(|spacing| rounded(1.0 / spacing.as_secs_f64())),
             completed_share: share(completed, ended as f64),
         }
     }

@@ -55,6 +55,10 @@ async fn a_new_batch_is_a_draft_with_what_was_asked() {
     assert_eq!(rig.send(empty).await.status, 201);
 }
 
+fn schedule(timezone: &str, day: &str, from: &str, to: &str) -> Value {
+    json!({"schedule": {"timezone": timezone, "windows": [{"days": [day], "from": from, "to": to}]}})
+}
+
 #[tokio::test]
 async fn what_is_wrong_with_a_batch_is_named_and_nothing_is_created() {
     let rig = Rig::new().await;
@@ -63,8 +67,22 @@ async fn what_is_wrong_with_a_batch_is_named_and_nothing_is_created() {
         (json!({"name": 7}), "string"),
         (json!({"name": "x".repeat(129)}), "128"),
         (json!({"name": "a\nb"}), "control"),
-        (json!({"retry": {}}), "retry"),
-        (json!({"schedule": {"windows": []}}), "windows"),
+        (json!({"retry": {}}), "on"),
+        (json!({"retry": {"on": [], "max_attempts": 2, "delay_s": 1}}), "retry.on"),
+        (json!({"retry": {"on": ["answered"], "max_attempts": 2, "delay_s": 1}}), "no-answer"),
+        (json!({"retry": {"on": ["busy"], "max_attempts": 1, "delay_s": 1}}), "from 2 to 10"),
+        (json!({"retry": {"on": ["busy"], "max_attempts": 11, "delay_s": 1}}), "from 2 to 10"),
+        (json!({"retry": {"on": ["busy"], "max_attempts": 3, "delay_s": []}}), "delay_s"),
+        (json!({"retry": {"on": ["busy"], "max_attempts": 3, "delay_s": 1e9 as u64}}), "604800"),
+        (json!({"schedule": {"windows": [{"from": "09:00", "to": "18:00"}]}}), "schedule.timezone"),
+        (json!({"schedule": {"timezone": "Europe/Berlin"}}), "schedule.windows"),
+        (schedule("Europe/Atlantis", "mon", "09:00", "18:00"), "schedule.timezone"),
+        (schedule("UTC", "monday", "09:00", "18:00"), "schedule.windows[0].days"),
+        (schedule("UTC", "mon", "9:00", "18:00"), "schedule.windows[0].from"),
+        (schedule("UTC", "mon", "24:00", "18:00"), "23:59"),
+        (schedule("UTC", "mon", "09:00", "24:01"), "24:00"),
+        (json!({"callback": {"url": "https://a.example/", "progress_percent": 0}}), "1 to 100"),
+        (json!({"callback": {}}), "url"),
         (json!({"schedule": {"not_before": "soon"}}), "schedule.not_before"),
         (json!({"schedule": {"not_after": "2026-03-10T12:00:00Z"}}), "schedule.not_after"),
         (
@@ -101,6 +119,8 @@ async fn what_is_wrong_with_a_batch_is_named_and_nothing_is_created() {
         21205,
         &["Url"],
     );
+    let callback = json!({"callback": {"url": "app.example"}});
+    rig.post("/v1/Batches", &callback).await.is_error(400, 21205, &["callback.url"]);
     let broken = request("POST", "/v1/Batches").header("content-type", "application/json");
     rig.send(broken.body(Body::from("{")).unwrap()).await.is_error(400, 20001, &["line 1"]);
     let form = request("POST", "/v1/Batches").header("content-type", "text/plain");
@@ -270,4 +290,93 @@ async fn results_are_followed_until_the_batch_is_over_and_recorded() {
     }
     let end = tokio::time::timeout(Duration::from_secs(5), body.next()).await.unwrap();
     assert!(end.is_none(), "{end:?}");
+}
+
+/// It is Tuesday, noon in UTC and 13:00 in Berlin.
+#[tokio::test]
+async fn calls_out_of_hours_wait_for_their_window_in_its_own_zone() {
+    let rig = Rig::new().await;
+    let windows = json!([{"days": ["tue", "wed"], "from": "13:30", "to": "13:31"}]);
+    let plan = json!({"schedule": {"timezone": "Europe/Berlin", "windows": windows}});
+    let url = draft(&rig, plan, 100).await;
+    let batch = rig.post(&format!("{url}/start"), &json!({})).await.json();
+    assert_eq!((&batch["status"], &batch["shut_by"]), (&json!("running"), &json!("window")));
+    assert_eq!(batch["schedule"]["windows"], windows);
+    assert_eq!(batch["schedule"]["opens_at"], "2026-03-10T12:30:00.000Z");
+    assert_eq!(batch["schedule"]["closes_at"], "2026-03-10T12:31:00.000Z");
+    let minutes = |n: u64| Span::from_secs(n * 60);
+    assert!(rig.machine.pass(minutes(29)).is_empty());
+    let mut dialled = 0;
+    for _ in 0..70 {
+        dialled += rig.machine.pass(Span::from_secs(1)).len();
+    }
+    assert_eq!(dialled, 11, "one a second from 12:30:00 to 12:30:10");
+    assert_eq!(rig.machine.pass(minutes(2)).len(), 0, "and nothing once it is closed");
+    assert_eq!(rig.get(&url).await.json()["shut_by"], "window");
+    let never = json!({"schedule": {"timezone": "UTC", "not_after": "2026-03-10T20:00:00Z",
+        "windows": [{"days": ["fri"], "from": "09:00", "to": "18:00"}]}});
+    rig.post("/v1/Batches", &never).await.is_error(400, 20001, &["none of them opens"]);
+}
+
+#[tokio::test]
+async fn every_attempt_of_a_line_is_in_its_result() {
+    let rig = Rig::new().await;
+    let retry = json!({"on": ["busy", "no-answer"], "max_attempts": 3, "delay_s": [60, 600]});
+    let url = draft(&rig, json!({"retry": retry}), 1).await;
+    assert_eq!(rig.get(&url).await.json()["retry"], retry);
+    rig.post(&format!("{url}/start"), &json!({})).await;
+    let first = rig.machine.dials().remove(0);
+    rig.machine.end(&first, Outcome::Busy);
+    let waiting = rig.get(&url).await.json();
+    assert_eq!((&waiting["status"], &waiting["counts"]["queued"]), (&json!("running"), &json!(1)));
+    assert!(rig.machine.pass(Span::from_secs(59)).is_empty());
+    let second = rig.machine.pass(Span::from_secs(1)).remove(0);
+    assert_eq!((second.call, second.attempt), (first.call, 2));
+    rig.machine.end(&second, Outcome::Completed);
+    rig.record().await;
+    let lines = rig.get(&format!("{url}/results")).await.lines();
+    assert_eq!(lines.len(), 1, "one outcome");
+    assert_eq!((&lines[0]["status"], &lines[0]["attempts"]), (&json!("completed"), &json!(2)));
+    let earlier = &lines[0]["earlier_attempts"];
+    assert_eq!((&earlier[0]["status"], &earlier[0]["sip_code"]), (&json!("busy"), &json!(486)));
+    assert_eq!(earlier.as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_running_batch_takes_another_pace() {
+    let rig = Rig::new().await;
+    let url = draft(&rig, json!({"pacing": {"max_concurrent": 1}}), 5).await;
+    rig.post(&format!("{url}/start"), &json!({})).await;
+    assert_eq!(rig.machine.dials().len() + rig.machine.pass(Span::from_secs(3)).len(), 1);
+    let pace = async |body: Value| rig.post(&format!("{url}/pace"), &body).await;
+    let batch = pace(json!({"cps": 0.5, "max_concurrent": 3})).await.json();
+    assert_eq!(batch["pacing"], json!({"cps": 0.5, "max_concurrent": 3}));
+    let mut dialled = rig.machine.dials().len();
+    for _ in 0..10 {
+        dialled += rig.machine.pass(Span::from_secs(1)).len();
+    }
+    assert_eq!(dialled, 2, "three are up");
+    let batch = pace(json!({"cps": 2})).await.json();
+    assert_eq!(batch["pacing"], json!({"cps": 2.0, "max_concurrent": 3}), "what is left out stays");
+    let batch = pace(json!({"cps": null})).await.json();
+    assert_eq!(batch["pacing"], json!({"cps": null, "max_concurrent": 3}));
+    pace(json!({"cps": 0})).await.is_error(400, 20001, &["pacing.cps"]);
+    pace(json!({"cpm": 1})).await.is_error(400, 20001, &["cpm"]);
+    rig.post(&format!("{url}/cancel"), &json!({})).await;
+    pace(json!({})).await.is_error(409, 20409, &["cancelling", "pace"]);
+}
+
+#[tokio::test]
+async fn a_callback_is_shown_with_what_it_is_owed() {
+    let rig = Rig::new().await;
+    let callback = json!({"url": "https://app.example/batch", "progress_percent": 50});
+    let url = draft(&rig, json!({"callback": callback}), 2).await;
+    rig.post(&format!("{url}/start"), &json!({})).await;
+    let mut dials = rig.machine.dials();
+    dials.extend(rig.machine.pass(Span::from_secs(1)));
+    for (dial, owed) in dials.iter().zip(["progress", "finished"]) {
+        rig.machine.end(dial, Outcome::Completed);
+        let shown = &rig.get(&url).await.json()["callback"];
+        assert_eq!((&shown["owed"], &shown["method"]), (&json!(owed), &json!("POST")));
+    }
 }

@@ -8,5 +8,6 @@ mod identity;
 mod list;
 mod messages;
 mod operation;
+mod resumable;
 mod support;
 mod uploads;

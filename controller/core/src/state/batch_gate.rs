@@ -4,11 +4,14 @@
 //! wheel of expiries, which is looked at first: nothing starts at or after the end of a window, however late the
 //! tick that could have started it.
 
+use std::sync::Arc;
+
 use busyhour_base::{Reason, Timestamp};
 
 use super::{State, batch::Batch, tick::Due};
 use crate::{
     engine::{ring::NIL, wheel::NO_TIMER},
+    spec::{BatchId, BatchPlan},
     view::BatchStatus,
 };
 
@@ -117,5 +120,17 @@ impl State {
         if close != NO_TIMER {
             self.expiries.cancel(close);
         }
+    }
+
+    /// The batches whose calling hours are known for less than up to `before`, and not to their end.
+    pub fn hours_running_out(&self, before: Timestamp) -> Vec<(BatchId, Arc<BatchPlan>)> {
+        let open = self.batches.iter().filter(|(_, batch)| !batch.has_ended());
+        let short = open.filter(|(_, batch)| {
+            let needed = before.max(batch.plan.not_before.unwrap_or(Timestamp(0)));
+            let needed = needed.min(batch.plan.not_after.unwrap_or(Timestamp::NEVER));
+            let known = batch.plan.openings.as_ref().map(|openings| openings.through);
+            batch.plan.hours.is_some() && known.is_some_and(|known| known < needed)
+        });
+        short.map(|(_, batch)| (batch.id, Arc::clone(&batch.plan))).collect()
     }
 }

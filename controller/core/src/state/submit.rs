@@ -73,7 +73,8 @@ impl State {
         };
         let ahead = if lane == NIL { 0 } else { u64::from(self.engine.lane_len(lane)) };
         let starts = self.expected_start(tenant, lane, call.urgency, ahead).max(begins);
-        if starts.since(begins) > self.tenants[tenant].limits.wait_max {
+        // A batch may take days: its own schedule says when it ends, and it shows how long it takes before it is started.
+        if batch.is_none() && starts.since(begins) > self.tenants[tenant].limits.wait_max {
             return Err(Reason::WaitTooLong);
         }
         let lane = if lane == NIL { self.direct_lane(tenant, call.urgency) } else { lane };

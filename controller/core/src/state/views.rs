@@ -158,9 +158,12 @@ impl State {
 
     fn batch_view(&self, id: u32) -> BatchView {
         let batch = &self.batches[id];
+        let tenant = &self.tenants[batch.tenant];
+        let throttles = [batch.plan.throttle, tenant.limits.throttle];
         BatchView {
             batch: batch.id,
-            account: self.tenants[batch.tenant].account,
+            account: tenant.account,
+            spacing: throttles.into_iter().flatten().map(|throttle| throttle.spacing).max(),
             plan: Arc::clone(&batch.plan),
             status: batch.status,
             counts: batch.counts,

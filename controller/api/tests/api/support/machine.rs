@@ -4,7 +4,7 @@ use busyhour_api::{Applied, MessageViews, Propose, ProposeError, Views};
 use busyhour_base::{AccountSid, CallEvent, Ending, Outcome, Reason, Span, Timestamp};
 use busyhour_controller_core::{
     State,
-    command::{AgentCommand, CallReport, Command, Entry},
+    command::{AgentCommand, BatchCommand, CallReport, Command, Entry},
     effect::{Dial, Effect, Reply},
     forward::{About, Inquiry, Outlook},
     message::{
@@ -12,8 +12,8 @@ use busyhour_controller_core::{
     },
     spec::{AgentIx, BatchId, CallId, Carrier, Declaration, Excess, Limits, Tenant, Throttle},
     view::{
-        AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, QueueView, Record,
-        ShareView, TenantView, Totals,
+        AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, LineFault, QueueView,
+        Record, ShareView, TenantView, Totals,
     },
 };
 use futures::future::BoxFuture;
@@ -165,6 +165,9 @@ impl Inner {
         if let Command::Submit(submit) = &command {
             self.submits.push(submit.calls.len());
         }
+        if let Command::Batch(BatchCommand::Take(lines)) = &command {
+            self.submits.push(lines.calls.len());
+        }
         let entry = Entry { index: self.index, at: self.at, command };
         let mut effects = Vec::new();
         let reply = self.state.apply(&entry, &mut effects);
@@ -296,6 +299,13 @@ impl Views for Machine {
 
     fn batch_recorded(&self, batch: BatchId) -> bool {
         self.read(|state| state.batch_recorded(batch) == Some(true))
+    }
+
+    fn batch_faults(&self, batch: BatchId, after: u64, max: usize) -> Vec<(u64, LineFault)> {
+        self.read(|state| {
+            let faults = state.batch_faults(batch, after).take(max);
+            faults.map(|(line, fault)| (line, fault.clone())).collect()
+        })
     }
 
     fn busiest(&self, max: usize) -> Vec<TenantView> {
