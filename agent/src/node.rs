@@ -106,7 +106,7 @@ impl Node {
     ) {
         let order = Order { call_sid, account_sid, spec: spec.clone() };
         if let Some(request) = undialled_callback(self.clock.now(), &order, outcome) {
-            self.callbacks.send(call_sid, request, key);
+            self.callbacks.send(call_sid.into(), request, key);
         }
     }
 }

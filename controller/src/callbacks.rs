@@ -1,8 +1,8 @@
-//! Status callbacks of calls that ended without ever having reached an agent. An agent, any agent,
+//! Status callbacks of messages, and of calls that ended without ever having reached an agent. An agent, any agent,
 //! makes them, since agents are what may reach tenants' servers.
 //!
 //! They are kept in memory until an agent takes them: like the callbacks of calls on an agent that is killed,
-//! those that wait are lost with the process. A call's outcome is never lost; it is in the records.
+//! those that wait are lost with the process. An outcome is never lost; it is in the records.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -20,7 +20,22 @@ pub(crate) const OFFER_EVERY: Duration = Duration::from_millis(250);
 /// Callbacks that are owed.
 pub(crate) struct Callbacks {
     links: Links,
-    owed: Mutex<VecDeque<Message>>,
+    owed: Mutex<VecDeque<Owed>>,
+}
+
+/// A callback, and what it is about if others about the same must come after it.
+struct Owed {
+    about: Option<u64>,
+    callback: Message,
+}
+
+impl Owed {
+    fn offer(&self, links: &Links) -> bool {
+        match self.about {
+            Some(about) => links.send_to_one(about, &self.callback),
+            None => links.send_to_any(&self.callback),
+        }
+    }
 }
 
 impl Callbacks {
@@ -28,10 +43,12 @@ impl Callbacks {
         Self { links, owed: Mutex::default() }
     }
 
-    /// Hands a callback to an agent, or keeps it until there is one.
-    pub(crate) fn owe(&self, callback: Message) {
+    /// Hands a callback to an agent, or keeps it until there is one. Those about one thing go to the same agent, as long as the
+    /// same agents are connected.
+    pub(crate) fn owe(&self, about: Option<u64>, callback: Message) {
         let mut owed = self.owed.lock();
-        if owed.is_empty() && self.links.send_to_any(&callback) {
+        let callback = Owed { about, callback };
+        if owed.is_empty() && callback.offer(&self.links) {
             return;
         }
         if owed.len() >= OWED_MAX {
@@ -48,7 +65,7 @@ impl Callbacks {
         if owed.is_empty() {
             return;
         }
-        while owed.front().is_some_and(|callback| self.links.send_to_any(callback)) {
+        while owed.front().is_some_and(|callback| callback.offer(&self.links)) {
             owed.pop_front();
         }
         metrics::gauge!(names::CALLBACKS_OWED).set(owed.len() as f64);

@@ -7,6 +7,7 @@ use busyhour_base::{CallEvent, Reason, SidKey, Span};
 use busyhour_controller_core::{
     command::{CallReport, Command},
     effect::{Answer, Dial, Effect, Phase},
+    message::MessageEffect,
     spec::{AgentIx, CallId},
 };
 use tokio::sync::{Notify, mpsc, watch};
@@ -17,6 +18,7 @@ use crate::{
     declared::DialBook,
     link::{self, Handed, Links},
     machine::Effects,
+    messages::{self, Couriers},
     metric_definitions as names,
     proposer::Proposer,
     reasons,
@@ -39,6 +41,7 @@ pub(crate) struct Pump {
     /// How long after it is due an order to dial may be carried out.
     pub valid_after_due: Span,
     pub given_back: mpsc::Sender<CallReport>,
+    pub couriers: Couriers,
 }
 
 impl Pump {
@@ -78,15 +81,37 @@ impl Pump {
                 if spec.status_callback.is_some() && spec.status_events.completed {
                     let book = self.dial_book.borrow().clone();
                     let owed = link::callback(call, account, &spec, outcome, self.sid_key, &book);
-                    owed.into_iter().for_each(|owed| self.callbacks.owe(owed));
+                    owed.into_iter().for_each(|owed| self.callbacks.owe(None, owed));
                 }
             }
-            // Nothing proposes one yet.
-            Effect::Message(_) => {}
+            Effect::Message(effect) => self.message(effect),
             Effect::BatchNews { .. } => self.owed.notify_one(),
             Effect::Changed { call, account, phase } => {
                 metrics::counter!(names::CALLS, "phase" => phase_word(phase)).increment(1);
                 self.spans.changed(call, account, phase);
+            }
+        }
+    }
+
+    fn message(&self, effect: MessageEffect) {
+        match effect {
+            MessageEffect::Send(send) => {
+                let late = clock::now().since(send.at);
+                metrics::histogram!(names::MESSAGE_LATENESS).record(late.as_secs_f64());
+                self.couriers.hand(*send);
+            }
+            // No adapter brings messages in.
+            MessageEffect::Ask(ask) => {
+                tracing::error!(account = %ask.account, "an inbound message came from nowhere");
+            }
+            MessageEffect::Changed { message, account, spec, status, reason } => {
+                metrics::counter!(names::MESSAGES, "status" => status.as_str()).increment(1);
+                let book = self.dial_book.borrow().clone();
+                let changed = (status, reason);
+                let notice =
+                    messages::notice(message, account, &spec, changed, self.sid_key, &book);
+                // Those of one message go through one agent, which keeps their order.
+                notice.into_iter().for_each(|notice| self.callbacks.owe(Some(message.0), notice));
             }
         }
     }

@@ -43,6 +43,9 @@ fn log(status: &busyhour_log::Status) {
 
 /// `shown` are the carriers whose gauges stand at something.
 fn state(proposer: &Proposer, shown: &mut BTreeSet<Arc<str>>) {
+    let messages = proposer
+        .read(|state| state.message_tenants().map(|tenant| tenant.counts.waiting).sum::<u64>());
+    gauge!(names::MESSAGES_QUEUED).set(messages as f64);
     let (waiting, in_progress, carriers, groups) = proposer.read(|state| {
         let carriers: Vec<_> = state.carriers().collect();
         let groups: Vec<_> = state.groups().collect();

@@ -18,6 +18,20 @@ pub(crate) const QUEUE_WAIT: &str = "busyhour_queue_wait_seconds";
 pub(crate) const ANSWER_DELAY: &str = "busyhour_answer_delay_seconds";
 /// From the answer to the end, of calls that are in the records.
 pub(crate) const CALL_DURATION: &str = "busyhour_call_duration_seconds";
+/// Messages that reached a status. Label `status`.
+pub(crate) const MESSAGES: &str = "busyhour_messages_total";
+/// Messages that wait, over all tenants.
+pub(crate) const MESSAGES_QUEUED: &str = "busyhour_messages_queued";
+/// How long after its due instant a message was handed on to its carrier; 0 if it was ahead of it.
+pub(crate) const MESSAGE_LATENESS: &str = "busyhour_message_lateness_seconds";
+/// What carriers answered to messages. Labels `carrier`, `answer`: accepted, refused, not_sent, none.
+pub(crate) const MESSAGE_ANSWERS: &str = "busyhour_message_answers_total";
+/// Segments that a carrier within this process was handed, by its own account. Label `carrier`.
+pub(crate) const IN_PROCESS_SEGMENTS: &str = "busyhour_in_process_carrier_segments_total";
+/// Of these, segments over the contract's rate. Label `carrier`.
+pub(crate) const IN_PROCESS_BREACHES: &str = "busyhour_in_process_carrier_breaches_total";
+/// Most segments in any second. Label `carrier`.
+pub(crate) const IN_PROCESS_PEAK: &str = "busyhour_in_process_carrier_segments_peak";
 /// How long after its due instant an order to dial left for its agent; 0 if it left ahead of it.
 pub(crate) const DIAL_LATENESS: &str = "busyhour_dial_lateness_seconds";
 /// Orders that could not be handed to an agent. Label `reason`: no_link, link_full, undeclared.
@@ -92,6 +106,29 @@ pub(crate) fn describe() {
     );
     describe_histogram!(ANSWER_DELAY, Unit::Seconds, "From the order to dial to the answer");
     describe_histogram!(CALL_DURATION, Unit::Seconds, "From the answer to the end");
+    describe_counter!(MESSAGES, Unit::Count, "Messages that reached a status");
+    describe_gauge!(MESSAGES_QUEUED, Unit::Count, "Messages that wait");
+    describe_histogram!(
+        MESSAGE_LATENESS,
+        Unit::Seconds,
+        "How long after its due instant a message was handed on to its carrier"
+    );
+    describe_counter!(MESSAGE_ANSWERS, Unit::Count, "What carriers answered to messages");
+    describe_counter!(
+        IN_PROCESS_SEGMENTS,
+        Unit::Count,
+        "Segments handed to a carrier within this process, by its own account"
+    );
+    describe_counter!(
+        IN_PROCESS_BREACHES,
+        Unit::Count,
+        "Segments over the rate of a carrier within this process, by its own account"
+    );
+    describe_gauge!(
+        IN_PROCESS_PEAK,
+        Unit::Count,
+        "Most segments in any second at a carrier within this process, by its own account"
+    );
     describe_histogram!(
         DIAL_LATENESS,
         Unit::Seconds,

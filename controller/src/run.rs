@@ -8,6 +8,7 @@ use busyhour_base::{SidKey, Span, Timestamp};
 use busyhour_controller_core::{
     State,
     command::{AgentCommand, Command},
+    message::MessageCommand,
 };
 use busyhour_log::{Config, Log};
 use busyhour_protocol::v1::{self, controller_server::ControllerServer};
@@ -33,6 +34,7 @@ use crate::{
     installation::Installation,
     link::{self, LinkService, Links},
     machine::{Core, EFFECTS_MAX, Effects, Outlets},
+    messages::{self, Couriers},
     metric_definitions as names,
     notices::{self, Teller},
     options::{Options, Ready, RunError},
@@ -133,7 +135,11 @@ impl Controller {
         let owed = Arc::new(Notify::new());
         let (told, told_of) = mpsc::channel(notices::TOLD_MAX);
         let (given_back, orders_back) = mpsc::channel(GIVEN_BACK_MAX);
+        let (heard, said) = mpsc::channel(messages::HEARD_MAX);
+        let book = self.published.dial_book.subscribe();
+        let couriers = Couriers::new(book, heard, &self.options.data, self.sid_key)?;
         let pump = Pump {
+            couriers: couriers.clone(),
             links: self.links.clone(),
             callbacks: Arc::new(Callbacks::new(self.links.clone())),
             owed: owed.clone(),
@@ -143,11 +149,13 @@ impl Controller {
             valid_after_due: link::valid_after_due(self.options.agent_grace),
             given_back,
         };
-        // These two end with the log, after everything else.
+        // These end with the log, after everything else.
         let pump = tokio::spawn(pump.run(inner.effects));
         let give_back = tokio::spawn(effects::give_back(orders_back, self.proposer.clone()));
+        let listen = tokio::spawn(messages::listen(couriers.clone(), said, self.proposer.clone()));
 
         self.take_up(&declarations).await?;
+        couriers.resume(&self.proposer);
         let (recorded, messages_recorded) = (watch::Sender::new(0), watch::Sender::new(0));
         let platform = self.platform(&recorded, &messages_recorded);
         let links = self.link_service(told);
@@ -206,16 +214,18 @@ impl Controller {
         finish(&mut parts).await;
         links.ended().await;
         blocking_drop(ticker).await;
+        couriers.drained().await;
         inner.log.shutdown().await;
         give_back.abort();
+        listen.abort();
         drop((self.proposer, inner.log));
         pump.abort();
         self.records.close().await;
         ended
     }
 
-    /// Before anything moves: agents that were connected to the last process are away until they come, and the declared
-    /// documents are in force.
+    /// Before anything moves: agents that were connected to the last process are away until they come, messages without an
+    /// answer are in doubt, and the declared documents are in force.
     async fn take_up(&self, declarations: &Declarations) -> Result<(), RunError> {
         let part = "start";
         let failed = |problem: String| RunError::Part { part, problem };
@@ -228,6 +238,9 @@ impl Controller {
             let told = self.proposer.propose(away).await;
             told.map_err(|error| failed(error.to_string()))?;
         }
+        let restarted = Command::Message(MessageCommand::Restarted);
+        let told = self.proposer.propose(restarted).await;
+        told.map_err(|error| failed(error.to_string()))?;
         declarations.declare(&self.proposer).await.map_err(failed)
     }
 

@@ -179,7 +179,7 @@ impl Driver {
             Action::SendDigits(keys) => self.media.send_keys(&keys),
             Action::Report(event) => self.report(&event),
             Action::Callback(request) => {
-                self.node.callbacks.send(self.order.call_sid, request, self.key.clone());
+                self.node.callbacks.send(self.order.call_sid.into(), request, self.key.clone());
             }
             Action::Warn { code, message } => {
                 metric::warning(code);

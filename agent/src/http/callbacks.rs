@@ -1,7 +1,8 @@
-//! Status callbacks, told beside the calls: in order for each call, repeated until accepted, bounded.
+//! Status callbacks, told beside the calls: in order for each call and each message, repeated until accepted, bounded.
 
 use std::{
     collections::{HashMap, VecDeque},
+    fmt,
     sync::Arc,
     time::Duration,
 };
@@ -10,7 +11,7 @@ use busyhour_agent_core::{
     leg::{FetchError, Request},
     webhook::sign::Key,
 };
-use busyhour_base::CallSid;
+use busyhour_base::{CallSid, MessageSid};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 
@@ -47,7 +48,37 @@ impl Default for CallbacksConfig {
     }
 }
 
-/// Sends callbacks. A slow server of one tenant holds up its own calls' callbacks only.
+/// What a callback is about: those about one thing are told in order.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum About {
+    /// A call.
+    Call(CallSid),
+    /// A message.
+    Message(MessageSid),
+}
+
+impl From<CallSid> for About {
+    fn from(call: CallSid) -> Self {
+        Self::Call(call)
+    }
+}
+
+impl From<MessageSid> for About {
+    fn from(message: MessageSid) -> Self {
+        Self::Message(message)
+    }
+}
+
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(call) => call.fmt(f),
+            Self::Message(message) => message.fmt(f),
+        }
+    }
+}
+
+/// Sends callbacks. A slow server of one tenant holds up the callbacks about its own calls only.
 #[derive(Clone)]
 pub struct Callbacks(Arc<Inner>);
 
@@ -61,7 +92,7 @@ struct Inner {
 
 #[derive(Default)]
 struct Lanes {
-    queues: HashMap<CallSid, VecDeque<Job>>,
+    queues: HashMap<About, VecDeque<Job>>,
     waiting: usize,
 }
 
@@ -82,20 +113,20 @@ impl Callbacks {
         }))
     }
 
-    /// Queues a callback behind those of the same call. At the bound it is dropped, counted and logged.
-    pub fn send(&self, call: CallSid, request: Request, key: Key) {
+    /// Queues a callback behind those about the same. At the bound it is dropped, counted and logged.
+    pub fn send(&self, about: About, request: Request, key: Key) {
         let mut lanes = self.0.lanes.lock();
         if lanes.waiting >= self.0.config.queue_max {
             metric::callback("dropped");
-            tracing::warn!(%call, "status callback dropped: too many wait");
+            tracing::warn!(%about, "status callback dropped: too many wait");
             return;
         }
         lanes.waiting += 1;
-        let lane = lanes.queues.entry(call).or_default();
+        let lane = lanes.queues.entry(about).or_default();
         lane.push_back(Job { request, key });
         // The lane's task takes a job out only when it is done with it.
         if lane.len() == 1 {
-            tokio::spawn(self.0.clone().run_lane(call));
+            tokio::spawn(self.0.clone().run_lane(about));
         }
     }
 
@@ -117,38 +148,38 @@ impl Callbacks {
 }
 
 impl Inner {
-    async fn run_lane(self: Arc<Self>, call: CallSid) {
+    async fn run_lane(self: Arc<Self>, about: About) {
         loop {
             let next = {
                 let lanes = self.lanes.lock();
-                let front = lanes.queues.get(&call).and_then(VecDeque::front);
+                let front = lanes.queues.get(&about).and_then(VecDeque::front);
                 front.map(|job| (job.request.clone(), job.key.clone()))
             };
             let Some((request, key)) = next else { return };
-            self.deliver(call, &request, &key).await;
-            if self.finish(call) {
+            self.deliver(about, &request, &key).await;
+            if self.finish(about) {
                 return;
             }
         }
     }
 
     /// Takes the delivered job out; `true` if it was the lane's last.
-    fn finish(&self, call: CallSid) -> bool {
+    fn finish(&self, about: About) -> bool {
         let mut lanes = self.lanes.lock();
         lanes.waiting -= 1;
         if lanes.waiting == 0 {
             self.idle.notify_waiters();
         }
-        let lane = lanes.queues.entry(call).or_default();
+        let lane = lanes.queues.entry(about).or_default();
         lane.pop_front();
         let empty = lane.is_empty();
         if empty {
-            lanes.queues.remove(&call);
+            lanes.queues.remove(&about);
         }
         empty
     }
 
-    async fn deliver(&self, call: CallSid, request: &Request, key: &Key) {
+    async fn deliver(&self, about: About, request: &Request, key: &Key) {
         let mut wait = self.config.backoff;
         for left in (0..self.config.tries_max).rev() {
             let result = {
@@ -159,7 +190,7 @@ impl Inner {
                 Ok(_) => return metric::callback("accepted"),
                 Err(error) if left == 0 || !worth_another_try(&error) => {
                     metric::callback("given_up");
-                    tracing::warn!(%call, %error, "status callback given up");
+                    tracing::warn!(%about, %error, "status callback given up");
                     return;
                 }
                 Err(_) => metric::callback("repeated"),
@@ -239,7 +270,7 @@ mod tests {
         });
         for number in 0..4 {
             let (request, key) = job(&url, number);
-            callbacks.send(CallSid(1), request, key);
+            callbacks.send(CallSid(1).into(), request, key);
         }
         tokio::time::timeout(Duration::from_secs(10), callbacks.drained()).await.unwrap();
         let wanted: Vec<String> = (0..4).map(|n| format!("SequenceNumber={n}")).collect();
@@ -260,7 +291,7 @@ mod tests {
         for (call, url) in [(1, format!("{url}/gone")), (2, "http://127.0.0.1:9/".into()), (3, url)]
         {
             let (request, key) = job(&url, 0);
-            callbacks.send(CallSid(call), request, key);
+            callbacks.send(CallSid(call).into(), request, key);
         }
         assert_eq!(callbacks.waiting(), 2, "the third is over the bound");
         tokio::time::timeout(Duration::from_secs(10), callbacks.drained()).await.unwrap();

@@ -7,6 +7,6 @@ mod client;
 mod guard;
 
 pub use audio::{AudioCache, AudioConfig};
-pub use callbacks::{Callbacks, CallbacksConfig};
+pub use callbacks::{About, Callbacks, CallbacksConfig};
 pub use client::{Http, HttpConfig};
 pub use guard::{Guard, NotAllowed};

@@ -2,9 +2,13 @@
 
 use std::{sync::Arc, time::Instant};
 
-use busyhour_agent_core::webhook::sign::Key;
+use busyhour_agent_core::{
+    leg::Request,
+    webhook::{sign::Key, template},
+};
 use busyhour_base::{
-    AccountSid, CallEvent, CallSid, CallSpec, Ending, Instructions, Outcome, Reason, Span,
+    AccountSid, CallEvent, CallSid, CallSpec, Ending, Instructions, MessageSid, Outcome, Reason,
+    Span, Webhook,
 };
 use busyhour_protocol::{DialOrder, FieldError, v1, v1::to_agent::Message};
 
@@ -47,6 +51,11 @@ pub async fn take(node: &Arc<Node>, message: Message) -> Result<(), LinkError> {
         Message::Tell(order) => {
             if let Err(error) = tells::tell(node, order) {
                 tracing::error!(%error, "webhook to be told refused");
+            }
+        }
+        Message::MessageNotice(notice) => {
+            if let Err(error) = take_message_notice(node, notice) {
+                tracing::error!(%error, "status callback of a message refused");
             }
         }
     }
@@ -121,5 +130,20 @@ fn take_callback(node: &Arc<Node>, callback: v1::Callback) -> Result<(), FieldEr
         .map_err(|_| wrong("account.sid", &account.sid, "AC followed by 32 hex digits"))?;
     let outcome = busyhour_protocol::outcome("outcome", &callback.outcome)?;
     node.tell_outcome(call_sid, account_sid, &spec, outcome, Key::new(account.auth_token));
+    Ok(())
+}
+
+/// A message has another status; its tenant is told.
+fn take_message_notice(node: &Arc<Node>, notice: v1::MessageNotice) -> Result<(), FieldError> {
+    let account = notice.account.ok_or_else(|| FieldError::missing("account", "an account"))?;
+    let hook = notice.hook.ok_or_else(|| FieldError::missing("hook", "a webhook"))?;
+    let hook = Webhook::try_from(hook)?;
+    let sid: MessageSid = notice.message_sid.parse().map_err(|_| {
+        FieldError::new("message_sid", &notice.message_sid, "SM followed by 32 hex digits")
+    })?;
+    let params: Vec<_> =
+        notice.parameters.into_iter().map(|parameter| (parameter.name, parameter.value)).collect();
+    let request = Request { url: template::fill(&hook.url, &params), method: hook.method, params };
+    node.callbacks.send(sid.into(), request, Key::new(account.auth_token));
     Ok(())
 }

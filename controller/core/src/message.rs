@@ -405,7 +405,7 @@ pub struct MessageCarrierView {
 
 /// Told of a message's progress, if its tenant wants to be.
 pub fn told(spec: &MessageSpec, status: MessageStatus) -> Option<&Webhook> {
-    use MessageStatus::{Canceled, Delivered, Failed, Sent, Undelivered};
-    let tells = matches!(status, Sent | Delivered | Undelivered | Failed | Canceled);
+    use MessageStatus::{Received, Receiving, Scheduled};
+    let tells = !matches!(status, Scheduled | Receiving | Received);
     spec.status_callback.as_ref().filter(|_| tells)
 }

@@ -7,7 +7,9 @@ use busyhour_api::{Account, Application, Directory, Number, Secret as ApiSecret}
 use busyhour_base::{AccountSid, CallSpec, Direction, Instructions, Span, StatusEvents, Webhook};
 use busyhour_crds::{
     Declared,
-    kinds::{ApplicationSpec, CallbackEvent, CarrierSpec, Codec, Role, StatusCallback},
+    kinds::{
+        ApplicationSpec, CallbackEvent, CarrierMessages, CarrierSpec, Codec, Role, StatusCallback,
+    },
 };
 use busyhour_protocol::{InboundTrunk, Secret, Trunk};
 
@@ -18,6 +20,8 @@ pub(crate) struct DialBook {
     pub tokens: HashMap<AccountSid, Secret>,
     /// Trunks by name of the carrier.
     pub trunks: HashMap<Arc<str>, Trunk>,
+    /// Carriers that take messages, by name.
+    pub message_carriers: HashMap<Arc<str>, CarrierMessages>,
     /// Networks beyond public space that webhooks may reach.
     pub allowed_networks: Vec<String>,
     /// Who may call in.
@@ -89,6 +93,9 @@ pub(crate) fn dial_book(declared: &Declared) -> DialBook {
         };
         (Arc::from(name.as_str()), trunk)
     });
+    let message_carriers = declared.carriers.iter().filter_map(|(name, carrier)| {
+        Some((Arc::from(name.as_str()), carrier.spec.messages.clone()?))
+    });
     let routers = declared.pools.values().filter(|pool| pool.role == Role::Router);
     let mut allowed_networks: Vec<String> =
         routers.flat_map(|pool| pool.allowed_networks.iter().map(ToString::to_string)).collect();
@@ -97,6 +104,7 @@ pub(crate) fn dial_book(declared: &Declared) -> DialBook {
     DialBook {
         tokens: tokens.collect(),
         trunks: trunks.collect(),
+        message_carriers: message_carriers.collect(),
         allowed_networks,
         callers: callers(declared),
         numbers: answering(declared),

@@ -152,6 +152,20 @@ impl Links {
         }
     }
 
+    /// Hands a message to the agent whose part it is: for equal keys the same one, as long as the same agents are connected.
+    /// Answers whether it took it.
+    pub(crate) fn send_to_one(&self, key: u64, message: &Message) -> bool {
+        let table = self.0.lock();
+        let mut agents: Vec<_> = table.links.keys().copied().collect();
+        agents.sort_unstable();
+        let part = key.checked_rem(agents.len() as u64).and_then(|part| usize::try_from(part).ok());
+        let link = part.and_then(|part| table.links.get(agents.get(part)?));
+        link.is_some_and(|link| {
+            let message = Some(message.clone());
+            link.out.try_send(Ok(ToAgent { message })).is_ok()
+        })
+    }
+
     /// Ends every connection; agents come back by themselves, and their calls go on meanwhile.
     pub(crate) fn cut_all(&self, why: &str) {
         let table = self.0.lock();

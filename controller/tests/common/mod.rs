@@ -200,3 +200,15 @@ pub fn contents(folder: &Path) -> Vec<u8> {
     }
     all
 }
+
+/// [`DECLARATION`] with a carrier that takes messages, behaving like this, and a number that may send a hundred a second.
+pub fn declaring_messages(in_process: &str) -> String {
+    let carrier = format!(
+        "  quarantineSeconds: 5\n  messages: {{outboundChannels: 50, segmentsPerSecond: 100, inProcess: {{{in_process}}}}}\n"
+    );
+    let number = "ringFor: 2s, messages: {throttle: {segmentsPerSecond: 100}}}";
+    let declared = DECLARATION.replace("  quarantineSeconds: 5\n", &carrier);
+    let paced = declared.replace("ringFor: 2s}", number);
+    assert!(declared != DECLARATION && paced != declared, "the declaration has other words");
+    paced
+}

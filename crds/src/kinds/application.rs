@@ -5,7 +5,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ApplicationMessages, HttpMethod, NAME_PATTERN, Status, StatusCallback, URL_PATTERN};
+use super::{HttpMethod, NAME_PATTERN, Status, StatusCallback, URL_PATTERN};
 
 /// A tenant's application (SP-1).
 #[derive(CustomResource, Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -33,9 +33,6 @@ pub struct ApplicationSpec {
     /// Who is told of a call's progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_callback: Option<StatusCallback>,
-    /// Who is asked about inbound messages.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub messages: Option<ApplicationMessages>,
 }
 
 /// Where instructions come from.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ExcessPolicy, HttpMethod, URL_PATTERN};
+use super::ExcessPolicy;
 use crate::Duration;
 
 /// What is rented from a carrier for messages (MT-13).
@@ -13,10 +13,6 @@ pub struct CarrierMessages {
     /// Outbound message channels: messages that may be handed over and not yet be answered.
     #[schemars(range(min = 1, max = 100_000))]
     pub outbound_channels: u32,
-    /// Inbound message channels: messages from the carrier that may wait or be with applications at once.
-    #[serde(default = "default_inbound_channels")]
-    #[schemars(range(min = 1, max = 100_000))]
-    pub inbound_channels: u32,
     /// Outbound segments in any second by contract.
     #[schemars(range(min = 1, max = 100_000))]
     pub segments_per_second: u32,
@@ -43,9 +39,6 @@ pub struct InProcessCarrier {
     /// Never answered: whether it was taken stays unknown.
     #[schemars(range(max = 1_000))]
     pub unanswered_permille: u16,
-    /// Delivered, and answered by the recipient with a message of their own.
-    #[schemars(range(max = 1_000))]
-    pub replied_permille: u16,
     /// Longest time until it says whether it takes a message, in milliseconds.
     #[schemars(range(max = 10_000))]
     pub answer_ms: u16,
@@ -129,31 +122,8 @@ impl Default for MessageQueueBounds {
     }
 }
 
-/// Who is asked about inbound messages (SP-1), and who is told of outbound ones.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ApplicationMessages {
-    /// Absolute URL that an inbound message is told to, and that may answer it.
-    #[schemars(length(max = 2_048), regex(pattern = URL_PATTERN))]
-    pub url: String,
-    /// How it is asked.
-    #[serde(default)]
-    pub method: HttpMethod,
-    /// Asked when the first cannot be had or read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 2_048), regex(pattern = URL_PATTERN))]
-    pub fallback_url: Option<String>,
-    /// How the fallback is asked.
-    #[serde(default)]
-    pub fallback_method: HttpMethod,
-}
-
 fn one_per_second() -> SegmentThrottle {
     SegmentThrottle { segments_per_second: Some(1), spacing: None }
-}
-
-fn default_inbound_channels() -> u32 {
-    100
 }
 
 fn yes() -> bool {

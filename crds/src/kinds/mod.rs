@@ -19,8 +19,8 @@ pub use contract::{
     AllocationSpec, CommitmentSpec, DestinationSpec, PeriodSpec, TariffSpec, UnusedMode, VolumeSpec,
 };
 pub use messages::{
-    ApplicationMessages, CarrierMessages, InProcessCarrier, MessageQueueBounds, NumberMessages,
-    SegmentCap, SegmentThrottle, TenantMessages,
+    CarrierMessages, InProcessCarrier, MessageQueueBounds, NumberMessages, SegmentCap,
+    SegmentThrottle, TenantMessages,
 };
 pub use number::{Number, NumberKind, NumberSpec};
 pub use pool::{Order, Pool, PoolSpec, Role};

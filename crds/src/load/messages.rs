@@ -1,14 +1,12 @@
 //! What the parts of documents that concern messages say of each other, and what a schema cannot.
 
-use url::Url;
-
 use super::{
     Loaded, Loader,
     sums::{SPACING, WINDOW, check_length},
 };
 use crate::{
     LoadError, LoadErrors,
-    kinds::{ApplicationSpec, CarrierSpec, SegmentThrottle, TenantSpec},
+    kinds::{CarrierSpec, SegmentThrottle, TenantSpec},
     schema::Path,
 };
 
@@ -17,7 +15,6 @@ impl Loader<'_> {
         let mut errors = Vec::new();
         self.carriers.values().for_each(|carrier| check_carrier(carrier, &mut errors));
         self.tenants.values().for_each(|tenant| check_tenant(tenant, &mut errors));
-        self.applications.values().for_each(|loaded| check_application(loaded, &mut errors));
         for number in self.numbers.values() {
             if let Some(messages) = &number.spec.messages {
                 check_throttle(number, &messages.throttle, &mut errors);
@@ -33,8 +30,7 @@ fn check_carrier(carrier: &Loaded<'_, CarrierSpec>, errors: &mut Vec<LoadError>)
     let behaviour = &messages.in_process;
     let sum = u32::from(behaviour.refused_permille)
         + u32::from(behaviour.undelivered_permille)
-        + u32::from(behaviour.unanswered_permille)
-        + u32::from(behaviour.replied_permille);
+        + u32::from(behaviour.unanswered_permille);
     if sum > 1_000 {
         let problem = format!("the parts of a thousand messages add up to {sum}");
         let allowed = Some("at most 1000 in all".to_owned());
@@ -69,18 +65,6 @@ fn check_throttle<T>(
         _ => {
             let allowed = Some("segmentsPerSecond or spacing".to_owned());
             errors.push(loaded.document.error(&path, "one throttle is wanted", allowed));
-        }
-    }
-}
-
-fn check_application(loaded: &Loaded<'_, ApplicationSpec>, errors: &mut Vec<LoadError>) {
-    let Some(messages) = &loaded.spec.messages else { return };
-    let urls = [("url", Some(&messages.url)), ("fallbackUrl", messages.fallback_url.as_ref())];
-    for (key, url) in urls.into_iter().filter_map(|(key, url)| Some((key, url?))) {
-        if let Err(error) = Url::parse(url) {
-            let allowed = Some("an absolute http or https URL".to_owned());
-            let problem = format!("{url:?} is not a URL: {error}");
-            errors.push(loaded.error(&["spec", "messages", key], problem, allowed));
         }
     }
 }
