@@ -43,8 +43,12 @@ reasons! {
     Ready "ready" "Nothing holds it: it starts now.";
     // Waiting.
     Throttle "throttle" "The tenant's throttle spaces its requests.";
+    ApplicationThrottle "application_throttle" "The application's throttle spaces its requests.";
+    NumberThrottle "number_throttle" "The number's throttle spaces its requests.";
     BatchThrottle "batch_throttle" "The batch's own pacing spaces its requests.";
     Cap "cap" "A cap on requests in a window is used up.";
+    ApplicationCap "application_cap" "A cap on the application's requests in a window is used up.";
+    NumberCap "number_cap" "A cap on the number's requests in a window is used up.";
     BatchConcurrency "batch_concurrency" "The batch has as many calls in progress as it allows.";
     CarrierChannels "carrier_channels" "Every channel of the carrier is in use.";
     CarrierRate "carrier_rate" "The carrier's calls per second are used up.";
@@ -73,6 +77,7 @@ reasons! {
     UnknownNumber "unknown_number" "There is no such number, or nothing answers it.";
     TextsFull "texts_full" "The store of message texts is full.";
     UnknownBatch "unknown_batch" "There is no such batch.";
+    UnknownScope "unknown_scope" "There is no such application or number of this tenant.";
     WrongState "wrong_state" "What was asked does not fit the present state.";
     Duplicate "duplicate" "The same request was accepted before.";
     UploadOffset "upload_offset" "The part does not begin where the upload stands.";
@@ -131,6 +136,15 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    #[test]
+    fn every_reason_is_explained_in_the_guide() {
+        let guide = include_str!("../../docs/guide/errors.md");
+        for reason in Reason::ALL {
+            let row = format!("| `{reason}` | {} |", reason.message());
+            assert!(guide.contains(&row), "docs/guide/errors.md has no row {row}");
+        }
+    }
 
     #[test]
     fn every_code_is_one_of_a_kind_and_leads_back() {

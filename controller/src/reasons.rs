@@ -64,7 +64,11 @@ pub(crate) fn replied(reply: &Reply) {
             let refused = verdicts.iter().filter_map(|verdict| verdict.as_ref().err());
             refused.for_each(|why| REFUSED.count(*why));
         }
-        Reply::Done | Reply::Batch(_) | Reply::Canceled(_) | Reply::Agent { .. } => {}
+        Reply::Done
+        | Reply::Batch(_)
+        | Reply::Canceled(_)
+        | Reply::Canceling(_)
+        | Reply::Agent { .. } => {}
     }
 }
 

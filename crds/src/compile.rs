@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use busyhour_base::Span;
 use busyhour_controller_core::spec::{
-    Cap, Carrier, Declaration, Excess, Limits, Number, OrderPolicy, Tenant, Throttle,
+    Application, Cap, Carrier, Declaration, Excess, Floors, Limits, Number, OrderPolicy, Pace,
+    Tenant, Throttle,
 };
 
 use crate::{
     Declared, DeclaredCarrier, DeclaredTenant,
-    kinds::{CarrierSpec, ExcessPolicy, Order, ThrottleSpec},
+    kinds::{CapSpec, CarrierSpec, ExcessPolicy, Order, PoolSpec, ThrottleSpec},
 };
 
 mod carrier;
@@ -24,16 +25,17 @@ impl Declared {
     /// The declared capacity as the state machine takes it.
     pub fn declaration(&self) -> Declaration {
         let mut tenants: Vec<_> =
-            self.tenants.iter().map(|(name, tenant)| compile_tenant(name, tenant)).collect();
+            self.tenants.iter().map(|(name, tenant)| self.tenant(name, tenant)).collect();
         tenants.sort_by_key(|tenant| tenant.account);
         let numbers = self.numbers.values().map(|spec| Number {
             number: Arc::from(spec.number.as_str()),
             account: self.tenants[&spec.tenant].spec.account,
             kind: carrier::number_kind(spec.kind),
+            pace: pace(spec.throttle.as_ref(), &spec.caps),
         });
         let mut numbers: Vec<_> = numbers.collect();
         numbers.sort_by(|one, other| one.number.cmp(&other.number));
-        let order = self.pools.values().next().map(|pool| pool.order).unwrap_or_default();
+        let pool = self.pools.values().next();
         Declaration {
             tenants,
             numbers,
@@ -43,28 +45,58 @@ impl Declared {
                 .map(|(name, carrier)| carrier::carrier(name, carrier))
                 .collect(),
             messages: messages::compile(self),
-            order: match order {
-                Order::Alternating => OrderPolicy::Alternating,
+            order: pool.map(order).unwrap_or_default(),
+            floors: pool.map(floors).unwrap_or_default(),
+        }
+    }
+
+    fn tenant(&self, name: &str, DeclaredTenant { spec, .. }: &DeclaredTenant) -> Tenant {
+        let Pace { throttle, caps } = pace(spec.throttle.as_ref(), &spec.caps);
+        let applications = self.applications.values().filter(|one| one.tenant == name);
+        let mut applications: Vec<_> = applications
+            .map(|spec| Application {
+                sid: spec.sid,
+                pace: pace(spec.throttle.as_ref(), &spec.caps),
+            })
+            .collect();
+        applications.sort_by_key(|one| one.sid);
+        Tenant {
+            account: spec.account,
+            name: Arc::from(name),
+            limits: Limits {
+                throttle,
+                caps,
+                weight: spec.weight,
+                plan: spec.plan,
+                excess: excess(spec.excess),
+                queue_max: spec.queue.max_calls,
+                wait_max: spec.queue.max_wait.0,
             },
+            shares: spec.channels.iter().map(carrier::share).collect(),
+            applications,
+            suspended: spec.suspended,
         }
     }
 }
 
-fn compile_tenant(name: &str, DeclaredTenant { spec, .. }: &DeclaredTenant) -> Tenant {
-    let caps = spec.caps.iter().map(|cap| Cap { count: cap.calls, window: cap.per.0 });
-    Tenant {
-        account: spec.account,
-        name: Arc::from(name),
-        limits: Limits {
-            throttle: spec.throttle.as_ref().and_then(compile_throttle),
-            caps: caps.collect(),
-            excess: excess(spec.excess),
-            queue_max: spec.queue.max_calls,
-            wait_max: spec.queue.max_wait.0,
-        },
-        shares: spec.channels.iter().map(carrier::share).collect(),
-        suspended: spec.suspended,
+fn order(pool: &PoolSpec) -> OrderPolicy {
+    match pool.order {
+        Order::Alternating => OrderPolicy::Alternating,
+        Order::Weighted => OrderPolicy::Weighted,
+        Order::FirstComeFirstServed => OrderPolicy::FirstComeFirstServed,
+        Order::Plan => OrderPolicy::Plan,
+        Order::ResourceUse => OrderPolicy::ResourceUse { half_life: pool.half_life.0 },
+        Order::Random => OrderPolicy::Random { seed: 0 },
     }
+}
+
+fn floors(pool: &PoolSpec) -> Floors {
+    Floors { synchronous: pool.floors.synchronous, ordinary: pool.floors.ordinary }
+}
+
+fn pace(throttle: Option<&ThrottleSpec>, caps: &[CapSpec]) -> Pace {
+    let caps = caps.iter().map(|cap| Cap { count: cap.calls, window: cap.per.0 });
+    Pace { throttle: throttle.and_then(compile_throttle), caps: caps.collect() }
 }
 
 fn compile_throttle(throttle: &ThrottleSpec) -> Option<Throttle> {

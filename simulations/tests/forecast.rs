@@ -194,7 +194,9 @@ fn world(seed: u64) -> World {
                 excess: Excess::Schedule,
                 queue_max: 10_000,
                 wait_max: Span::from_secs(864_000),
+                ..Limits::default()
             },
+            applications: Vec::new(),
             suspended: false,
             shares: Vec::new(),
         })

@@ -65,8 +65,10 @@ fn tenant(rng: &mut ChaCha8Rng, n: u32) -> Tenant {
             excess: if rng.random_bool(0.8) { Excess::Schedule } else { Excess::Refuse },
             queue_max: rng.random_range(5..100),
             wait_max: ms(rng, 60_000, 86_400_000),
+            ..Limits::default()
         },
         shares: Vec::new(),
+        applications: Vec::new(),
         suspended: false,
     }
 }

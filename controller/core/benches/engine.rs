@@ -9,7 +9,8 @@ use busyhour_base::Reason;
 use busyhour_controller_core::engine::{
     Channel, Engine, Event,
     caps::Window,
-    lanes::{Pacing, TenantLimits},
+    gate::GateLimits,
+    lanes::{Asked, LaneKey, TenantLimits},
     ledger::Contract,
 };
 use rustix::time::{ClockId, clock_gettime};
@@ -21,6 +22,7 @@ const ROUNDS: usize = 3;
 /// Each tenant's own spacing, around 10 a second: tenants are not in step.
 const SPACING_US: u64 = 100_000;
 const TICK_US: u64 = 1_000;
+const ASKED: Asked = Asked { number: 0, units: 1 };
 
 fn main() {
     let (mut capped, mut plain, mut small) = (0.0_f64, 0.0_f64, 0.0_f64);
@@ -66,15 +68,18 @@ fn decisions(capped: bool) -> f64 {
         .map(|id| {
             let windows = vec![Window { count: 15, length: 1_000_000 }];
             let tenant = engine.add_tenant(TenantLimits {
-                spacing: spacing(id),
-                windows: if capped { windows } else { Vec::new() },
-                suspended: false,
+                calls: GateLimits {
+                    spacing: spacing(id),
+                    windows: if capped { windows } else { Vec::new() },
+                    concurrent: None,
+                },
+                ..TenantLimits::default()
             });
-            engine.add_lane(tenant, 2, Pacing::default(), None)
+            engine.add_lane(tenant, LaneKey::default())
         })
         .collect();
     for request in 0..QUEUED {
-        engine.push_back(lanes[(request % TENANTS) as usize], request, Reason::Ready);
+        engine.push_back(lanes[(request % TENANTS) as usize], request, ASKED, Reason::Ready);
     }
     let (mut now, mut made) = (0, 0);
     let mut run = |until: u64| {
@@ -90,7 +95,7 @@ fn decisions(capped: bool) -> f64 {
                     Some(1),
                     true,
                 );
-                engine.push_back(start.lane, start.request, Reason::Ready);
+                engine.push_back(start.lane, start.request, ASKED, Reason::Ready);
                 made += 1;
             }
         }

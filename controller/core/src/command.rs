@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use busyhour_base::{AccountSid, CallEvent, CallSpec, Instructions, Timestamp};
+use busyhour_base::{AccountSid, ApplicationSid, CallEvent, CallSpec, Instructions, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::message::MessageCommand;
@@ -35,6 +35,8 @@ pub enum Command {
     Batch(BatchCommand),
     /// Change one call on its tenant's word.
     Update(Update),
+    /// End everything of one scope that waits.
+    Cancel(Cancel),
     /// Time has passed: start whatever may start.
     Tick,
     /// An agent came, reported or was lost.
@@ -96,6 +98,26 @@ pub struct Offer {
     pub account: AccountSid,
     /// The call. It may wait for capacity for as long as its `ring_timeout`.
     pub spec: Arc<CallSpec>,
+}
+
+/// A tenant cancels at once what it has waiting, also what is scheduled for later. Calls in progress go on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Cancel {
+    /// Whose.
+    pub account: AccountSid,
+    /// How much of it.
+    pub what: Whole,
+}
+
+/// What is canceled as a whole. (A batch has [`BatchCommand::Cancel`].)
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Whole {
+    /// Everything, batches included.
+    Tenant,
+    /// What this application asked for.
+    Application(ApplicationSid),
+    /// What calls from this number.
+    Number(Arc<str>),
 }
 
 /// What a tenant does with a batch.

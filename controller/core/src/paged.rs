@@ -255,6 +255,32 @@ impl<T: Flat, const N: usize> Paged<T, N> {
     }
 }
 
+/// For fields that hold few enough items to be written one by one, with the rest of what they are in.
+pub mod items {
+    use super::{Deserialize, Deserializer, Paged, Serialize, Serializer};
+
+    /// # Errors
+    /// As `to`.
+    pub fn serialize<T: Serialize, S: Serializer, const N: usize>(
+        table: &Paged<T, N>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(table.iter())
+    }
+
+    /// # Errors
+    /// As `from`.
+    pub fn deserialize<'de, T, D, const N: usize>(from: D) -> Result<Paged<T, N>, D::Error>
+    where
+        T: Clone + Default + Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        let mut table = Paged::default();
+        Vec::<T>::deserialize(from)?.into_iter().for_each(|item| table.push(item));
+        Ok(table)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -70,10 +70,6 @@ pub enum Kind {
 pub struct NewCall {
     /// What was asked. Its `from` is the number whose limits it is subject to, if the tenant has that number.
     pub spec: Arc<CallSpec>,
-    /// What it is.
-    pub kind: Kind,
-    /// How many units it takes of every throttle and cap: 1 for a call, its segments for a message.
-    pub units: u16,
     /// The application that asked, if any: the request is subject to its limits.
     pub application: Option<ApplicationSid>,
     /// Not before this instant (MT-5).
@@ -91,8 +87,6 @@ impl NewCall {
     pub const fn of(spec: Arc<CallSpec>) -> Self {
         Self {
             spec,
-            kind: Kind::Call,
-            units: 1,
             application: None,
             not_before: None,
             expires: None,
@@ -128,6 +122,15 @@ pub enum Excess {
     Refuse,
 }
 
+/// How fast calls may start in one scope: an application or a number. A call keeps those of all its scopes at once.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Pace {
+    /// Their spacing.
+    pub throttle: Option<Throttle>,
+    /// Several windows at once.
+    pub caps: Vec<Cap>,
+}
+
 /// A tenant's limits.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Limits {
@@ -135,6 +138,10 @@ pub struct Limits {
     pub throttle: Option<Throttle>,
     /// Several windows at once.
     pub caps: Vec<Cap>,
+    /// Its part of what there is, beside those of others ([`OrderPolicy::Weighted`]).
+    pub weight: u32,
+    /// Its service plan: smaller goes first ([`OrderPolicy::Plan`]).
+    pub plan: u32,
     /// Over a cap.
     pub excess: Excess,
     /// How many requests may wait.
@@ -142,6 +149,30 @@ pub struct Limits {
     /// The longest expected wait at which a request is still accepted (`WIRE.md`: 24 h, code 22005). A
     /// batch's lines have no such bound.
     pub wait_max: Span,
+}
+
+impl Default for Limits {
+    /// No throttle and no cap; a million requests may wait for up to a day.
+    fn default() -> Self {
+        Self {
+            throttle: None,
+            caps: Vec::new(),
+            weight: 1,
+            plan: 0,
+            excess: Excess::Schedule,
+            queue_max: 1_000_000,
+            wait_max: Span::from_secs(86_400),
+        }
+    }
+}
+
+/// An application of a tenant, as far as it limits requests.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Application {
+    /// Which.
+    pub sid: ApplicationSid,
+    /// Which calls it may start.
+    pub pace: Pace,
 }
 
 /// A declared tenant.
@@ -156,6 +187,8 @@ pub struct Tenant {
     /// Its shares of the carriers' channels, at most one of each group. Without one it takes its turn for what others
     /// leave over.
     pub shares: Vec<Share>,
+    /// Its applications, in order.
+    pub applications: Vec<Application>,
     /// Accepts nothing and starts nothing while set.
     pub suspended: bool,
 }
@@ -166,6 +199,36 @@ pub enum OrderPolicy {
     /// One request of each tenant in turn.
     #[default]
     Alternating,
+    /// Requests in proportion to the tenants' weights.
+    Weighted,
+    /// Whose oldest request came first.
+    FirstComeFirstServed,
+    /// By service plan; tenants of the same plan take turns.
+    Plan,
+    /// Requests of one kind before those of the other.
+    Kind {
+        /// Which goes first.
+        first: Kind,
+    },
+    /// Who used the least channel time lately.
+    ResourceUse {
+        /// After so long, use counts half.
+        half_life: Span,
+    },
+    /// Drawn by lot, the same on every replica.
+    Random {
+        /// What the lots depend on.
+        seed: u64,
+    },
+}
+
+/// At least so many thousandths of all starts go to requests of an urgency while they wait (MT-6).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct Floors {
+    /// To synchronous calls.
+    pub synchronous: u16,
+    /// To ordinary requests.
+    pub ordinary: u16,
 }
 
 /// All declared capacity. It is applied as a whole or not at all.
@@ -181,4 +244,6 @@ pub struct Declaration {
     pub order: OrderPolicy,
     /// What concerns messages.
     pub messages: MessageDeclaration,
+    /// What lower urgencies get at least.
+    pub floors: Floors,
 }

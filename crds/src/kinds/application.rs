@@ -5,7 +5,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{HttpMethod, NAME_PATTERN, Status, StatusCallback, URL_PATTERN};
+use super::{CapSpec, HttpMethod, NAME_PATTERN, Status, StatusCallback, ThrottleSpec, URL_PATTERN};
 
 /// A tenant's application (SP-1).
 #[derive(CustomResource, Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +33,13 @@ pub struct ApplicationSpec {
     /// Who is told of a call's progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_callback: Option<StatusCallback>,
+    /// Spacing of the calls that it asks for, beside its tenant's; none if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle: Option<ThrottleSpec>,
+    /// Most calls that it asks for in rolling windows, several at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub caps: Vec<CapSpec>,
 }
 
 /// Where instructions come from.

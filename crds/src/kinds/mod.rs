@@ -8,6 +8,7 @@ mod carrier;
 mod contract;
 mod messages;
 mod number;
+mod pace;
 mod pool;
 mod share;
 mod tenant;
@@ -23,9 +24,10 @@ pub use messages::{
     SegmentThrottle, TenantMessages,
 };
 pub use number::{Number, NumberKind, NumberSpec};
-pub use pool::{Order, Pool, PoolSpec, Role};
+pub use pace::{CapSpec, ThrottleSpec};
+pub use pool::{FloorsSpec, Order, Pool, PoolSpec, Role};
 pub use share::ShareSpec;
-pub use tenant::{CapSpec, ExcessPolicy, QueueBounds, Tenant, TenantSpec, ThrottleSpec};
+pub use tenant::{ExcessPolicy, QueueBounds, Tenant, TenantSpec};
 pub use webhook::{CallbackEvent, HttpMethod, StatusCallback};
 
 use schemars::JsonSchema;

@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{E164_PATTERN, NAME_PATTERN, NumberMessages, Status};
+use super::{CapSpec, E164_PATTERN, NAME_PATTERN, NumberMessages, Status, ThrottleSpec};
 use crate::Duration;
 
 /// A phone number that belongs to a tenant.
@@ -42,6 +42,13 @@ pub struct NumberSpec {
     /// network lets a call ring.
     #[serde(default = "default_ring_for")]
     pub ring_for: Duration,
+    /// Spacing of the calls from it, beside its tenant's; none if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle: Option<ThrottleSpec>,
+    /// Most calls from it in rolling windows, several at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub caps: Vec<CapSpec>,
 }
 
 /// About four rings: most networks let a call ring for half a minute or more.

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Status;
+use crate::Duration;
 
 /// A pool of agents that do the same work.
 #[derive(CustomResource, Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +43,29 @@ pub struct PoolSpec {
     /// Which tenant's request goes next when several wait for the same resource. Pools of routers must agree.
     #[serde(default)]
     pub order: Order,
+    /// Where the order is `ResourceUse`: after so long, channel time that was used counts half. 1s to 31d, an hour if it is
+    /// left out.
+    #[serde(default = "an_hour")]
+    pub half_life: Duration,
+    /// What less urgent calls get at least. Pools of routers must agree.
+    #[serde(default)]
+    pub floors: FloorsSpec,
+}
+
+const fn an_hour() -> Duration {
+    Duration(busyhour_base::Span::from_secs(3_600))
+}
+
+/// At least so many thousandths of all starts go to calls of an urgency while they wait (MT-6).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct FloorsSpec {
+    /// To calls that someone waits on.
+    #[schemars(range(min = 0, max = 500))]
+    pub synchronous: u16,
+    /// To ordinary calls.
+    #[schemars(range(min = 0, max = 500))]
+    pub ordinary: u16,
 }
 
 /// What an agent does.
@@ -56,7 +80,17 @@ pub enum Role {
 /// The order across tenants (MT-4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub enum Order {
-    /// One request of each tenant in turn.
+    /// One call of each tenant in turn.
     #[default]
     Alternating,
+    /// Calls in proportion to the tenants' `weight`.
+    Weighted,
+    /// The tenant whose call at the front came first.
+    FirstComeFirstServed,
+    /// By the tenants' `plan`; tenants of one plan take turns.
+    Plan,
+    /// Who used the least channel time lately; see `halfLife`.
+    ResourceUse,
+    /// By lot.
+    Random,
 }

@@ -5,7 +5,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{FILE_PATTERN, ShareSpec, Status, TenantMessages};
+use super::{CapSpec, FILE_PATTERN, ShareSpec, Status, TenantMessages, ThrottleSpec};
 use crate::{Duration, Secret};
 
 /// A tenant: its account and what it may use (MT-2, MT-3).
@@ -46,6 +46,14 @@ pub struct TenantSpec {
     /// How much may wait.
     #[serde(default)]
     pub queue: QueueBounds,
+    /// Its part beside other tenants where the order is `Weighted`.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub weight: u32,
+    /// Its service plan where the order is `Plan`: smaller goes first.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000))]
+    pub plan: u32,
     /// Its shares of the carriers' channels, one of each group at most. Without a share it takes its turn for what others leave
     /// over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -67,6 +75,10 @@ pub struct TenantSpec {
     pub allowed_destinations: Vec<String>,
 }
 
+const fn one() -> u32 {
+    1
+}
+
 impl TenantSpec {
     /// Whether the tenant may call `to`.
     pub fn may_call(&self, to: &str) -> bool {
@@ -74,30 +86,6 @@ impl TenantSpec {
             if allowed.starts_with('+') { to.starts_with(allowed.as_str()) } else { to == allowed }
         })
     }
-}
-
-/// A minimum spacing between calls (MT-2): exactly one of the two.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ThrottleSpec {
-    /// Calls per second, evenly spaced.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 100_000))]
-    pub calls_per_second: Option<u32>,
-    /// From one call to the next, for less than one call per second.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub spacing: Option<Duration>,
-}
-
-/// At most so many calls in any window of this length (MT-3).
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct CapSpec {
-    /// How many.
-    #[schemars(range(min = 1, max = 100_000))]
-    pub calls: u32,
-    /// In what time: 1s to 31d.
-    pub per: Duration,
 }
 
 /// What happens to a call over a cap (MT-3).

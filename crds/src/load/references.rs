@@ -32,19 +32,26 @@ impl Loader<'_> {
                 errors.extend(self.application_of_number(number, name).err());
             }
         }
-        let mut pools = self.pools.values();
-        if let Some(first) = pools.next() {
-            let differs = |pool: &&Loaded<'_, PoolSpec>| pool.spec.order != first.spec.order;
-            errors.extend(pools.find(differs).map(|pool| {
-                let allowed = Some(format!(
-                    "{:?}, as in {}",
-                    first.spec.order,
-                    first.document.file().display()
-                ));
-                pool.error(&["spec", "order"], "pools of routers must agree on the order", allowed)
-            }));
-        }
+        errors.extend(self.pools_disagree());
         self.errors.extend(errors);
+    }
+
+    fn pools_disagree(&self) -> Option<LoadError> {
+        let first = self.pools.values().next()?;
+        let order = |pool: &PoolSpec| (pool.order, pool.half_life);
+        self.pools.values().find_map(|pool| {
+            let (key, allowed) = if order(&pool.spec) != order(&first.spec) {
+                let (order, half_life) = order(&first.spec);
+                ("order", format!("{order:?} with a half-life of {half_life}"))
+            } else if pool.spec.floors != first.spec.floors {
+                ("floors", format!("{:?}", first.spec.floors))
+            } else {
+                return None;
+            };
+            let problem = format!("pools of routers must agree on the {key}");
+            let allowed = format!("{allowed}, as in {}", first.document.file().display());
+            Some(pool.error(&["spec", key], problem, Some(allowed)))
+        })
     }
 
     fn application_of_number(

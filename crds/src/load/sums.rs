@@ -8,7 +8,7 @@ use url::Url;
 use super::{Kind, Loaded, Loader};
 use crate::{
     Duration, LoadError, LoadErrors,
-    kinds::{ApplicationSpec, CarrierSpec, TenantSpec, ThrottleSpec},
+    kinds::{ApplicationSpec, CapSpec, CarrierSpec, TenantSpec, ThrottleSpec},
     schema::Path,
 };
 
@@ -42,12 +42,22 @@ impl Loader<'_> {
                 check_application(application, &mut errors);
             }
         }
+        for number in self.numbers.values() {
+            if errors.len() < LoadErrors::MAX {
+                check_pace(number, number.spec.throttle.as_ref(), &number.spec.caps, &mut errors);
+            }
+        }
+        for pool in self.pools.values() {
+            let path = Path::of(&["spec", "halfLife"]);
+            errors.extend(check_length(pool, &path, pool.spec.half_life, WINDOW));
+        }
         self.errors.extend(errors);
     }
 }
 
 fn check_application(application: &Loaded<'_, ApplicationSpec>, errors: &mut Vec<LoadError>) {
     let spec = &application.spec;
+    check_pace(application, spec.throttle.as_ref(), &spec.caps, errors);
     let callback = spec.status_callback.as_ref().map(|callback| &callback.url);
     let urls = [
         (&["spec", "voice", "url"][..], Some(&spec.voice.url)),
@@ -108,24 +118,33 @@ fn check_networks_apart(carriers: &Kind<'_, CarrierSpec>, errors: &mut Vec<LoadE
 
 fn check_tenant(tenant: &Loaded<'_, TenantSpec>, errors: &mut Vec<LoadError>) {
     let spec = &tenant.spec;
+    check_pace(tenant, spec.throttle.as_ref(), &spec.caps, errors);
+    let path = Path::of(&["spec", "queue", "maxWait"]);
+    errors.extend(check_length(tenant, &path, spec.queue.max_wait, WINDOW));
+}
+
+fn check_pace<T>(
+    of: &Loaded<'_, T>,
+    throttle: Option<&ThrottleSpec>,
+    caps: &[CapSpec],
+    errors: &mut Vec<LoadError>,
+) {
     let path = Path::of(&["spec", "throttle"]);
-    match &spec.throttle {
+    match throttle {
         None | Some(ThrottleSpec { calls_per_second: Some(_), spacing: None }) => {}
         Some(ThrottleSpec { calls_per_second: None, spacing: Some(spacing) }) => {
-            errors.extend(check_length(tenant, &path.key("spacing"), *spacing, SPACING));
+            errors.extend(check_length(of, &path.key("spacing"), *spacing, SPACING));
         }
         Some(_) => {
             let (problem, allowed) =
                 ("one throttle is wanted", "callsPerSecond or spacing".to_owned());
-            errors.push(tenant.document.error(&path, problem, Some(allowed)));
+            errors.push(of.document.error(&path, problem, Some(allowed)));
         }
     }
-    for (index, cap) in spec.caps.iter().enumerate() {
+    for (index, cap) in caps.iter().enumerate() {
         let path = Path::of(&["spec", "caps"]).index(index).key("per");
-        errors.extend(check_length(tenant, &path, cap.per, WINDOW));
+        errors.extend(check_length(of, &path, cap.per, WINDOW));
     }
-    let path = Path::of(&["spec", "queue", "maxWait"]);
-    errors.extend(check_length(tenant, &path, spec.queue.max_wait, WINDOW));
 }
 
 pub(super) fn check_length<T>(

@@ -68,8 +68,10 @@ impl House {
                     excess: Excess::Schedule,
                     queue_max: u32::MAX,
                     wait_max: Span::from_secs(4_000_000),
+                    ..Limits::default()
                 },
                 shares: Vec::new(),
+                applications: Vec::new(),
                 suspended: false,
             })
             .collect();

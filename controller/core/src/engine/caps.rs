@@ -1,7 +1,7 @@
-//! Caps (MT-3): at most N requests in *any* window of a length, several at once, exact at every instant.
+//! Caps (MT-3): at most N units (calls, or segments of messages) in *any* window of a length, several at once, exact at every instant.
 //!
-//! A bucket that refills lets 2N pass in a window; what is exact is the instants of the last N requests. The
-//! windows of one tenant share one log, as long as the largest N among them or as what has passed within
+//! A bucket that refills lets 2N pass in a window; what is exact is the instants of the last N units. The
+//! windows of one gate share one log, as long as the largest N among them or as what has passed within
 //! the longest window, whichever is less: memory follows use.
 //!
 //! The instants are those at which the intent entered the log, not those at which the requests were due, so
@@ -14,13 +14,13 @@ use serde::{Deserialize, Serialize};
 /// One rolling window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Window {
-    /// At most this many requests
+    /// At most this many units
     pub count: u32,
     /// in any time of this length, in microseconds.
     pub length: u64,
 }
 
-/// The caps of one tenant and the instants that they have to remember.
+/// The caps of one gate and the instants that they have to remember.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Caps {
     windows: Vec<Window>,
@@ -42,17 +42,25 @@ impl Caps {
         }
     }
 
-    /// The earliest instant at which the next request may pass; 0 if that is now.
-    pub fn next(&self) -> u64 {
-        let free = |window: &Window| match (window.count as usize, self.log.len()) {
-            (0, _) => u64::MAX,
-            (count, passed) if passed < count => 0,
-            (count, passed) => self.log[passed - count].saturating_add(window.length),
+    /// The earliest instant at which a request of so many units, at least one, may pass; 0 if that is now, and
+    /// [`u64::MAX`] if a window never holds so many.
+    #[inline]
+    pub fn next(&self, units: u32) -> u64 {
+        let free = |window: &Window| {
+            let (count, passed) = (window.count as usize, self.log.len());
+            if (units as usize) > count {
+                return u64::MAX;
+            }
+            // The last unit becomes number `passed + units`: `count` before it has to have left the window.
+            match (passed + units as usize - 1).checked_sub(count) {
+                None => 0,
+                Some(before) => self.log[before].saturating_add(window.length),
+            }
         };
         self.windows.iter().map(free).max().unwrap_or(0)
     }
 
-    /// The earliest instant at which the request after `ahead` others may pass, if each of those passes as soon
+    /// The earliest instant at which the unit after `ahead` others may pass, if each of those passes as soon
     /// as the caps allow, from `now` on.
     pub fn nth(&self, ahead: u64, now: u64) -> u64 {
         self.windows.iter().map(|window| self.nth_in(window, ahead, now)).max().unwrap_or(now)
@@ -78,12 +86,13 @@ impl Caps {
         first.saturating_add(window.length.saturating_mul(rounds))
     }
 
-    /// How many requests of the last `window` lie within it at `now`, at most as many as the caps remember.
+    /// How many units of the last `window` lie within it at `now`, at most as many as the caps remember.
     pub fn used(&self, window: &Window, now: u64) -> u64 {
         self.log.iter().rev().take_while(|at| at.saturating_add(window.length) > now).count() as u64
     }
 
-    /// The oldest and the newest instant that it remembers.
+    /// The oldest and the newest instant that it remembers: what a decision touches.
+    #[inline]
     pub(super) fn ends(&self) -> (Option<u64>, Option<u64>) {
         (self.log.front().copied(), self.log.back().copied())
     }
@@ -98,9 +107,12 @@ impl Caps {
         &self.windows
     }
 
-    /// A request has passed at `at`. The earliest instant at which the next one may.
-    pub fn take(&mut self, at: u64) -> u64 {
-        self.log.push_back(at);
+    /// A request of so many units has passed at `at`. The earliest instant at which one more unit may.
+    #[inline]
+    pub fn take(&mut self, at: u64, units: u32) -> u64 {
+        for _ in 0..units {
+            self.log.push_back(at);
+        }
         while let Some(first) = self.log.front()
             && (self.log.len() > self.count_max || first.saturating_add(self.length_max) <= at)
         {
@@ -109,7 +121,7 @@ impl Caps {
         if self.log.capacity() > 64 && self.log.len() < self.log.capacity() / 4 {
             self.log.shrink_to(self.log.len() * 2);
         }
-        self.next()
+        self.next(1)
     }
 }
 
@@ -125,23 +137,23 @@ mod tests {
         #[test]
         fn mt_3_no_rolling_window_holds_more_than_its_count(
             windows in prop::collection::vec((1u32..6, 1u64..500), 1..4),
-            gaps in prop::collection::vec(0u64..100, 1..100),
+            gaps in prop::collection::vec((0u64..100, 1u32..4), 1..100),
         ) {
             let windows: Vec<_> = windows.into_iter().map(|(count, length)| Window { count, length }).collect();
             let mut caps = Caps::default();
             caps.set(windows.clone());
             let (mut now, mut passed) = (1_000, Vec::<u64>::new());
-            for gap in gaps {
+            for (gap, units) in gaps {
                 now += gap;
-                let next = caps.next();
+                let next = caps.next(units);
                 let free = windows.iter().all(|window| {
                     let inside = passed.iter().filter(|at| **at + window.length > now).count();
-                    inside < window.count as usize
+                    inside + units as usize <= window.count as usize
                 });
                 prop_assert_eq!(next <= now, free, "next {} at {}", next, now);
                 if free {
-                    caps.take(now);
-                    passed.push(now);
+                    caps.take(now, units);
+                    passed.extend((0..units).map(|_| now));
                 }
             }
         }
@@ -156,14 +168,14 @@ mod tests {
             let mut now = 1_000;
             for gap in gaps {
                 now += gap;
-                if caps.next() <= now { caps.take(now); }
+                if caps.next(1) <= now { caps.take(now, 1); }
             }
             let forecast = caps.nth(ahead, now);
             for _ in 0..ahead {
-                now = now.max(caps.next());
-                caps.take(now);
+                now = now.max(caps.next(1));
+                caps.take(now, 1);
             }
-            prop_assert_eq!(forecast, now.max(caps.next()));
+            prop_assert_eq!(forecast, now.max(caps.next(1)));
         }
     }
 }

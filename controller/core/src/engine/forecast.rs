@@ -3,7 +3,7 @@
 
 use busyhour_base::Reason;
 
-use super::{Engine, lanes::Standing, ring::NIL};
+use super::{Engine, gate::Gate, lanes::LaneKey, ring::NIL};
 
 /// How long a call is taken to hold its channel before the first one has ended.
 const HOLD_ASSUMED_US: u64 = 60_000_000;
@@ -13,52 +13,65 @@ const HOLD_ASSUMED_US: u64 = 60_000_000;
 pub struct Position {
     /// Its tenant.
     pub tenant: u32,
-    /// Its lane; any other id for one that is yet to be added.
-    pub lane: u32,
+    /// What its lane is of; there may be no such lane yet.
+    pub lane: LaneKey,
     /// Requests before it in its lane.
     pub ahead_in_lane: u64,
-    /// Requests of its tenant that go before it.
-    pub ahead: u64,
+}
+
+impl Position {
+    /// The requests that go before it through a gate that it has to pass: all that are more urgent, and of lanes of its own
+    /// urgency as many as have their turn before it.
+    fn ahead(&self, gate: &Gate) -> u64 {
+        let urgency = self.lane.urgency;
+        let more_urgent = urgency.checked_sub(1).map_or(0, |above| gate.queued(above));
+        let alike = gate.queued(urgency) - more_urgent;
+        let others = u64::from(gate.lanes()).saturating_sub(u64::from(self.ahead_in_lane > 0));
+        let in_turn = self.ahead_in_lane.saturating_add(1).saturating_mul(others);
+        more_urgent + alike.min(self.ahead_in_lane.saturating_add(in_turn))
+    }
 }
 
 impl Engine {
+    /// Requests of its tenant that go before it.
+    pub fn ahead(&self, position: Position) -> u64 {
+        position.ahead(&self.gates[self.tenant_gate(position.tenant, position.lane.kind)])
+    }
+
     /// Tells `each` every limit that the request has to pass, with the instant at which that limit alone would let it
     /// start, or `None` if no instant can be told.
     pub fn limits(&self, position: Position, mut each: impl FnMut(Reason, Option<u64>)) {
-        self.tenant_limits(position, &mut each);
-        self.lane_limits(position, &mut each);
+        let LaneKey { kind, application, batch, number, .. } = position.lane;
+        for gate in [self.tenant_gate(position.tenant, kind), application, batch, number] {
+            if gate != NIL {
+                self.gate_limits(&self.gates[gate], position, &mut each);
+            }
+        }
         self.carrier_limits(self.ahead_of_all(position), &mut each);
     }
 
-    fn tenant_limits(&self, position: Position, each: &mut impl FnMut(Reason, Option<u64>)) {
-        let tenant = &self.tenants[position.tenant];
-        if tenant.suspended {
-            each(Reason::Suspended, None);
-        }
-        if tenant.gcra.spacing() > 0 {
-            let grid = tenant.gcra.spacing().saturating_mul(position.ahead);
-            let start = tenant.gcra.next().max(self.clock).saturating_add(grid);
-            each(Reason::Throttle, Some(start));
-        }
-        if tenant.caps != NIL {
-            let start = self.caps[tenant.caps].nth(position.ahead, self.clock);
-            each(Reason::Cap, (start != u64::MAX).then_some(start));
-        }
-    }
-
-    fn lane_limits(&self, position: Position, each: &mut impl FnMut(Reason, Option<u64>)) {
-        let Some(lane) = self.lanes.get(position.lane) else { return };
-        if let Standing::Parked(reason) = lane.standing {
+    fn gate_limits(
+        &self,
+        gate: &Gate,
+        position: Position,
+        each: &mut impl FnMut(Reason, Option<u64>),
+    ) {
+        let ahead = position.ahead(gate);
+        let (throttle, cap) = gate.reasons();
+        if let Some(reason) = gate.shut() {
             each(reason, None);
         }
-        if lane.gcra.spacing() > 0 {
-            let grid = lane.gcra.spacing().saturating_mul(position.ahead_in_lane);
-            let start = lane.gcra.next().max(self.clock).saturating_add(grid);
-            each(Reason::BatchThrottle, Some(start));
+        if gate.gcra().spacing() > 0 {
+            let grid = gate.gcra().spacing().saturating_mul(ahead);
+            each(throttle, Some(gate.gcra().next().max(self.clock).saturating_add(grid)));
         }
-        if lane.concurrent != u32::MAX {
-            let before = position.ahead_in_lane.saturating_add(u64::from(lane.in_progress));
-            each(Reason::BatchConcurrency, self.turnover(before, u64::from(lane.concurrent)));
+        if let Some(caps) = gate.caps(&self.caps) {
+            let start = caps.nth(ahead, self.clock);
+            each(cap, (start != u64::MAX).then_some(start));
+        }
+        if gate.concurrent() != u32::MAX {
+            let before = ahead.saturating_add(u64::from(gate.in_progress()));
+            each(Reason::BatchConcurrency, self.turnover(before, u64::from(gate.concurrent())));
         }
     }
 
@@ -108,20 +121,13 @@ impl Engine {
         Some(self.clock.saturating_add(u64::try_from(turns).unwrap_or(u64::MAX)))
     }
 
-    /// How many requests of all tenants go before it, at most. When the throttles of all who wait leave the carriers'
-    /// rate unused, only its own tenant's count.
+    /// How many requests of all tenants go before it, at most: its own tenant's, and a turn of each tenant that waits for the
+    /// same carriers for each of those. Tenants that wait for their own limits are not in the way.
     fn ahead_of_all(&self, position: Position) -> u64 {
-        let rate: u64 = self
-            .ledger
-            .order()
-            .iter()
-            .map(|id| 1_000_000_000_u64 / self.ledger.get(*id).contract().spacing.max(1))
-            .sum();
-        if self.load.unthrottled == 0 && self.load.demand <= rate {
-            return position.ahead;
-        }
-        let others = u64::from(self.load.tenants.saturating_sub(1));
-        let turns = position.ahead.saturating_add(1).saturating_mul(others);
-        position.ahead.saturating_add(turns).min(self.waiting.max(position.ahead))
+        let ahead = self.ahead(position);
+        let LaneKey { route, urgency, .. } = position.lane;
+        let others = self.order.standing(route, urgency) as u64;
+        let turns = ahead.saturating_add(1).saturating_mul(others);
+        ahead.saturating_add(turns).min(self.waiting.max(ahead))
     }
 }

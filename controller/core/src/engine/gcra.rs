@@ -41,10 +41,10 @@ impl Gcra {
         self.next
     }
 
-    /// A request that was due at `due` has passed.
+    /// A request of so many units that was due at `due` has passed.
     #[inline]
-    pub const fn take(&mut self, due: u64) {
-        self.next = due.saturating_add(self.spacing);
+    pub const fn take(&mut self, due: u64, units: u32) {
+        self.next = due.saturating_add(self.spacing.saturating_mul(units as u64));
     }
 
     /// Another spacing holds from the last request on.
@@ -100,7 +100,7 @@ mod tests {
         let (mut ours, mut ours_due) = (Gcra::new(SPACING_US), Vec::new());
         for _ in 0..100 {
             let due = ours.next();
-            ours.take(due);
+            ours.take(due, 1);
             ours_due.push(due);
         }
         assert_eq!(ours_due[99] - ours_due[0], 99 * SPACING_US);
@@ -111,7 +111,7 @@ mod tests {
         let mut gcra = Gcra::new(100);
         gcra.respace(50);
         assert_eq!(gcra.next(), 0);
-        gcra.take(1_000);
+        gcra.take(1_000, 1);
         gcra.respace(300);
         assert_eq!(gcra.next(), 1_300);
         gcra.respace(0);

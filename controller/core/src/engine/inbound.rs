@@ -136,7 +136,7 @@ impl Engine {
         if let Some(reason) = self.held {
             return Some((Wants::Leave, reason));
         }
-        let (carrier, tenant) = (offered.carrier, self.lanes[offered.lane].tenant);
+        let (carrier, tenant) = (offered.carrier, self.cold[offered.lane].tenant);
         if let Err(reason) = self.ledger.admits(carrier, tenant) {
             let wants = match reason {
                 Reason::TenantChannels => Wants::Share(tenant),
@@ -183,8 +183,11 @@ impl Engine {
 
     fn start_offer(&mut self, waiting: &Waiting) -> Start {
         let Offered { request, lane, carrier, worker } = waiting.offered;
-        self.lanes[lane].in_progress += 1;
-        self.ledger.take_inbound(carrier, self.lanes[lane].tenant);
+        let cold = &mut self.cold[lane];
+        cold.in_progress += 1;
+        let tenant = cold.tenant;
+        self.ledger.take_inbound(carrier, tenant);
+        self.reclass(tenant);
         self.workers.change(worker, |worker| worker.in_use += 1);
         Start { request, lane, carrier, worker, due: self.clock, held_by: waiting.held_by }
     }

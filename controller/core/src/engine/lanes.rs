@@ -1,167 +1,130 @@
-//! Tenants and their lanes: who is ready, who waits for an instant, who waits for a slot.
+//! Tenants, the gates of their scopes, and lanes: what the engine's owner adds, changes and takes away.
 //!
-//! A lane is a queue of one tenant: its direct calls of one urgency, or one batch. It stands in its tenant's ring
-//! when it may start a request; a tenant stands in the fair order when one of its lanes does and its own
-//! limits allow. Whoever waits for an instant is in the wheel, whoever waits for something else is nowhere, and is
-//! woken by that thing.
+//! A lane is a queue of requests that pass the same gates and go over the same route: those of one tenant, kind, urgency,
+//! route, application, batch and number.
+
+use std::collections::BTreeMap;
 
 use busyhour_base::Reason;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Engine, Key,
-    caps::{Caps, Window},
-    gcra::Gcra,
+    Engine,
+    caps::Caps,
+    gate::{Gate, GateLimits, Scope, Verdict},
+    node::{Node, Place},
+    policy::{Standing, Usage},
     queue::Queue,
-    ring::{Link, Member, NIL, Ring},
-    wheel::{Handle, NO_TIMER},
+    ring::{Link, NIL, Ring},
+    turn::RouteId,
+    wheel::NO_TIMER,
 };
+use crate::spec::{Kind, Urgency};
 
 /// How many urgencies there are; 0 goes first.
 pub const URGENCIES: usize = 3;
 
-/// Where a tenant is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) enum Place {
-    /// No lane is ready, or it is suspended.
-    Idle,
-    /// In the wheel, until its throttle and caps allow.
-    Timed,
-    /// In the fair order, among those of this urgency.
-    Ready(u8),
-}
-
-/// A tenant's limits, as the engine needs them.
+/// A tenant's own limits.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct TenantLimits {
-    /// Microseconds from one request to the next; 0 without a throttle.
-    pub spacing: u64,
-    /// Caps.
-    pub windows: Vec<Window>,
+    /// Of its calls.
+    pub calls: GateLimits,
+    /// Of its messages.
+    pub messages: GateLimits,
     /// Starts nothing.
     pub suspended: bool,
+    /// Its place in the fair order.
+    pub standing: Standing,
 }
 
-/// A tenant.
+/// What is rarely looked at of a tenant.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Tenant {
-    /// In the fair order.
-    pub link: Link,
-    /// The instant from which its caps allow the next request.
-    pub cap_free: u64,
-    pub gcra: Gcra,
-    /// When it entered the fair order last.
-    pub ready_at: u64,
-    /// Lanes that may start a request, by urgency, in turn.
-    pub ready: [Ring; URGENCIES],
-    pub timer: Handle,
-    /// Its caps, or [`NIL`].
-    pub caps: u32,
-    pub place: Place,
-    pub suspended: bool,
-    /// What held it before it entered the fair order, or holds it now.
-    pub held_by: Reason,
-    /// Requests per 1,000 s that its throttle allows; 0 without one.
-    pub demand: u32,
+    /// Of its calls and of its messages.
+    pub gates: [u32; 2],
+    pub roots: Vec<u32>,
+    pub standing: Standing,
+    pub usage: Usage,
+    /// Nodes of its tree that are neither roots nor lanes, and roots, by what they are of.
+    pub branches: BTreeMap<Branch, u32>,
     pub lanes: u32,
 }
 
-impl Tenant {
-    /// The most urgent ring of lanes that has one in it.
-    #[inline]
-    fn most_urgent(&self) -> Option<usize> {
-        self.ready.iter().position(|ring| !ring.is_empty())
-    }
+/// What a node above the lanes is of.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub(super) struct Branch {
+    kind: Kind,
+    urgency: u8,
+    route: RouteId,
+    application: u32,
+    batch: u32,
+}
 
-    /// The earliest instant that its own limits allow, and the limit that says so.
-    #[inline]
-    fn allowed(&self) -> (u64, Reason) {
-        if self.cap_free > self.gcra.next() {
-            (self.cap_free, Reason::Cap)
-        } else {
-            (self.gcra.next(), Reason::Throttle)
+/// What is rarely looked at of a node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Cold {
+    pub tenant: u32,
+    /// Nodes beneath it.
+    children: u32,
+    /// A lane's requests in progress.
+    pub in_progress: u32,
+    /// A lane's requests whose time has not come.
+    later: Queue,
+    /// What waits in a lane that is retired.
+    retired: Option<Queue>,
+    branch: Option<Branch>,
+}
+
+/// What a lane's requests have in common. Gates are [`NIL`] for those without one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct LaneKey {
+    /// Calls or messages.
+    pub kind: Kind,
+    /// Below [`URGENCIES`]; 0 goes first.
+    pub urgency: u8,
+    /// The carriers that can serve them.
+    pub route: RouteId,
+    /// The application's gate.
+    pub application: u32,
+    /// The batch's gate.
+    pub batch: u32,
+    /// The number's gate.
+    pub number: u32,
+}
+
+impl Default for LaneKey {
+    /// Ordinary calls of no application, batch or number, over any carrier.
+    fn default() -> Self {
+        Self {
+            kind: Kind::Call,
+            urgency: (URGENCIES - 1) as u8,
+            route: super::turn::ANY_ROUTE,
+            application: NIL,
+            batch: NIL,
+            number: NIL,
         }
     }
 }
 
-impl Member for Tenant {
-    #[inline]
-    fn link(&self) -> Link {
-        self.link
-    }
-
-    #[inline]
-    fn link_mut(&mut self) -> &mut Link {
-        &mut self.link
-    }
-}
-
-/// Where a lane is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) enum Standing {
-    /// Nothing waits in it.
-    Empty,
-    /// Set aside, whatever waits in it.
-    Parked(Reason),
-    /// In the wheel, until its own throttle allows.
-    Timed,
-    /// As many of its calls are in progress as it allows.
-    Full,
-    /// In its tenant's ring.
-    Ready,
-}
-
-/// How a lane is paced.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Pacing {
-    /// Microseconds from one request to the next; 0 without a throttle.
-    pub spacing: u64,
-    /// Most calls in progress at once.
-    pub concurrent: Option<u32>,
-}
-
-/// A lane.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Lane {
-    pub queue: Queue,
-    /// In its tenant's ring.
-    pub link: Link,
-    pub tenant: u32,
-    pub in_progress: u32,
-    pub concurrent: u32,
-    pub gcra: Gcra,
-    pub timer: Handle,
-    pub standing: Standing,
-    pub urgency: u8,
-}
-
-impl Member for Lane {
-    #[inline]
-    fn link(&self) -> Link {
-        self.link
-    }
-
-    #[inline]
-    fn link_mut(&mut self) -> &mut Link {
-        &mut self.link
-    }
+/// What the engine needs to know of a request that is queued.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Asked {
+    /// Counted over all requests; smaller came earlier.
+    pub number: u64,
+    /// Of every throttle and cap.
+    pub units: u16,
 }
 
 impl Engine {
     /// A new tenant.
     pub fn add_tenant(&mut self, limits: TenantLimits) -> u32 {
+        let gates = [self.add_gate(Scope::Tenant), self.add_gate(Scope::Tenant)];
         let id = self.tenants.insert(Tenant {
-            link: Link::default(),
-            cap_free: 0,
-            gcra: Gcra::default(),
-            ready_at: 0,
-            ready: Default::default(),
-            timer: NO_TIMER,
-            caps: NIL,
-            place: Place::Idle,
-            suspended: false,
-            held_by: Reason::Ready,
-            demand: 0,
+            gates,
+            roots: Vec::new(),
+            standing: Standing::default(),
+            usage: Usage::default(),
+            branches: BTreeMap::new(),
             lanes: 0,
         });
         self.set_limits(id, limits);
@@ -170,248 +133,358 @@ impl Engine {
 
     /// Other limits, from now on. No queue loses its place.
     pub fn set_limits(&mut self, id: u32, limits: TenantLimits) {
-        let demand = 1_000_000_000_u64
-            .checked_div(limits.spacing)
-            .map_or(0, |rate| u32::try_from(rate.max(1)).unwrap_or(u32::MAX));
-        let tenant = &mut self.tenants[id];
-        let place = tenant.place;
-        let why = if tenant.suspended { Reason::Suspended } else { tenant.held_by };
-        if place != Place::Idle {
-            self.load.remove(tenant.demand);
-            self.load.add(demand);
-        }
-        tenant.demand = demand;
-        tenant.gcra.respace(limits.spacing);
-        tenant.suspended = limits.suspended;
-        if limits.windows.is_empty() {
-            self.caps.remove(std::mem::replace(&mut tenant.caps, NIL));
-            tenant.cap_free = 0;
-        } else {
-            if tenant.caps == NIL {
-                tenant.caps = self.caps.insert(Caps::default());
-            }
-            self.caps[tenant.caps].set(limits.windows);
-            tenant.cap_free = self.caps[tenant.caps].next();
-        }
-        let allowed = !tenant.suspended && tenant.allowed().0 <= self.clock;
-        if !(allowed && matches!(place, Place::Ready(_))) {
-            self.withdraw(id);
-            self.settle(id, why);
+        let [calls, messages] = self.tenants[id].gates;
+        let shut = limits.suspended.then_some(Reason::Suspended);
+        self.set_standing(id, limits.standing);
+        for (gate, limits) in [(calls, limits.calls), (messages, limits.messages)] {
+            self.gates[gate].shut = shut;
+            self.set_gate(gate, limits);
         }
     }
 
     /// Forgets a tenant without lanes.
     pub fn remove_tenant(&mut self, id: u32) {
         assert_eq!(self.tenants[id].lanes, 0, "a tenant's lanes go before it");
-        let caps = self.tenants[id].caps;
-        self.caps.remove(caps);
-        self.ledger.forget_tenant(id);
-        self.tenants.remove(id);
-    }
-
-    /// A new lane of a tenant; `urgency` below [`URGENCIES`]. With a reason it begins parked.
-    pub fn add_lane(
-        &mut self,
-        tenant: u32,
-        urgency: u8,
-        pacing: Pacing,
-        parked: Option<Reason>,
-    ) -> u32 {
-        self.tenants[tenant].lanes += 1;
-        self.lanes.insert(Lane {
-            queue: Queue::default(),
-            link: Link::default(),
-            tenant,
-            in_progress: 0,
-            concurrent: pacing.concurrent.unwrap_or(u32::MAX),
-            gcra: Gcra::new(pacing.spacing),
-            timer: NO_TIMER,
-            standing: parked.map_or(Standing::Empty, Standing::Parked),
-            urgency,
-        })
-    }
-
-    /// Forgets a lane in which nothing waits and of which no call is in progress.
-    pub fn remove_lane(&mut self, id: u32) {
-        let lane = self.lanes.remove(id).expect("the lane exists");
-        assert!(lane.queue.is_empty() && lane.in_progress == 0, "a lane ends empty");
-        self.tenants[lane.tenant].lanes -= 1;
-    }
-
-    /// Sets a lane aside.
-    pub fn park(&mut self, id: u32, reason: Reason) {
-        self.lane_out(id);
-        if !matches!(self.lanes[id].standing, Standing::Parked(_)) {
-            self.waiting -= u64::from(self.lanes[id].queue.len());
-        }
-        self.lanes[id].standing = Standing::Parked(reason);
-    }
-
-    /// Ends a lane's being set aside. What waits in it was held by `why`, or else by what the lane was set aside for.
-    pub fn unpark(&mut self, id: u32, why: Option<Reason>) {
-        if let Standing::Parked(reason) = self.lanes[id].standing {
-            self.waiting += u64::from(self.lanes[id].queue.len());
-            self.lanes[id].standing = Standing::Empty;
-            self.lane_in(id, why.unwrap_or(reason));
+        let tenant = self.tenants.remove(id).expect("the tenant exists");
+        for gate in tenant.gates {
+            self.remove_gate(gate);
         }
     }
 
-    /// Another pace, from now on. No request loses its place.
-    pub fn repace(&mut self, id: u32, pacing: Pacing) {
-        let clock = self.clock;
-        let lane = &mut self.lanes[id];
-        lane.concurrent = pacing.concurrent.unwrap_or(u32::MAX);
-        lane.gcra.respace(pacing.spacing);
-        let allowed = lane.in_progress < lane.concurrent && lane.gcra.next() <= clock;
-        match lane.standing {
-            Standing::Empty | Standing::Parked(_) => {}
-            Standing::Ready if allowed => {}
-            Standing::Timed | Standing::Full | Standing::Ready => {
-                let why = self.lane_held_by(id);
-                self.lane_out(id);
-                self.lane_in(id, why);
+    /// The gate of a tenant's calls or messages.
+    pub fn tenant_gate(&self, tenant: u32, kind: Kind) -> u32 {
+        self.tenants[tenant].gates[kind as usize]
+    }
+
+    /// A new gate, open and without limits.
+    pub fn add_gate(&mut self, scope: Scope) -> u32 {
+        let id = self.gates.insert(Gate::new(scope));
+        let same = self.behind.insert(Vec::new());
+        debug_assert_eq!(id, same, "both come and go together");
+        id
+    }
+
+    /// Other limits of a gate, from now on. No queue loses its place.
+    pub fn set_gate(&mut self, id: u32, limits: GateLimits) {
+        self.gates[id].set(limits, &mut self.caps);
+        self.regate(id);
+    }
+
+    /// Shuts a gate for as long as a reason is given. What waits behind it keeps its places.
+    pub fn shut_gate(&mut self, id: u32, reason: Option<Reason>) {
+        self.gates[id].shut = reason;
+        self.regate(id);
+    }
+
+    /// Opens a gate that was shut. What waited there was held by `why`, or else by what the gate was shut for.
+    pub fn open_gate(&mut self, id: u32, why: Option<Reason>) {
+        if self.gates[id].shut.take().is_some() {
+            if let Some(why) = why {
+                for at in 0..self.behind[id].len() {
+                    let node = self.behind[id][at];
+                    self.nodes[node].held_by = why;
+                }
             }
+            self.regate(id);
+        }
+    }
+
+    /// Forgets a gate that no lane has.
+    pub fn remove_gate(&mut self, id: u32) {
+        assert!(self.behind[id].is_empty(), "a gate's lanes go before it");
+        self.gates[id].set(GateLimits::default(), &mut self.caps);
+        self.gates.remove(id);
+        self.behind.remove(id);
+    }
+
+    /// Whether there is a lane behind a gate.
+    pub fn has_lanes(&self, gate: u32) -> bool {
+        !self.behind[gate].is_empty()
+    }
+
+    /// A gate.
+    pub fn gate(&self, id: u32) -> &Gate {
+        &self.gates[id]
+    }
+
+    /// The caps of a gate and what they remember.
+    pub fn gate_caps(&self, id: u32) -> Option<&Caps> {
+        self.gates[id].caps(&self.caps)
+    }
+
+    /// Whoever waits at a gate or stands behind it does so by what it says now.
+    fn regate(&mut self, gate: u32) {
+        for at in 0..self.behind[gate].len() {
+            let id = self.behind[gate][at];
+            let Node { place, held_by, .. } = self.nodes[id];
+            let waits = matches!(place, Place::Timed | Place::Shut);
+            let stands = matches!(place, Place::Ready | Place::Maximum);
+            if waits || (stands && self.verdict(id) != Verdict::Open) {
+                self.leave(id);
+                self.stand(id, held_by);
+            }
+        }
+    }
+
+    /// A new lane.
+    pub fn add_lane(&mut self, tenant: u32, key: LaneKey) -> u32 {
+        let LaneKey { kind, urgency, route, application, batch, number } = key;
+        let mut branch = Branch { kind, urgency, route, application: NIL, batch: NIL };
+        let mut parent =
+            self.branch(tenant, branch, NIL, self.tenants[tenant].gates[kind as usize]);
+        if application != NIL {
+            branch.application = application;
+            parent = self.branch(tenant, branch, parent, application);
+        }
+        if batch != NIL {
+            branch.batch = batch;
+            parent = self.branch(tenant, branch, parent, batch);
+        }
+        self.tenants[tenant].lanes += 1;
+        let lane = self.add_node(tenant, branch, parent, number);
+        self.nodes[lane].counts = batch != NIL;
+        lane
+    }
+
+    /// The node above lanes that is of this, found or made.
+    fn branch(&mut self, tenant: u32, branch: Branch, parent: u32, gate: u32) -> u32 {
+        if let Some(id) = self.tenants[tenant].branches.get(&branch) {
+            return *id;
+        }
+        let id = self.add_node(tenant, branch, parent, gate);
+        self.cold[id].branch = Some(branch);
+        self.tenants[tenant].branches.insert(branch, id);
+        if parent == NIL {
+            self.tenants[tenant].roots.push(id);
+            self.nodes[id].share = self.share_of(id);
+        }
+        id
+    }
+
+    fn add_node(&mut self, tenant: u32, of: Branch, parent: u32, gate: u32) -> u32 {
+        let id = self.nodes.insert(Node {
+            link: Link::default(),
+            ready: Ring::default(),
+            queue: Queue::default(),
+            parent,
+            gate,
+            ticket: NO_TIMER,
+            share: 0,
+            pass: 0,
+            route: of.route,
+            place: Place::Idle,
+            urgency: of.urgency,
+            class: 0,
+            held_by: Reason::Ready,
+            kind: of.kind,
+            counts: false,
+        });
+        let cold = Cold {
+            tenant,
+            children: 0,
+            in_progress: 0,
+            later: Queue::default(),
+            retired: None,
+            branch: None,
+        };
+        let same = self.cold.insert(cold);
+        debug_assert_eq!(id, same, "both come and go together");
+        if gate != NIL {
+            self.behind[gate].push(id);
+        }
+        if parent != NIL {
+            self.cold[parent].children += 1;
+        }
+        id
+    }
+
+    /// Forgets a lane in which nothing waits, and what is above it for it alone.
+    pub fn remove_lane(&mut self, lane: u32) {
+        let cold = &self.cold[lane];
+        let retired = cold.retired.is_some_and(|queue| !queue.is_empty());
+        let waits = !self.nodes[lane].queue.is_empty() || !cold.later.is_empty() || retired;
+        assert!(!waits, "a lane ends empty");
+        self.tenants[cold.tenant].lanes -= 1;
+        let mut id = lane;
+        while id != NIL && self.cold[id].children == 0 {
+            let node = self.nodes.remove(id).expect("the node exists");
+            debug_assert_eq!(node.place, Place::Idle, "nothing is beneath it");
+            if node.gate != NIL {
+                self.behind[node.gate].retain(|other| *other != id);
+            }
+            let Cold { tenant, branch, .. } = self.cold.remove(id).expect("each node has its own");
+            let tenant = &mut self.tenants[tenant];
+            if let Some(branch) = branch {
+                tenant.branches.remove(&branch);
+            }
+            if node.parent == NIL {
+                tenant.roots.retain(|other| *other != id);
+            } else {
+                self.cold[node.parent].children -= 1;
+            }
+            id = node.parent;
         }
     }
 
     /// Appends a request to a lane. `why` says what held it until now.
     #[inline]
-    pub fn push_back(&mut self, lane: u32, request: u32, why: Reason) {
-        self.requests.push_back(&mut self.lanes[lane].queue, request);
-        self.pushed(lane, why);
+    pub fn push_back(&mut self, lane: u32, request: u32, asked: Asked, why: Reason) {
+        if let Some(retired) = &mut self.cold[lane].retired {
+            return self.requests.push_back(retired, request);
+        }
+        self.requests.push_back(&mut self.nodes[lane].queue, request);
+        self.pushed(lane, request, asked, why);
     }
 
     /// Puts a request that was not sent back to the head of its lane.
-    pub fn push_front(&mut self, lane: u32, request: u32, why: Reason) {
-        self.requests.push_front(&mut self.lanes[lane].queue, request);
-        self.pushed(lane, why);
+    pub fn push_front(&mut self, lane: u32, request: u32, asked: Asked, why: Reason) {
+        if let Some(retired) = &mut self.cold[lane].retired {
+            return self.requests.push_front(retired, request);
+        }
+        self.requests.push_front(&mut self.nodes[lane].queue, request);
+        self.pushed(lane, request, asked, why);
+        self.front_changed(lane);
     }
 
-    fn pushed(&mut self, id: u32, why: Reason) {
-        let lane = &mut self.lanes[id];
-        match lane.standing {
-            Standing::Parked(_) => return,
-            Standing::Empty => self.lane_in(id, why),
-            Standing::Timed | Standing::Full | Standing::Ready => {}
+    #[inline]
+    fn pushed(&mut self, lane: u32, request: u32, asked: Asked, why: Reason) {
+        self.units.note(self.nodes[lane].kind, request, asked.units);
+        if self.policy.reads_front() {
+            self.arrivals.note(request, asked.number);
         }
         self.waiting += 1;
+        self.count(lane, 1);
+        if self.nodes[lane].place == Place::Idle {
+            self.stand(lane, why);
+        }
     }
 
     /// Takes a waiting request out of its lane.
-    pub fn unqueue(&mut self, id: u32, request: u32) {
-        let lane = &mut self.lanes[id];
-        self.requests.remove(&mut lane.queue, request);
-        if matches!(lane.standing, Standing::Parked(_)) {
-            return;
+    pub fn unqueue(&mut self, lane: u32, request: u32) {
+        if let Some(retired) = &mut self.cold[lane].retired {
+            return self.requests.remove(retired, request);
         }
+        self.requests.remove(&mut self.nodes[lane].queue, request);
         self.waiting -= 1;
-        if lane.queue.is_empty() {
-            self.lane_out(id);
-            self.lanes[id].standing = Standing::Empty;
-        }
-    }
-
-    /// A lane in which something waits takes its stand.
-    pub(super) fn lane_in(&mut self, id: u32, why: Reason) {
-        let clock = self.clock;
-        let lane = &mut self.lanes[id];
-        if lane.queue.is_empty() {
-            lane.standing = Standing::Empty;
-        } else if lane.in_progress >= lane.concurrent {
-            lane.standing = Standing::Full;
-        } else if lane.gcra.next() > clock {
-            lane.standing = Standing::Timed;
-            lane.timer = self.wheel.set(lane.gcra.next(), Key::Lane.of(id));
+        self.count(lane, -1);
+        if self.nodes[lane].queue.is_empty() {
+            self.leave(lane);
         } else {
-            lane.standing = Standing::Ready;
-            let (tenant, urgency) = (lane.tenant, lane.urgency);
-            let ready = &mut self.tenants[tenant].ready[usize::from(urgency)];
-            ready.push_back(&mut self.lanes, id);
-            self.tenant_in(tenant, urgency, why);
+            self.front_changed(lane);
         }
     }
 
-    /// A lane leaves the ring or the wheel.
-    fn lane_out(&mut self, id: u32) {
-        let lane = &mut self.lanes[id];
-        match lane.standing {
-            Standing::Timed => {
-                self.wheel.cancel(std::mem::replace(&mut lane.timer, NO_TIMER));
-            }
-            Standing::Ready => {
-                let (tenant, urgency) = (lane.tenant, usize::from(lane.urgency));
-                self.tenants[tenant].ready[urgency].remove(&mut self.lanes, id);
-                self.tenant_out(tenant);
-            }
-            Standing::Empty | Standing::Parked(_) | Standing::Full => {}
-        }
-    }
-
-    /// One of a tenant's lanes is not ready any more: it keeps its place if another of that urgency is.
-    fn tenant_out(&mut self, id: u32) {
-        let tenant = &self.tenants[id];
-        let (held_by, ready_at) = (tenant.held_by, tenant.ready_at);
-        match (tenant.place, tenant.most_urgent()) {
-            (Place::Timed, None) => self.withdraw(id),
-            (Place::Ready(present), urgency) if urgency != Some(usize::from(present)) => {
-                self.withdraw(id);
-                self.settle(id, held_by);
-                self.tenants[id].ready_at = ready_at;
-            }
-            _ => {}
-        }
-    }
-
-    /// One of a tenant's lanes became ready.
+    /// A lane has one more request, or one less; the gates above it have, too.
     #[inline]
-    fn tenant_in(&mut self, id: u32, urgency: u8, why: Reason) {
-        match self.tenants[id].place {
-            Place::Idle => self.settle(id, why),
-            Place::Ready(present) if urgency < present => {
-                self.order[usize::from(present)].remove(&mut self.tenants, id);
-                self.order[usize::from(urgency)].push_back(&mut self.tenants, id);
-                self.tenants[id].place = Place::Ready(urgency);
+    fn count(&mut self, lane: u32, change: i32) {
+        let alone = self.nodes[lane].queue.len() == u32::from(change > 0);
+        let mut id = lane;
+        while id != NIL {
+            let Node { gate, parent, urgency, .. } = self.nodes[id];
+            if gate != NIL {
+                let gate = &mut self.gates[gate];
+                let queued = &mut gate.queued[usize::from(urgency)];
+                *queued = queued.wrapping_add_signed(change);
+                if alone {
+                    gate.lanes = gate.lanes.wrapping_add_signed(change);
+                }
             }
-            Place::Timed | Place::Ready(_) => {}
+            id = parent;
         }
     }
 
-    /// A tenant that is idle takes its place: in the fair order, in the wheel, or idle still.
-    #[inline]
-    pub(super) fn settle(&mut self, id: u32, why: Reason) {
-        let tenant = &mut self.tenants[id];
-        let Some(urgency) = tenant.most_urgent() else {
-            return;
-        };
-        if tenant.suspended {
-            return;
+    /// Sets a lane aside for good: nothing of it starts any more. How many requests it holds, those included whose time
+    /// has not come.
+    pub fn retire(&mut self, lane: u32) -> u64 {
+        let held_by = self.lane_held_by(lane);
+        let queue = std::mem::take(&mut self.nodes[lane].queue);
+        if !queue.is_empty() {
+            self.leave(lane);
+            self.waiting -= u64::from(queue.len());
+            for gate in self.gates_of(lane).collect::<Vec<_>>() {
+                let gate = &mut self.gates[gate];
+                gate.queued[usize::from(self.nodes[lane].urgency)] -= queue.len();
+                gate.lanes -= 1;
+            }
         }
-        self.load.add(tenant.demand);
-        let (next, limit) = tenant.allowed();
-        if next > self.clock {
-            tenant.held_by = limit;
-            tenant.place = Place::Timed;
-            tenant.timer = self.wheel.set(next, Key::Tenant.of(id));
-        } else {
-            tenant.held_by = why;
-            tenant.place = Place::Ready(urgency as u8);
-            tenant.ready_at = self.clock;
-            self.order[urgency].push_back(&mut self.tenants, id);
+        self.nodes[lane].held_by = held_by;
+        let cold = &mut self.cold[lane];
+        cold.retired = Some(queue);
+        u64::from(queue.len()) + u64::from(cold.later.len())
+    }
+
+    /// The next request of a lane that is retired: first those that were queued.
+    pub fn next_retired(&self, lane: u32) -> Option<u32> {
+        let cold = &self.cold[lane];
+        let retired = cold.retired.and_then(|queue| self.requests.front(&queue));
+        retired.or_else(|| self.requests.front(&cold.later))
+    }
+
+    /// Keeps a request whose time has not come with its lane.
+    pub fn put_off(&mut self, lane: u32, request: u32) {
+        self.requests.push_back(&mut self.cold[lane].later, request);
+    }
+
+    /// Its time has come, or it has ended.
+    pub fn take_up(&mut self, lane: u32, request: u32) {
+        self.requests.remove(&mut self.cold[lane].later, request);
+    }
+
+    /// Requests waiting in a lane.
+    pub fn lane_len(&self, lane: u32) -> u32 {
+        self.nodes[lane].queue.len()
+    }
+
+    /// Requests of a lane in progress.
+    pub fn lane_in_progress(&self, lane: u32) -> u32 {
+        self.cold[lane].in_progress
+    }
+
+    /// The requests of a lane from front to back, then those whose time has not come.
+    pub fn lane_requests(&self, lane: u32) -> impl Iterator<Item = u32> {
+        let queue = self.requests.iter(&self.nodes[lane].queue);
+        queue.chain(self.requests.iter(&self.cold[lane].later))
+    }
+
+    /// The urgency of a lane's requests.
+    pub fn lane_urgency(&self, lane: u32) -> Urgency {
+        match self.nodes[lane].urgency {
+            0 => Urgency::Inbound,
+            1 => Urgency::Synchronous,
+            _ => Urgency::Ordinary,
         }
     }
 
-    /// A tenant leaves the fair order or the wheel.
-    pub(super) fn withdraw(&mut self, id: u32) {
-        let tenant = &mut self.tenants[id];
-        match std::mem::replace(&mut tenant.place, Place::Idle) {
-            Place::Idle => return,
-            Place::Timed => {
-                self.wheel.cancel(std::mem::replace(&mut tenant.timer, NO_TIMER));
-            }
-            Place::Ready(urgency) => {
-                self.order[usize::from(urgency)].remove(&mut self.tenants, id);
+    /// What holds a lane in which something waits: of all that it waits for, what it waits for now.
+    pub fn lane_held_by(&self, lane: u32) -> Reason {
+        if self.cold[lane].retired.is_some() {
+            return self.nodes[lane].held_by;
+        }
+        let mut id = lane;
+        loop {
+            let node = &self.nodes[id];
+            match node.place {
+                Place::Idle => return Reason::Ready,
+                Place::Timed | Place::Shut | Place::Maximum => return node.held_by,
+                Place::Ready if node.parent == NIL => {
+                    let rests = self.held.or_else(|| self.order.resting(node.turn()));
+                    return rests.unwrap_or(Reason::FairTurn);
+                }
+                Place::Ready => id = node.parent,
             }
         }
-        self.load.remove(self.tenants[id].demand);
+    }
+
+    /// Why nothing above a lane lets anything pass until it is opened by hand, if so.
+    pub fn lane_shut(&self, lane: u32) -> Option<Reason> {
+        self.gates_of(lane).find_map(|gate| self.gates[gate].shut())
+    }
+
+    /// The gates above a lane, from its own to its tenant's.
+    pub fn gates_of(&self, lane: u32) -> impl Iterator<Item = u32> {
+        let step = |id: u32| (id != NIL).then_some(id);
+        std::iter::successors(step(lane), move |id| step(self.nodes[*id].parent))
+            .map(|id| self.nodes[id].gate)
+            .filter(|gate| *gate != NIL)
     }
 }

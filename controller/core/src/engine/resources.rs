@@ -1,19 +1,22 @@
 //! Carriers and workers coming, changing and going, and calls giving back what they held.
 
+use busyhour_base::Reason;
+
 use super::{
     Channel, Engine, Key,
     inbound::Wants,
     ledger::{Contract, Direction, Hold, shares, tariff},
+    ring::NIL,
     turn::RouteId,
     wheel::NO_TIMER,
-    workers::Worker,
+    workers::{NO_WORKER, Worker},
 };
-use crate::spec::Urgency;
+use crate::spec::{Kind, Urgency};
 
 impl Engine {
     /// A new carrier, tried after the others.
     pub fn add_carrier(&mut self, contract: Contract) -> u32 {
-        self.rests = None;
+        self.wake(|_, _| true);
         self.ledger.add(contract)
     }
 
@@ -21,13 +24,12 @@ impl Engine {
     pub fn set_carrier(&mut self, id: u32, contract: Contract) {
         self.ledger.set(id, contract, self.clock);
         self.keep_house(id);
-        self.retime(id);
     }
 
     /// A carrier belongs to another group. `calls` are those that it has, each with its tenant.
     pub fn regroup_carrier(&mut self, id: u32, group: u16, calls: Vec<(u32, Direction)>) {
         self.ledger.regroup(id, group, calls.into_iter());
-        self.rests = None;
+        self.reclass_all();
         self.inbound.wake_all();
     }
 
@@ -45,24 +47,23 @@ impl Engine {
     /// A tenant's share of a group of carriers.
     pub fn set_share(&mut self, tenant: u32, group: u16, terms: shares::Terms) {
         self.ledger.set_share(tenant, group, terms);
-        self.rests = None;
+        self.reclass(tenant);
+        self.wake(|_, _| true);
         self.inbound.wake_all();
     }
 
     /// Carriers are tried in this order.
     pub fn order_carriers(&mut self, order: Vec<u32>) {
         self.ledger.reorder(order);
-        self.rests = None;
+        self.wake(|_, _| true);
     }
 
     /// Forgets a carrier that holds no channel.
     pub fn remove_carrier(&mut self, id: u32) {
         if let Some(carrier) = self.ledger.remove(id) {
             assert!(carrier.in_use() == 0 && carrier.quarantined() == 0, "its channels end first");
-            for timer in [carrier.rate_timer, carrier.timer] {
-                if timer != NO_TIMER {
-                    self.wheel.cancel(timer);
-                }
+            if carrier.timer != NO_TIMER {
+                self.wheel.cancel(carrier.timer);
             }
         }
     }
@@ -71,18 +72,30 @@ impl Engine {
     pub fn left_late(&mut self, carrier: u32, due: u64, moved: u64, sent: u64) {
         if moved <= self.ledger.get(carrier).moved() {
             self.ledger.left_late(carrier, due, moved, sent);
-            self.retime(carrier);
+            self.wake_carrier(carrier);
         }
     }
 
-    /// The carrier's next set-up may be at another instant.
-    fn retime(&mut self, id: u32) {
-        let timer = std::mem::replace(&mut self.ledger.get_mut(id).rate_timer, NO_TIMER);
-        if timer != NO_TIMER {
-            self.wheel.cancel(timer);
+    /// A carrier may take a call that it could not, or at another instant: whoever rests and shares its channels is asked
+    /// again.
+    #[inline]
+    pub(super) fn wake_carrier(&mut self, id: u32) {
+        let Self { order, wheel, ledger, .. } = self;
+        if order.any_rests() {
+            let group = ledger.get(id).contract().group;
+            let shares = |route: RouteId| ledger.routes().get(route).group == Some(group);
+            order.wake(|turn, _| shares(turn.route), |timer| wheel.cancel(timer));
         }
-        self.rests = None;
         self.inbound.wake(Wants::Channel(id));
+    }
+
+    /// Every tenant's share class may be another one.
+    fn reclass_all(&mut self) {
+        let tenants: Vec<_> = self.tenants.iter().map(|(id, _)| id).collect();
+        for tenant in tenants {
+            self.reclass(tenant);
+        }
+        self.wake(|_, _| true);
     }
 
     /// A new worker, closed until it is changed.
@@ -93,7 +106,7 @@ impl Engine {
     /// Changes a worker's size, load or readiness.
     pub fn change_worker(&mut self, id: u16, change: impl FnOnce(&mut Worker)) {
         self.workers.change(id, change);
-        self.rests = None;
+        self.wake(|_, reason| reason == Reason::Workers);
         self.inbound.wake(Wants::Slot(id));
     }
 
@@ -109,7 +122,7 @@ impl Engine {
         self.change_worker(id, |worker| worker.rest = NO_TIMER);
     }
 
-    /// A call that was started is over, or was not sent: its lane, worker and channel have it no more.
+    /// A request that was started is over, or was not sent: its lane, worker and channel have it no more.
     /// `held` is how long it held its channel, if it was sent; `leased`, that its agent has not said so yet.
     pub fn finished(
         &mut self,
@@ -120,11 +133,17 @@ impl Engine {
         held: Option<u64>,
         leased: bool,
     ) {
-        let tenant = self.lanes[lane].tenant;
         let direction = self.direction(lane);
+        let cold = &mut self.cold[lane];
+        cold.in_progress -= 1;
+        let (tenant, route) = (cold.tenant, self.nodes[lane].route);
+        let class = self.ledger.class(tenant, route);
         let hold = Hold { carrier, tenant, direction, leased };
         match channel {
-            Channel::Free => self.ledger.free(hold),
+            Channel::Free => {
+                self.ledger.free(hold);
+                self.wake_carrier(carrier);
+            }
             Channel::Quarantine(until) => {
                 self.ledger.quarantine(hold, until);
                 self.keep_house(carrier);
@@ -133,9 +152,26 @@ impl Engine {
         self.wake_offers(carrier, tenant);
         if let Some(held) = held {
             self.hold = if self.hold == 0 { held } else { self.hold - self.hold / 8 + held / 8 };
+            self.used(tenant, held);
         }
-        self.change_worker(worker, |worker| worker.in_use -= 1);
-        self.leave_lane(lane);
+        if worker != NO_WORKER {
+            self.change_worker(worker, |worker| worker.in_use -= 1);
+        }
+        if self.nodes[lane].counts {
+            self.leave_gate(self.nodes[self.nodes[lane].parent].gate);
+        }
+        if direction == Direction::Inbound || self.ledger.class(tenant, route) != class {
+            self.reclass(tenant);
+        }
+    }
+
+    /// A gate has one request in progress less: whoever waited for that may pass.
+    fn leave_gate(&mut self, id: u32) {
+        let gate = &mut self.gates[id];
+        gate.in_progress -= 1;
+        if gate.waiting.front() != NIL && gate.has_room() {
+            self.let_in(id);
+        }
     }
 
     /// An agent said that a lane's call was sent.
@@ -145,9 +181,9 @@ impl Engine {
 
     /// Which way a lane's calls go.
     fn direction(&self, lane: u32) -> Direction {
-        match self.lane_urgency(lane) {
-            Urgency::Inbound => Direction::Inbound,
-            Urgency::Synchronous | Urgency::Ordinary => Direction::Outbound,
+        match (self.nodes[lane].kind, self.lane_urgency(lane)) {
+            (Kind::Call, Urgency::Inbound) => Direction::Inbound,
+            _ => Direction::Outbound,
         }
     }
 
@@ -178,16 +214,7 @@ impl Engine {
         if let Some(at) = next {
             self.ledger.get_mut(id).timer = self.wheel.set(at, Key::Quarantine.of(id));
         }
-        self.rests = None;
+        self.wake_carrier(id);
         self.inbound.wake_all();
-    }
-
-    fn leave_lane(&mut self, id: u32) {
-        use super::lanes::Standing;
-        let lane = &mut self.lanes[id];
-        lane.in_progress -= 1;
-        if lane.standing == Standing::Full {
-            self.lane_in(id, busyhour_base::Reason::BatchConcurrency);
-        }
     }
 }

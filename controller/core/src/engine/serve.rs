@@ -6,11 +6,14 @@ use super::{
     Engine, Event, Key, Start,
     caps::Caps,
     gcra::LATENESS_MAX_US,
-    lanes::{Place, Standing},
+    node::{Path, Place},
+    order::{Order, Stand},
     ring::NIL,
-    turn::{ANY_ROUTE, Turn},
-    wheel::NO_TIMER,
+    turn::{Denied, Turn},
+    wheel::{NO_TIMER, Wheel},
+    workers::NO_WORKER,
 };
+use crate::spec::Kind;
 
 impl Engine {
     /// The next event at `now` or before; `now` never goes back. To be called until it gives none, before the
@@ -21,7 +24,7 @@ impl Engine {
     #[inline]
     pub fn next(&mut self, now: u64) -> Option<Event> {
         loop {
-            let serving = self.rests.is_none() && self.first().is_some();
+            let serving = self.held.is_none() && self.order.is_active();
             let limit = if serving || self.inbound.is_woken() { self.clock } else { now };
             if let Some((at, key)) = self.pop(limit) {
                 self.clock = self.clock.max(at).max(now.saturating_sub(LATENESS_MAX_US));
@@ -33,11 +36,8 @@ impl Engine {
                     return Some(Event::Start(start));
                 }
             } else if serving {
-                match self.allot() {
-                    Ok((carrier, worker)) => {
-                        return Some(Event::Start(self.start(carrier, worker, now)));
-                    }
-                    Err(reason) => self.rest(reason),
+                if let Some(start) = self.serve(now) {
+                    return Some(Event::Start(start));
                 }
             } else if self.clock < now {
                 self.clock = now;
@@ -47,45 +47,27 @@ impl Engine {
         }
     }
 
-    /// The next timer. What the timers after it will need is read by the way: the reads of many tenants
+    /// The next timer. What the timers after it will need is read by the way: the reads of many nodes
     /// overlap, while in a decision each waits for the one before. Half of a decision's time was that waiting.
     #[inline]
     fn pop(&mut self, limit: u64) -> Option<(u64, u32)> {
-        let Self { wheel, tenants, lanes, requests, caps, .. } = self;
-        wheel.pop_telling(limit, |key| {
-            if let (Key::Tenant, id) = Key::split(key) {
-                let tenant = &tenants[id];
-                let lane = tenant.ready.iter().find_map(|ring| lanes.get(ring.front()));
-                std::hint::black_box(lane.map(|lane| requests.ends(&lane.queue)));
-                std::hint::black_box(caps.get(tenant.caps).map(Caps::ends));
+        let Self { wheel, nodes, gates, requests, caps, .. } = self;
+        Wheel::pop_telling(wheel, limit, |key| {
+            let (Key::Node, mut id) = Key::split(key) else { return };
+            while let Some(node) = nodes.get(id) {
+                let gate = gates.get(node.gate);
+                std::hint::black_box(gate.and_then(|gate| gate.touch(caps)).map(Caps::ends));
+                std::hint::black_box(requests.ends(&node.queue));
+                id = node.ready.front();
             }
         })
-    }
-
-    /// The most urgent ring of the fair order that has a tenant in it.
-    #[inline]
-    fn first(&self) -> Option<usize> {
-        self.order.iter().position(|ring| !ring.is_empty())
     }
 
     fn fire(&mut self, key: u32) -> Option<u32> {
         let (kind, id) = Key::split(key);
         match kind {
-            Key::Tenant => {
-                let tenant = &mut self.tenants[id];
-                (tenant.timer, tenant.place) = (NO_TIMER, Place::Idle);
-                let held_by = tenant.held_by;
-                self.load.remove(tenant.demand);
-                self.settle(id, held_by);
-            }
-            Key::Lane => {
-                self.lanes[id].timer = NO_TIMER;
-                self.lane_in(id, Reason::BatchThrottle);
-            }
-            Key::SetupRate => {
-                self.ledger.get_mut(id).rate_timer = NO_TIMER;
-                self.rests = None;
-            }
+            Key::Node => self.node_due(id),
+            Key::Turn => self.order.rested(id),
             Key::Quarantine => {
                 self.ledger.get_mut(id).timer = NO_TIMER;
                 self.keep_house(id);
@@ -96,68 +78,115 @@ impl Engine {
         None
     }
 
-    /// A carrier and a worker for the next call, or what binds.
+    /// Starts the request whose turn it is; or whoever cannot go now makes room for the next, and none starts.
     #[inline]
-    fn allot(&self) -> Result<(u32, u16), Reason> {
-        if let Some(reason) = self.held {
-            return Err(reason);
-        }
-        let turn = Turn { route: ANY_ROUTE, urgency: self.first().unwrap_or(0) as u8, class: 0 };
-        let carrier = self.ledger.pick(turn, self.clock).map_err(|denied| denied.reason)?;
-        let worker = self.workers.pick().ok_or(Reason::Workers)?;
-        Ok((carrier, worker))
-    }
-
-    /// The fair order rests until a carrier or a worker can take a call again.
-    fn rest(&mut self, reason: Reason) {
-        (self.rests, self.rested) = (Some(reason), Some(reason));
-        if reason != Reason::CarrierRate {
-            return;
-        }
-        for at in 0..self.ledger.order().len() {
-            let id = self.ledger.order()[at];
-            let carrier = self.ledger.get_mut(id);
-            if carrier.rate_timer == NO_TIMER && carrier.blocked(self.clock) == Some(reason) {
-                carrier.rate_timer = self.wheel.set(carrier.next_setup(), Key::SetupRate.of(id));
+    fn serve(&mut self, now: u64) -> Option<Start> {
+        let (turn, stand) = self.order.first(&self.nodes)?;
+        match self.allot(turn, stand.node) {
+            Ok((carrier, worker)) => {
+                let path = self.path(turn, stand)?;
+                Some(self.start(turn, stand, path, (carrier, worker), now))
+            }
+            Err(denied) => {
+                self.rest(turn, denied);
+                None
             }
         }
     }
 
-    /// Starts the request whose turn it is. The fair order is not empty.
+    /// A carrier and, for a call, a worker; or what binds all of this turn.
     #[inline]
-    fn start(&mut self, carrier: u32, worker: u16, now: u64) -> Start {
+    fn allot(&self, turn: Turn, root: u32) -> Result<(u32, u16), Denied> {
+        let carrier = self.ledger.pick(turn, self.clock)?;
+        if self.nodes[root].kind == Kind::Message {
+            return Ok((carrier, NO_WORKER));
+        }
+        let worker = self.workers.pick();
+        Ok((carrier, worker.ok_or(Denied { reason: Reason::Workers, until: None })?))
+    }
+
+    /// A turn rests until the ledger or the workers can serve it again.
+    fn rest(&mut self, turn: Turn, denied: Denied) {
+        self.order.rest(turn, denied.reason);
+        if let Some(at) = denied.until {
+            let timer = self.wheel.set(at, Key::Turn.of(Order::rest_key(turn)));
+            self.order.set_timer(turn, timer);
+        }
+    }
+
+    /// Ends the rests of the turns that are chosen.
+    #[inline]
+    pub(super) fn wake(&mut self, chosen: impl Fn(Turn, Reason) -> bool) {
+        if self.order.any_rests() {
+            let Self { order, wheel, .. } = self;
+            order.wake(chosen, |timer| wheel.cancel(timer));
+        }
+    }
+
+    /// Starts the request at the end of a path that is open.
+    #[inline]
+    fn start(
+        &mut self,
+        turn: Turn,
+        stand: Stand,
+        path: Path,
+        (carrier, worker): (u32, u16),
+        now: u64,
+    ) -> Start {
         let due = self.clock;
-        let urgency = self.first().expect("somebody is ready");
-        let tenant_id =
-            self.order[urgency].pop_front(&self.tenants).expect("the ring is not empty");
-        let tenant = &mut self.tenants[tenant_id];
-        let lane_id = tenant.ready[urgency]
-            .pop_front(&self.lanes)
-            .expect("a tenant in the order has a lane that is ready");
-        let held_by = match self.rested {
-            Some(reason) if tenant.ready_at < due => reason,
-            _ => tenant.held_by,
-        };
-        tenant.gcra.take(due);
-        if tenant.caps != NIL {
-            tenant.cap_free = self.caps[tenant.caps].take(now);
+        let root = stand.node;
+        let held_by = self.order.held(turn, stand.since, due).unwrap_or(self.nodes[root].held_by);
+        self.order.serve(turn, stand);
+        self.nodes[root].place = Place::Idle;
+        self.order.take(turn, stand, &self.nodes);
+        let request = self.take_request(path);
+        let lane = path.lane();
+        let units = if self.nodes[lane].kind == Kind::Call { 1 } else { self.units.of(request) };
+        let emptied = self.nodes[lane].queue.is_empty();
+        for id in &path.nodes[..path.len] {
+            let node = &self.nodes[*id];
+            if node.gate != NIL {
+                let gate = &mut self.gates[node.gate];
+                gate.pass(units, due, now, &mut self.caps);
+                gate.queued[usize::from(turn.urgency)] -= 1;
+                gate.lanes -= u32::from(emptied);
+            }
         }
-        tenant.place = Place::Idle;
-        self.load.remove(tenant.demand);
-
-        let lane = &mut self.lanes[lane_id];
-        let request = self.requests.pop_front(&mut lane.queue).expect("a ready lane is not empty");
-        lane.in_progress += 1;
-        lane.gcra.take(due);
-        lane.standing = Standing::Empty;
+        if self.nodes[lane].counts {
+            let gate = self.nodes[self.nodes[lane].parent].gate;
+            self.gates[gate].in_progress += 1;
+        }
+        self.served(root, stand.rank, units);
         self.waiting -= 1;
-        self.ledger.take(carrier, tenant_id, due, now);
-        self.workers.change(worker, |worker| worker.in_use += 1);
-
-        self.lane_in(lane_id, held_by);
-        if self.tenants[tenant_id].place == Place::Idle {
-            self.settle(tenant_id, held_by);
+        let cold = &mut self.cold[lane];
+        cold.in_progress += 1;
+        let tenant = cold.tenant;
+        let class = self.ledger.class(tenant, turn.route);
+        self.ledger.take(carrier, tenant, units, due, now);
+        if worker != NO_WORKER {
+            self.workers.change(worker, |worker| worker.in_use += 1);
         }
-        Start { request, lane: lane_id, carrier, worker, due, held_by }
+        for level in (0..path.len).rev() {
+            if self.nodes[path.nodes[level]].place == Place::Idle {
+                self.stand(path.nodes[level], held_by);
+            }
+        }
+        if self.ledger.class(tenant, turn.route) != class {
+            self.reclass(tenant);
+        }
+        Start { request, lane, carrier, worker, due, held_by }
+    }
+
+    /// Takes the request at the end of a path; what is on it is idle.
+    #[inline]
+    fn take_request(&mut self, path: Path) -> u32 {
+        for pair in path.nodes[..path.len].windows(2) {
+            let mut ready = self.nodes[pair[0]].ready;
+            ready.pop_front(&self.nodes);
+            self.nodes[pair[0]].ready = ready;
+            self.nodes[pair[1]].place = Place::Idle;
+        }
+        let lane = &mut self.nodes[path.lane()];
+        self.requests.pop_front(&mut lane.queue).expect("a lane that is ready is not empty")
     }
 }

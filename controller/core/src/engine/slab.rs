@@ -2,17 +2,19 @@
 
 use std::ops::{Index, IndexMut};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use crate::paged::Paged;
+use crate::paged::{Paged, items};
 
 /// Items of a page: few, since a page that a snapshot shares is copied as a whole when one of them changes.
 const PAGE: usize = 64;
 
 /// Items by dense id. Which id comes next depends on the history of insertions and removals alone, so
 /// replicas give the same ids.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(bound = "T: Clone + Serialize + for<'a> Deserialize<'a>")]
 pub struct Slab<T> {
+    #[serde(with = "items")]
     items: Paged<Option<T>, PAGE>,
     free: Vec<u32>,
 }
@@ -20,22 +22,6 @@ pub struct Slab<T> {
 impl<T> Default for Slab<T> {
     fn default() -> Self {
         Self { items: Paged::default(), free: Vec::new() }
-    }
-}
-
-impl<T: Clone + Serialize> Serialize for Slab<T> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let items: Vec<Option<&T>> = self.items.iter().map(Option::as_ref).collect();
-        (items, &self.free).serialize(to)
-    }
-}
-
-impl<'de, T: Clone + Deserialize<'de>> Deserialize<'de> for Slab<T> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let (items, free) = <(Vec<Option<T>>, Vec<u32>)>::deserialize(from)?;
-        let mut table = Paged::default();
-        items.into_iter().for_each(|item| table.push(item));
-        Ok(Self { items: table, free })
     }
 }
 

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::wheel::{Handle, NO_TIMER};
 
+/// The worker of a request that needs none.
+pub const NO_WORKER: u16 = u16::MAX;
+
 /// An agent that cannot take a call.
 const UNAVAILABLE: u64 = u64::MAX;
 

@@ -41,7 +41,7 @@ pub struct Forecast {
     /// Requests of each lane that will want to start.
     lengths: BTreeMap<u32, u64>,
     accounts: BTreeMap<AccountSid, Vec<u32>>,
-    batches: BTreeMap<BatchId, u32>,
+    batches: BTreeMap<BatchId, Vec<u32>>,
 }
 
 /// When one run starts something: microseconds, and what held it for how long.
@@ -94,7 +94,7 @@ impl Forecast {
 
     /// When the last request of a batch starts.
     pub fn batch(&self, batch: BatchId) -> Option<Estimate> {
-        self.lanes(std::slice::from_ref(self.batches.get(&batch)?))
+        self.lanes(self.batches.get(&batch)?)
     }
 
     /// When the last request of a tenant starts.

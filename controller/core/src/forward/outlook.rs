@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use busyhour_base::{AccountSid, Timestamp};
 
 use super::Holding;
-use crate::{engine::Engine, spec::BatchId};
+use crate::{
+    engine::{Engine, lanes::Asked},
+    spec::BatchId,
+};
 
 /// The most that taking a copy copies: at some gigabytes a second it keeps whoever applies entries from the state for
 /// about a millisecond. That is some 400,000 waiting requests of a few thousand tenants.
@@ -32,11 +35,13 @@ pub(crate) enum Timed {
         request: u32,
         /// Its lane.
         lane: u32,
+        /// What the engine has to know of it.
+        asked: Asked,
     },
-    /// A lane that was set aside opens.
+    /// A batch's gate opens.
     Opens {
         /// Which.
-        lane: u32,
+        gate: u32,
     },
 }
 
@@ -58,7 +63,7 @@ pub struct Outlook {
     /// Lanes of each tenant that has something waiting.
     pub(crate) accounts: BTreeMap<AccountSid, Vec<u32>>,
     /// Lanes of batches.
-    pub(crate) batches: BTreeMap<BatchId, u32>,
+    pub(crate) batches: BTreeMap<BatchId, Vec<u32>>,
 }
 
 impl Outlook {

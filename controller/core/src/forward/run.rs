@@ -159,10 +159,11 @@ impl Runner<'_> {
                     }
                 }
                 Event::Timer(key) => match self.outlook.timed.get(&key) {
-                    Some(Timed::Begins { request, lane }) => {
-                        self.engine.push_back(*lane, *request, Reason::NotBefore);
+                    Some(Timed::Begins { request, lane, asked }) => {
+                        self.engine.take_up(*lane, *request);
+                        self.engine.push_back(*lane, *request, *asked, Reason::NotBefore);
                     }
-                    Some(Timed::Opens { lane }) => self.engine.unpark(*lane, None),
+                    Some(Timed::Opens { gate }) => self.engine.shut_gate(*gate, None),
                     None => {}
                 },
             }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use busyhour_base::{AccountSid, Span};
 use serde::{Deserialize, Serialize};
 
+use super::Pace;
+
 /// Channels by the direction in which they may be used (MT-13).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Channels {
@@ -235,4 +237,6 @@ pub struct Number {
     pub account: AccountSid,
     /// What it is.
     pub kind: NumberKind,
+    /// Which calls may start from it.
+    pub pace: Pace,
 }

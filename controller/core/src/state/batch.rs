@@ -14,17 +14,15 @@ use std::sync::Arc;
 use busyhour_base::{Reason, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    State, batch_lines::Upload, batch_notices::Notices, calls::Stage, requests::Names, tick::Due,
-};
+use super::{State, batch_lines::Upload, batch_notices::Notices, requests::Names, tick::Due};
 use crate::{
     command::BatchCommand,
     effect::{Effect, Reply},
     engine::{
-        lanes::Pacing,
+        gate::{GateLimits, Scope},
         wheel::{Handle, NO_TIMER},
     },
-    spec::{BatchId, BatchPlan, Openings, Throttle, Urgency},
+    spec::{BatchId, BatchPlan, Openings, Throttle},
     view::{BatchStatus, Counts},
 };
 
@@ -35,8 +33,8 @@ pub(super) struct Batch {
     pub tenant: u32,
     pub plan: Arc<BatchPlan>,
     pub status: BatchStatus,
-    /// Its lane, or [`crate::engine::ring::NIL`] once it has ended and its calls are in the records.
-    pub lane: u32,
+    /// Its gate, or [`crate::engine::ring::NIL`] once it has ended and its calls are in the records.
+    pub gate: u32,
     pub counts: Counts,
     pub created_at: Timestamp,
     pub started_at: Option<Timestamp>,
@@ -75,10 +73,11 @@ impl Batch {
         )
     }
 
-    /// How its lane is paced.
-    fn pacing(&self) -> Pacing {
-        Pacing {
+    /// How it is paced.
+    fn pacing(&self) -> GateLimits {
+        GateLimits {
             spacing: self.plan.throttle.map_or(0, |throttle| throttle.spacing.0),
+            windows: Vec::new(),
             concurrent: self.plan.max_concurrent,
         }
     }
@@ -159,7 +158,7 @@ impl State {
             tenant,
             plan: Arc::new(plan.clone()),
             status: BatchStatus::Draft,
-            lane: crate::engine::ring::NIL,
+            gate: self.engine.add_gate(Scope::Batch),
             counts: Counts::default(),
             created_at: now,
             started_at: None,
@@ -174,10 +173,9 @@ impl State {
             upload: Upload::default(),
             notices: Notices::default(),
         });
-        let pacing = self.batches[batch].pacing();
-        let lane =
-            self.add_lane(tenant, Some(batch), Urgency::Ordinary, pacing, Some(Reason::Draft));
-        self.batches[batch].lane = lane;
+        let (gate, pacing) = (self.batches[batch].gate, self.batches[batch].pacing());
+        self.engine.set_gate(gate, pacing);
+        self.engine.shut_gate(gate, Some(Reason::Draft));
         if let Some(end) = plan.not_after {
             self.batches[batch].end = self.expiries.set(end.0, Due::Batch.of(batch));
         }
@@ -244,7 +242,7 @@ impl State {
         let plan = Arc::make_mut(&mut state.plan);
         (plan.throttle, plan.max_concurrent) = (throttle, max_concurrent);
         let pacing = state.pacing();
-        self.engine.repace(state.lane, pacing);
+        self.engine.set_gate(state.gate, pacing);
         Ok(Reply::Done)
     }
 
@@ -261,13 +259,5 @@ impl State {
         Arc::make_mut(&mut state.plan).openings = Some(openings.clone());
         self.gate_batch(id);
         Ok(Reply::Done)
-    }
-
-    /// The requests of a tenant that wait, oldest first.
-    pub(super) fn waiting_of(&self, tenant: u32) -> impl Iterator<Item = u32> {
-        self.requests.listed(self.tenants[tenant].calls).filter(|id| {
-            let stage = self.requests.stage(*id);
-            matches!(stage, Stage::Scheduled | Stage::Queued | Stage::Offered)
-        })
     }
 }

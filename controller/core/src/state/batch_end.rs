@@ -2,7 +2,10 @@
 
 use busyhour_base::{Reason, Timestamp};
 
-use super::{State, calls::Stage};
+use super::{
+    State,
+    calls::{Live, Stage},
+};
 use crate::{
     effect::{Effect, Reply},
     engine::{ring::NIL, wheel::NO_TIMER},
@@ -23,15 +26,12 @@ impl State {
         }
         self.ungate_batch(batch);
         self.batches[batch].status = BatchStatus::Cancelling;
-        self.end_waiting(batch, Reason::BatchCanceled, fx);
+        self.end_waiting(batch, Reason::BatchCanceled);
         if hang_up {
-            let lane = self.batches[batch].lane;
-            let calls: Vec<_> = self
-                .live
-                .iter()
-                .filter(|(_, live)| self.requests.lane(live.request) == lane)
-                .map(|(id, _)| id)
-                .collect();
+            let of_it =
+                |live: &Live| self.lanes[self.requests.lane(live.request)].batch == Some(batch);
+            let calls: Vec<_> =
+                self.live.iter().filter(|(_, live)| of_it(live)).map(|(id, _)| id).collect();
             for live in calls {
                 self.hang_up(live, Reason::BatchCanceled, fx);
             }
@@ -52,21 +52,14 @@ impl State {
         state.past_end = true;
         state.expired = state.counts.queued > 0 || status == BatchStatus::Draft;
         state.status = BatchStatus::Running;
-        self.end_waiting(batch, Reason::Expired, fx);
+        self.end_waiting(batch, Reason::Expired);
         self.settle_batch(batch, fx);
     }
 
-    /// Ends every call of a batch that waits. The lane is set aside meanwhile, so that none of them starts.
-    fn end_waiting(&mut self, batch: u32, reason: Reason, fx: &mut Vec<Effect>) {
-        let lane = self.batches[batch].lane;
-        // Their records say what held them until now.
-        self.engine.park(lane, self.engine.lane_held_by(lane));
-        let waiting: Vec<_> = self
-            .waiting_of(self.batches[batch].tenant)
-            .filter(|id| self.requests.lane(*id) == lane)
-            .collect();
-        for id in waiting {
-            self.end_unsent(id, reason, fx);
+    /// Ends every call of a batch that waits, with this entry and the next ones. None of them starts any more.
+    fn end_waiting(&mut self, batch: u32, reason: Reason) {
+        for lane in self.lanes_of_batch(batch) {
+            self.cancel_lane(lane, reason);
         }
     }
 
@@ -104,7 +97,7 @@ impl State {
         let (tenant, id) = (state.tenant, state.id);
         self.ungate_batch(batch);
         self.tenants[tenant].ended_batches.push_back(id);
-        self.close_lane(batch);
+        self.close_gate(batch);
         self.notice(batch, BatchEvent::Finished, fx);
         while self.tenants[tenant].ended_batches.len() > self.options.ended_batches_max {
             let oldest = self.tenants[tenant].ended_batches[0];
@@ -115,12 +108,12 @@ impl State {
         }
     }
 
-    /// An ended batch needs its lane until its last call is in the records.
-    pub(super) fn close_lane(&mut self, batch: u32) {
+    /// An ended batch needs its gate until its last call is in the records.
+    pub(super) fn close_gate(&mut self, batch: u32) {
         let state = &mut self.batches[batch];
-        if state.has_ended() && state.unrecorded == 0 && state.lane != NIL {
-            let lane = std::mem::replace(&mut state.lane, NIL);
-            self.remove_lane(lane);
+        if state.has_ended() && state.unrecorded == 0 && state.gate != NIL {
+            let gate = std::mem::replace(&mut state.gate, NIL);
+            self.engine.remove_gate(gate);
         }
     }
 
@@ -137,8 +130,8 @@ impl State {
                 self.expiries.cancel(timer);
             }
         }
-        if state.lane != NIL {
-            self.remove_lane(state.lane);
+        if state.gate != NIL {
+            self.engine.remove_gate(state.gate);
         }
         let tenant = &mut self.tenants[state.tenant];
         tenant.batches.remove(&id);

@@ -64,8 +64,8 @@ impl State {
         self.ungate_batch(batch);
         let now = Timestamp(self.now);
         let state = &self.batches[batch];
-        let (lane, draft) =
-            (state.lane, self.engine.lane_parked(state.lane) == Some(Reason::Draft));
+        let gate = state.gate;
+        let draft = self.engine.gate(gate).shut() == Some(Reason::Draft);
         let opening = state.opening(now).flatten();
         match state.shut_by(now) {
             Some(reason) => {
@@ -75,14 +75,14 @@ impl State {
                     Reason::Window => opening.map(|opening| opening.from),
                     _ => None,
                 };
-                self.engine.park(lane, reason);
+                self.engine.shut_gate(gate, Some(reason));
                 if let Some(at) = begins {
                     self.batches[batch].begin = self.engine.set_timer(at.0, Due::Batch.of(batch));
                 }
             }
             None => {
                 // What was never started was held by nothing that a tenant could name.
-                self.engine.unpark(lane, draft.then_some(Reason::Ready));
+                self.engine.open_gate(gate, draft.then_some(Reason::Ready));
                 if let Some(opening) = opening {
                     self.batches[batch].close =
                         self.expiries.set(opening.to.0, Due::Window.of(batch));
@@ -104,7 +104,7 @@ impl State {
     /// Its window closes.
     pub(super) fn batch_closes(&mut self, batch: u32) {
         self.batches[batch].close = NO_TIMER;
-        if self.batches[batch].lane != NIL {
+        if self.batches[batch].gate != NIL {
             self.gate_batch(batch);
         }
     }

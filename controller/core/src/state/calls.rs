@@ -1,11 +1,15 @@
 //! Calls in the state: how one is taken in, and what only a call in progress has.
 
+use std::ops::{Index, IndexMut};
+
 use busyhour_base::{Reason, Span};
 use serde::{Deserialize, Serialize};
 
 use super::State;
 use crate::{
     effect::{Effect, Phase},
+    engine::lanes::{Asked, LaneKey},
+    paged::{Paged, items},
     spec::{CallId, NewCall},
 };
 
@@ -46,6 +50,54 @@ pub(super) struct Live {
 pub(super) struct LaneOwner {
     pub tenant: u32,
     pub batch: Option<u32>,
+    pub key: LaneKey,
+    /// Requests of it in the state.
+    pub requests: u32,
+    /// Why all that waits in it ends, if so.
+    pub canceled: Option<Reason>,
+}
+
+/// Lanes by the ids that the engine gives them.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Lanes(#[serde(with = "items")] Paged<Option<LaneOwner>, 64>);
+
+impl Lanes {
+    /// Lets the next clone be made without copying.
+    pub fn share(&mut self) {
+        self.0.share();
+    }
+
+    pub fn put(&mut self, lane: u32, owner: LaneOwner) {
+        self.0.grow_to(lane as usize + 1);
+        self.0[lane as usize] = Some(owner);
+    }
+
+    pub fn remove(&mut self, lane: u32) -> Option<LaneOwner> {
+        self.0.get_mut(lane as usize)?.take()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &LaneOwner)> {
+        self.0.iter().enumerate().filter_map(|(lane, owner)| Some((lane as u32, owner.as_ref()?)))
+    }
+
+    /// How much a copy of it takes.
+    pub const fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+}
+
+impl Index<u32> for Lanes {
+    type Output = LaneOwner;
+
+    fn index(&self, lane: u32) -> &LaneOwner {
+        self.0[lane as usize].as_ref().expect("a lane is there while a request of it is")
+    }
+}
+
+impl IndexMut<u32> for Lanes {
+    fn index_mut(&mut self, lane: u32) -> &mut LaneOwner {
+        self.0[lane as usize].as_mut().expect("a lane is there while a request of it is")
+    }
 }
 
 impl State {
@@ -62,6 +114,7 @@ impl State {
         let in_batch = self.lanes[lane].batch.is_some();
         let id = self.requests.insert(call, (lane, in_batch), new, self.now, wait);
         self.requests.list(&mut self.tenants[tenant].calls, call);
+        self.lanes[lane].requests += 1;
         self.count(lane, |counts| {
             counts.accepted += 1;
             counts.queued += 1;
@@ -76,7 +129,7 @@ impl State {
         self.changed(id, Phase::Queued, fx);
         self.time(id, new);
         if self.requests.stage(id) == Stage::Queued {
-            self.engine.push_back(lane, id, Reason::Ready);
+            self.engine.push_back(lane, id, asked(call), Reason::Ready);
         }
         call
     }
@@ -89,10 +142,15 @@ impl State {
 
     /// Changes the counts of a lane's tenant and batch alike.
     pub(super) fn count(&mut self, lane: u32, change: impl Fn(&mut crate::view::Counts)) {
-        let LaneOwner { tenant, batch } = self.lanes[lane];
+        let LaneOwner { tenant, batch, .. } = self.lanes[lane];
         change(&mut self.tenants[tenant].counts);
         if let Some(batch) = batch {
             change(&mut self.batches[batch].counts);
         }
     }
+}
+
+/// What the engine needs to know of a call.
+pub(super) const fn asked(call: CallId) -> Asked {
+    Asked { number: call.0, units: 1 }
 }

@@ -1,15 +1,18 @@
 //! `Declare`: the declared capacity, compared with what holds by account and by carrier's name. What has not changed is
 //! left alone; queues keep their places; what is gone stays until its calls are over.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use busyhour_base::Reason;
 
-use super::{State, tenants::TenantState};
+use super::{State, scopes, tenants::TenantState};
 use crate::{
     effect::{Effect, Reply},
-    engine::{caps::Window, lanes::TenantLimits},
-    spec::{Declaration, Tenant},
+    engine::{lanes::TenantLimits, order, policy::Standing},
+    spec::{Declaration, Floors, Number, Pace, Tenant},
 };
 
 impl State {
@@ -24,9 +27,17 @@ impl State {
         }
         let old = std::mem::replace(&mut self.declaration, Arc::new(new.clone()));
         self.declare_groups();
-        for tenant in &new.tenants {
-            self.declare_tenant(tenant);
+        let mut numbers: BTreeMap<_, Vec<&Number>> = BTreeMap::new();
+        for number in &new.numbers {
+            numbers.entry(number.account).or_default().push(number);
         }
+        for tenant in &new.tenants {
+            let numbers = numbers.get(&tenant.account).map_or(&[][..], Vec::as_slice);
+            self.declare_tenant(tenant, numbers);
+        }
+        let Self { engine, requests, .. } = self;
+        engine.set_policy(new.order, |request| requests.call(request).0);
+        engine.set_floors(engine_floors(new.floors));
         self.declare_messages(new);
         for tenant in old.tenants.iter().filter(|old| !accounts.contains(&old.account)) {
             self.drop_tenant(self.accounts[&tenant.account], fx);
@@ -43,7 +54,7 @@ impl State {
         Reply::Done
     }
 
-    fn declare_tenant(&mut self, tenant: &Tenant) {
+    fn declare_tenant(&mut self, tenant: &Tenant, numbers: &[&Number]) {
         let id = match self.accounts.get(&tenant.account) {
             Some(id) => *id,
             None => {
@@ -73,6 +84,7 @@ impl State {
         present.limits = tenant.limits.clone();
         present.suspended = tenant.suspended;
         present.declared = true;
+        self.declare_scopes(id, &tenant.applications, numbers);
     }
 
     /// A tenant is not declared any more: what it has queued still starts, under the limits that it had. What only its
@@ -88,10 +100,10 @@ impl State {
             }
         }
         if self.tenants[id].suspended {
-            let waiting: Vec<_> = self.waiting_of(id).collect();
-            for request in waiting {
-                self.end_unsent(request, Reason::Suspended, fx);
+            for lane in self.lanes_of(id) {
+                self.cancel_lane(lane, Reason::Suspended);
             }
+            self.offers_to_tenant_end(id, fx);
             self.end_waiting_messages(id, fx);
         }
         self.forget_if_gone(id);
@@ -100,13 +112,16 @@ impl State {
 
 pub(super) fn limits(tenant: &Tenant) -> TenantLimits {
     let Tenant { limits, suspended, .. } = tenant;
+    let calls = Pace { throttle: limits.throttle, caps: limits.caps.clone() };
     TenantLimits {
-        spacing: limits.throttle.map_or(0, |throttle| throttle.spacing.0),
-        windows: limits
-            .caps
-            .iter()
-            .map(|cap| Window { count: cap.count, length: cap.window.0 })
-            .collect(),
+        calls: scopes::limits(&calls),
         suspended: *suspended,
+        standing: Standing { weight: limits.weight, plan: limits.plan },
+        ..TenantLimits::default()
     }
+}
+
+/// Inbound calls need no floor: nothing goes before them.
+const fn engine_floors(floors: Floors) -> order::Floors {
+    order::Floors([0, floors.synchronous, floors.ordinary])
 }

@@ -42,7 +42,7 @@ impl State {
         let mut record = self.record(id, ending);
         match self.requests.stage(id) {
             Stage::Ended(_) => return,
-            Stage::Scheduled => {}
+            Stage::Scheduled => self.engine.take_up(lane, id),
             Stage::Queued => self.engine.unqueue(lane, id),
             Stage::Offered => self.stop_ringing(id, record.ending.reason, fx),
             Stage::Live(live) => self.give_back(live, Some(&record.ending)),

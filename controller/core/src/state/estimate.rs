@@ -8,44 +8,11 @@ use super::{
 };
 use crate::{
     engine::{forecast::Position, ring::NIL},
-    spec::{CallId, Urgency},
+    spec::CallId,
     view::Explanation,
 };
 
 impl State {
-    /// The position of a request with so many before it in its lane. Lanes of its tenant that are more
-    /// urgent go before it as a whole, those of the same urgency in turn.
-    pub(super) fn position(
-        &self,
-        tenant: u32,
-        lane: u32,
-        urgency: Urgency,
-        ahead_in_lane: u64,
-    ) -> Position {
-        let state = &self.tenants[tenant];
-        let mut ahead = ahead_in_lane;
-        for (level, direct) in state.direct.iter().enumerate() {
-            if *direct == NIL || *direct == lane {
-                continue;
-            }
-            let len = u64::from(self.engine.lane_len(*direct));
-            match level.cmp(&(urgency as usize)) {
-                std::cmp::Ordering::Less => ahead += len,
-                std::cmp::Ordering::Equal => ahead += len.min(ahead_in_lane + 1),
-                std::cmp::Ordering::Greater => {}
-            }
-        }
-        if urgency == Urgency::Ordinary {
-            for batch in &state.batches {
-                let other = self.batches[self.batch_index[batch]].lane;
-                if other != lane && other != NIL && self.engine.lane_parked(other).is_none() {
-                    ahead += u64::from(self.engine.lane_len(other)).min(ahead_in_lane + 1);
-                }
-            }
-        }
-        Position { tenant, lane, ahead_in_lane, ahead }
-    }
-
     /// Why a call is where it is.
     pub fn explain(&self, call: CallId) -> Option<Explanation> {
         let id = self.requests.find(call)?;
@@ -67,7 +34,7 @@ impl State {
 
     fn explain_waiting(&self, id: u32) -> Explanation {
         let lane = self.requests.lane(id);
-        let LaneOwner { tenant, .. } = self.lanes[lane];
+        let LaneOwner { tenant, key, batch, .. } = self.lanes[lane];
         let ahead_in_lane = match self.requests.stage(id) {
             Stage::Queued => {
                 let mut queue = self.engine.lane_requests(lane);
@@ -75,18 +42,17 @@ impl State {
             }
             _ => u64::from(self.engine.lane_len(lane)),
         };
-        let urgency = self.engine.lane_urgency(lane);
-        let position = self.position(tenant, lane, urgency, ahead_in_lane);
+        let position = Position { tenant, lane: key, ahead_in_lane };
         let mut limits = Vec::new();
         let not_before = self.requests.times(id).not_before;
         if not_before > Some(Timestamp(self.now)) {
             limits.push((self.held_by(id), not_before));
         }
-        self.push_limits(position, &mut limits);
+        self.push_limits(position, batch, &mut limits);
         let (starts_in, binding) = self.binding(&limits);
         let now = Timestamp(self.now);
         Explanation {
-            position: position.ahead,
+            position: self.engine.ahead(position),
             starts_in,
             binding,
             limits: limits
@@ -107,31 +73,43 @@ impl State {
     }
 
     /// Expected time from now until the last request of a lane starts, and what binds.
-    pub(super) fn eta_of_lane(&self, lane: u32) -> Option<(Span, Reason)> {
+    fn eta_of_lane(&self, lane: u32) -> Option<(Span, Reason)> {
         let len = u64::from(self.engine.lane_len(lane));
-        let LaneOwner { tenant, .. } = self.lanes[lane];
-        let urgency = self.engine.lane_urgency(lane);
-        let position = self.position(tenant, lane, urgency, len.checked_sub(1)?);
+        let LaneOwner { tenant, key, .. } = self.lanes[lane];
+        let position = Position { tenant, lane: key, ahead_in_lane: len.checked_sub(1)? };
         let mut limits = Vec::new();
-        self.push_limits(position, &mut limits);
+        self.push_limits(position, self.lanes[lane].batch, &mut limits);
         let (starts_in, binding) = self.binding(&limits);
         Some((starts_in?, binding))
     }
 
-    /// Expected time from now until everything that a tenant has waiting has started, and what binds.
-    pub(super) fn eta_of_tenant(&self, tenant: u32) -> Option<(Span, Reason)> {
-        let state = &self.tenants[tenant];
-        let batches = state.batches.iter().map(|id| self.batches[self.batch_index[id]].lane);
-        let lanes = state.direct.iter().copied().chain(batches);
-        lanes
-            .filter(|lane| *lane != NIL && self.engine.lane_parked(*lane).is_none())
-            .filter_map(|lane| self.eta_of_lane(lane))
-            .max_by_key(|(span, _)| *span)
+    /// Expected time from now until everything that waits in these lanes has started, and what binds.
+    pub(super) fn eta_of(&self, lanes: &[u32]) -> Option<(Span, Reason)> {
+        lanes.iter().filter_map(|lane| self.eta_of_lane(*lane)).max_by_key(|(span, _)| *span)
     }
 
-    fn push_limits(&self, position: Position, limits: &mut Vec<(Reason, Option<Timestamp>)>) {
+    /// The lanes of a tenant, but for those that are being canceled.
+    pub(super) fn lanes_of(&self, tenant: u32) -> Vec<u32> {
+        self.tenants[tenant].lanes.values().copied().collect()
+    }
+
+    /// The lanes of a batch, but for those that are being canceled.
+    pub(super) fn lanes_of_batch(&self, batch: u32) -> Vec<u32> {
+        let state = &self.batches[batch];
+        let lanes = self.tenants[state.tenant].lanes.iter();
+        lanes
+            .filter(|(key, _)| key.batch != NIL && key.batch == state.gate)
+            .map(|(_, lane)| *lane)
+            .collect()
+    }
+
+    fn push_limits(
+        &self,
+        position: Position,
+        batch: Option<u32>,
+        limits: &mut Vec<(Reason, Option<Timestamp>)>,
+    ) {
         let now = Timestamp(self.now);
-        let batch = self.lanes[position.lane].batch;
         let opens = batch.and_then(|batch| self.batches[batch].opens(now));
         self.engine.limits(position, |reason, at| {
             let opens = opens.filter(|_| matches!(reason, Reason::NotBefore | Reason::Window));

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     command::{CallReport, Offer},
     effect::{Answer, Effect, Phase, Reply, Ringing as Rings},
-    engine::{Start, inbound::Offered},
+    engine::{Start, inbound::Offered, lanes::LaneKey},
     spec::{AgentIx, CallId, NewCall, Urgency},
 };
 
@@ -93,7 +93,10 @@ impl State {
         offer: &Offer,
         fx: &mut Vec<Effect>,
     ) -> (CallId, u32) {
-        let lane = self.direct_lane(tenant, Urgency::Inbound);
+        // No throttle, cap or choice of carrier is for calls that carriers offer.
+        let key = LaneKey { urgency: Urgency::Inbound as u8, ..LaneKey::default() };
+        let lane = self.lane_of(tenant, None, key);
+        self.lanes[lane].requests += 1;
         let call = self.number_call();
         let new = NewCall {
             expires: Some(Timestamp(self.now) + offer.spec.ring_timeout),
@@ -203,6 +206,15 @@ impl State {
     /// A carrier is not declared any more.
     pub(super) fn offers_of_carrier_end(&mut self, carrier: u32, fx: &mut Vec<Effect>) {
         self.end_ringing(|ringing| ringing.carrier == carrier, Reason::UnknownCarrier, fx);
+    }
+
+    /// A tenant is suspended and not declared any more.
+    pub(super) fn offers_to_tenant_end(&mut self, tenant: u32, fx: &mut Vec<Effect>) {
+        let offered = self.ringing.keys().copied();
+        let of_it = offered.filter(|id| self.lanes[self.requests.lane(*id)].tenant == tenant);
+        for id in of_it.collect::<Vec<_>>() {
+            self.end_unanswered(id, Reason::Suspended, fx);
+        }
     }
 
     fn end_ringing(&mut self, of: impl Fn(&Ringing) -> bool, reason: Reason, fx: &mut Vec<Effect>) {

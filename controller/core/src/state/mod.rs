@@ -25,6 +25,7 @@ mod batch_gate;
 mod batch_lines;
 mod batch_notices;
 mod calls;
+mod cancel;
 mod carriers;
 mod check;
 mod declare;
@@ -39,6 +40,7 @@ mod remembered;
 mod reports;
 mod requests;
 mod retry;
+mod scopes;
 mod snapshot;
 mod submit;
 mod tenants;
@@ -51,7 +53,7 @@ pub use snapshot::RestoreError;
 
 use agent::Agent;
 use batch::Batch;
-use calls::{LaneOwner, Live};
+use calls::{Lanes, Live};
 use carriers::CarrierState;
 use inbound::Ringing;
 use messages::Messages;
@@ -70,6 +72,8 @@ pub struct Options {
     pub attempts_max: u16,
     /// Finished calls that may wait for the records before nothing new is started.
     pub outbox_max: usize,
+    /// Requests that one entry ends of those that were canceled as a whole; the next entry goes on.
+    pub sweep_max: usize,
     /// Calls in one [`crate::command::Submit`].
     pub submit_max: usize,
     /// Batches of a tenant that have not ended.
@@ -89,6 +93,7 @@ impl Default for Options {
             agent_rest: Span::from_secs(1),
             attempts_max: 10,
             outbox_max: 100_000,
+            sweep_max: 10_000,
             submit_max: 100_000,
             open_batches_max: 1_000,
             ended_batches_max: 1_000,
@@ -126,7 +131,9 @@ pub struct State {
     live: Slab<Live>,
     /// Offered calls that ring, by request.
     ringing: BTreeMap<u32, Ringing>,
-    lanes: Slab<LaneOwner>,
+    lanes: Lanes,
+    /// Lanes whose waiting requests are being ended, a bounded number with each entry.
+    sweeps: VecDeque<u32>,
     batches: Slab<Batch>,
     batch_index: BTreeMap<BatchId, u32>,
     /// Attempts that ended, of calls that are placed again.
@@ -181,7 +188,8 @@ impl State {
             requests: Requests::default(),
             live: Slab::default(),
             ringing: BTreeMap::new(),
-            lanes: Slab::default(),
+            lanes: Lanes::default(),
+            sweeps: VecDeque::new(),
             batches: Slab::default(),
             batch_index: BTreeMap::new(),
             earlier: BTreeMap::new(),
@@ -221,6 +229,7 @@ impl State {
             Command::Submit(submit) => self.submit(submit, effects),
             Command::Batch(command) => self.batch_command(command, effects),
             Command::Update(update) => self.update(update, effects),
+            Command::Cancel(cancel) => self.cancel(cancel),
             Command::Tick => Reply::Done,
             Command::Agent(command) => self.agent(command, effects),
             Command::Offer(offers) => self.offers(offers, effects),
@@ -228,6 +237,7 @@ impl State {
             Command::Message(command) => self.message_command(command, effects),
             Command::Recorded { through } => self.recorded(*through),
         };
+        self.sweep(effects);
         self.hold_if_behind();
         self.hold_messages_if_behind();
         self.drain(effects);
@@ -250,8 +260,10 @@ impl State {
 
     /// When the next [`Command::Tick`] is wanted, if time alone can bring anything about. Never after it does.
     pub fn next_wake(&self) -> Option<Timestamp> {
-        let wakes = [self.engine.next_wake(), self.expiries.next_at(), self.messages.next_wake()];
-        wakes.into_iter().flatten().min().map(Timestamp)
+        let sweep = (!self.sweeps.is_empty()).then_some(self.now.saturating_add(1));
+        let events = [self.engine.next_wake(), self.expiries.next_at(), self.messages.next_wake()];
+        let wakes = events.into_iter().chain([sweep]);
+        wakes.flatten().min().map(Timestamp)
     }
 
     /// Nothing new is started while finished calls pile up in front of the records.

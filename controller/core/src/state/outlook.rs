@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use busyhour_base::{Reason, Span, Timestamp};
 
-use super::{State, calls::Stage, declare, tick::Due};
+use super::{
+    State,
+    calls::{Stage, asked},
+    declare,
+    tick::Due,
+};
 use crate::{
     effect::Phase,
     engine::{
@@ -34,7 +39,7 @@ impl State {
             .iter()
             .filter(|(_, tenant)| tenant.counts.queued + tenant.counts.in_progress > 0);
         let waits = self.accounts.iter().filter(|(_, id)| self.tenants[**id].counts.queued > 0);
-        let batches = self.batches.iter().filter(|(_, batch)| batch.lane != NIL);
+        let batches = self.batches.iter().filter(|(_, batch)| batch.gate != NIL);
         Some(Outlook {
             engine: self.engine.clone(),
             now,
@@ -44,7 +49,7 @@ impl State {
             holding: busy.map(|(id, tenant)| (id, tenant.holding.clone())).collect(),
             holding_all: self.holding.clone(),
             accounts: waits.map(|(account, id)| (*account, self.lanes_of(*id))).collect(),
-            batches: batches.map(|(_, batch)| (batch.id, batch.lane)).collect(),
+            batches: batches.map(|(id, batch)| (batch.id, self.lanes_of_batch(id))).collect(),
         })
     }
 
@@ -59,9 +64,8 @@ impl State {
                 (Target::Request { request, lane, ahead }, Some(self.lanes[lane].tenant))
             }
             About::Batch(batch) => {
-                let batch = &self.batches[*self.batch_index.get(batch)?];
-                let lanes = [batch.lane].into_iter().filter(|lane| *lane != NIL).collect();
-                (Target::Lanes(lanes), Some(batch.tenant))
+                let batch = *self.batch_index.get(batch)?;
+                (Target::Lanes(self.lanes_of_batch(batch)), Some(self.batches[batch].tenant))
             }
             About::Tenant(account) => {
                 let tenant = *self.accounts.get(account)?;
@@ -97,14 +101,6 @@ impl State {
         }
     }
 
-    /// The lanes of a tenant.
-    pub(super) fn lanes_of(&self, tenant: u32) -> Vec<u32> {
-        let state = &self.tenants[tenant];
-        let batches = state.batches.iter().map(|id| self.batches[self.batch_index[id]].lane);
-        let lanes = state.direct.iter().copied().chain(batches);
-        lanes.filter(|lane| *lane != NIL).collect()
-    }
-
     fn in_progress(&self, now: u64) -> impl Iterator<Item = InProgress> {
         self.live.iter().map(move |(_, live)| InProgress {
             lane: self.requests.lane(live.request),
@@ -117,11 +113,13 @@ impl State {
 
     fn timed(&self) -> impl Iterator<Item = (u32, Timed)> {
         let calls = self.requests.scheduled().map(|(number, request)| {
-            (Due::Call.of(number), Timed::Begins { request, lane: self.requests.lane(request) })
+            let lane = self.requests.lane(request);
+            let asked = asked(self.requests.call(request));
+            (Due::Call.of(number), Timed::Begins { request, lane, asked })
         });
         let batches = self.batches.iter().filter(|(_, batch)| batch.begin != NO_TIMER);
         let batches =
-            batches.map(|(id, batch)| (Due::Batch.of(id), Timed::Opens { lane: batch.lane }));
+            batches.map(|(id, batch)| (Due::Batch.of(id), Timed::Opens { gate: batch.gate }));
         calls.chain(batches)
     }
 

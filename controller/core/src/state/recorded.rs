@@ -15,12 +15,14 @@ impl State {
 
     fn forget_call(&mut self, id: u32, call: CallId) {
         debug_assert!(matches!(self.requests.stage(id), Stage::Ended(_)));
-        let owner = self.lanes[self.requests.lane(id)];
+        let lane = self.requests.lane(id);
+        let owner = self.lanes[lane];
         self.requests.remove(id);
         self.requests.unlist(&mut self.tenants[owner.tenant].calls, call);
+        self.release_lane(lane);
         if let Some(batch) = owner.batch {
             self.batches[batch].unrecorded -= 1;
-            self.close_lane(batch);
+            self.close_gate(batch);
         }
         self.forget_if_gone(owner.tenant);
     }

@@ -3,7 +3,11 @@
 
 use busyhour_base::{CallEvent, Reason, Timestamp};
 
-use super::{State, calls::Stage, end::Teller};
+use super::{
+    State,
+    calls::{Stage, asked},
+    end::Teller,
+};
 use crate::{
     command::CallReport,
     effect::{Effect, Phase, Reply},
@@ -107,7 +111,7 @@ impl State {
             counts.queued += 1;
         });
         self.requests.set_stage(id, Stage::Queued);
-        self.engine.push_front(lane, id, reason);
+        self.engine.push_front(lane, id, asked(self.requests.call(id)), reason);
         match call.hang_up.or_else(|| self.stays_out(id, reason)) {
             Some(reason) => self.end_unsent(id, reason, fx),
             None => self.changed(id, Phase::Queued, fx),
@@ -128,7 +132,7 @@ impl State {
         if tenant.suspended && !tenant.declared {
             return Some(Reason::Suspended);
         }
-        let batch = owner.batch.and_then(|batch| self.batch_is_over(batch));
-        batch.or_else(|| (attempt >= self.options.attempts_max).then_some(not_sent))
+        let over = owner.batch.and_then(|batch| self.batch_is_over(batch)).or(owner.canceled);
+        over.or_else(|| (attempt >= self.options.attempts_max).then_some(not_sent))
     }
 }

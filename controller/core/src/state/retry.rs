@@ -5,7 +5,11 @@ use std::sync::Arc;
 
 use busyhour_base::{Ending, Reason, Timestamp};
 
-use super::{State, calls::Stage, tick::Due};
+use super::{
+    State,
+    calls::{Stage, asked},
+    tick::Due,
+};
 use crate::{
     effect::{Effect, Phase},
     view::{Attempt, BatchStatus},
@@ -15,7 +19,8 @@ impl State {
     /// When the call is placed again after this end of an attempt, if it is.
     pub(super) fn next_attempt(&self, id: u32, live: u32, ending: &Ending) -> Option<Timestamp> {
         let live = &self.live[live];
-        let batch = &self.batches[self.lanes[self.requests.lane(id)].batch?];
+        let lane = &self.lanes[self.requests.lane(id)];
+        let batch = &self.batches[lane.batch.filter(|_| lane.canceled.is_none())?];
         let retry = batch.plan.retry.as_ref()?;
         let definitive = ending.confirmed && live.answered_at.is_none() && live.hang_up.is_none();
         let over = matches!(batch.status, BatchStatus::Cancelling | BatchStatus::Cancelled);
@@ -64,11 +69,12 @@ impl State {
         });
         if at.0 <= self.now {
             self.requests.set_stage(id, Stage::Queued);
-            self.engine.push_back(lane, id, Reason::Retry);
+            self.engine.push_back(lane, id, asked(self.requests.call(id)), Reason::Retry);
         } else {
             let (number, times) = self.requests.times_mut(id);
             (times.not_before, times.again) = (Some(at), true);
             times.begin = self.engine.set_timer(at.0, Due::Call.of(number));
+            self.engine.put_off(lane, id);
             self.requests.set_stage(id, Stage::Scheduled);
         }
         self.changed(id, Phase::Queued, fx);

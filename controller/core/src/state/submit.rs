@@ -6,7 +6,11 @@ use super::{State, batch::Batch};
 use crate::{
     command::Submit,
     effect::{Accepted, Effect, Reply},
-    engine::ring::NIL,
+    engine::{
+        forecast::Position,
+        lanes::{LaneKey, URGENCIES},
+        ring::NIL,
+    },
     spec::{Excess, NewCall, Urgency},
     view::BatchStatus,
 };
@@ -66,50 +70,47 @@ impl State {
         if call.expires.is_some_and(|expires| expires <= begins) {
             return Err(Reason::Expired);
         }
-        self.has_room(tenant)?;
-        let lane = match batch {
-            Some(batch) => self.batches[batch].lane,
-            None => self.lane_for(tenant, call.urgency),
-        };
-        let ahead = if lane == NIL { 0 } else { u64::from(self.engine.lane_len(lane)) };
-        let starts = self.expected_start(tenant, lane, call.urgency, ahead).max(begins);
+        let key = self.lane_key(tenant, batch, call);
+        self.has_room(tenant, key)?;
+        let lane = self.tenants[tenant].lanes.get(&key);
+        let ahead_in_lane = lane.map_or(0, |lane| u64::from(self.engine.lane_len(*lane)));
+        let starts = self.expected_start(Position { tenant, lane: key, ahead_in_lane }).max(begins);
         // A batch may take days: its own schedule says when it ends, and it shows how long it takes before it is started.
         if batch.is_none() && starts.since(begins) > self.tenants[tenant].limits.wait_max {
             return Err(Reason::WaitTooLong);
         }
-        let lane = if lane == NIL { self.direct_lane(tenant, call.urgency) } else { lane };
+        let lane = self.lane_of(tenant, batch, key);
         let wait = starts.since(now);
         Ok(Accepted { call: self.take_in(lane, call, wait, fx), wait })
     }
 
-    /// The lane of direct calls, if there is one yet: a refusal adds none.
-    fn lane_for(&self, tenant: u32, urgency: Urgency) -> u32 {
-        self.tenants[tenant].direct[urgency as usize]
-    }
-
-    /// Bounds on what a tenant may have waiting.
-    fn has_room(&self, tenant: u32) -> Result<(), Reason> {
+    /// The bound on memory, and the caps of a tenant that would rather be refused than wait.
+    fn has_room(&self, tenant: u32, key: LaneKey) -> Result<(), Reason> {
         let state = &self.tenants[tenant];
-        let waiting = state.counts.queued;
-        if waiting >= u64::from(state.limits.queue_max) {
+        if state.counts.queued >= u64::from(state.limits.queue_max) {
             return Err(Reason::QueueFull);
         }
-        if state.limits.excess == Excess::Refuse
-            && let Some(caps) = self.engine.tenant_caps(tenant)
-        {
-            let over = |window| {
-                waiting.saturating_add(caps.used(window, self.now)) >= u64::from(window.count)
-            };
-            if caps.windows().iter().any(over) {
+        if state.limits.excess == Excess::Refuse {
+            let own = self.engine.tenant_gate(tenant, key.kind);
+            let used_up = |gate: u32| gate != NIL && self.cap_used_up(gate);
+            if [own, key.application, key.number].into_iter().any(used_up) {
                 return Err(Reason::CapRefused);
             }
         }
         Ok(())
     }
 
-    /// The expected start of a request with so many before it in its lane, over every limit for which one can be told.
-    fn expected_start(&self, tenant: u32, lane: u32, urgency: Urgency, ahead: u64) -> Timestamp {
-        let position = self.position(tenant, lane, urgency, ahead);
+    /// Whether what has started within a window and what waits for it fill it.
+    fn cap_used_up(&self, gate: u32) -> bool {
+        let Some(caps) = self.engine.gate_caps(gate) else { return false };
+        let waiting = self.engine.gate(gate).queued(URGENCIES as u8 - 1);
+        caps.windows().iter().any(|window| {
+            waiting.saturating_add(caps.used(window, self.now)) >= u64::from(window.count)
+        })
+    }
+
+    /// The expected start of a request, over every limit for which one can be told.
+    fn expected_start(&self, position: Position) -> Timestamp {
         let mut start = self.now;
         self.engine.limits(position, |_, at| start = start.max(at.unwrap_or(0)));
         Timestamp(start)

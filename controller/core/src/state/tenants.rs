@@ -1,21 +1,18 @@
 //! What the state keeps of a tenant beside the engine's part of it.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
-use busyhour_base::{AccountSid, Reason};
+use busyhour_base::{AccountSid, ApplicationSid, Reason};
 use serde::{Deserialize, Serialize};
 
-use super::{State, calls::LaneOwner, meter::Meter, remembered::Remembered, requests::List};
+use super::{State, meter::Meter, remembered::Remembered, requests::List, scopes::Scoped};
 use crate::{
-    engine::{
-        lanes::{Pacing, URGENCIES},
-        ring::NIL,
-    },
+    engine::lanes::LaneKey,
     forward::Holding,
-    spec::{BatchId, Limits, Share, Urgency},
+    spec::{BatchId, Limits, Share},
     view::{Counts, InboundCounts},
 };
 
@@ -33,8 +30,12 @@ pub(super) struct TenantState {
     pub inbound: InboundCounts,
     /// Its calls, oldest first.
     pub calls: List,
-    /// Lanes of its direct calls by urgency, or [`NIL`].
-    pub direct: [u32; URGENCIES],
+    /// Its lanes, but for those that are being canceled.
+    pub lanes: BTreeMap<LaneKey, u32>,
+    pub applications: BTreeMap<ApplicationSid, Scoped>,
+    pub numbers: BTreeMap<Arc<str>, Scoped>,
+    /// How many of these are not declared any more.
+    pub orphans: usize,
     pub batches: BTreeSet<BatchId>,
     /// Those that have ended, in the order in which they did.
     pub ended_batches: VecDeque<BatchId>,
@@ -57,7 +58,10 @@ impl TenantState {
             counts: Counts::default(),
             inbound: InboundCounts::default(),
             calls: List::default(),
-            direct: [NIL; URGENCIES],
+            lanes: BTreeMap::new(),
+            applications: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            orphans: 0,
             batches: BTreeSet::new(),
             ended_batches: VecDeque::new(),
             remembered: Remembered::default(),
@@ -74,37 +78,6 @@ impl State {
         if self.tenants[*id].declared { Ok(*id) } else { Err(Reason::UnknownTenant) }
     }
 
-    /// The lane of a tenant's direct calls of an urgency.
-    pub(super) fn direct_lane(&mut self, tenant: u32, urgency: Urgency) -> u32 {
-        let present = self.tenants[tenant].direct[urgency as usize];
-        if present != NIL {
-            return present;
-        }
-        let lane = self.add_lane(tenant, None, urgency, Pacing::default(), None);
-        self.tenants[tenant].direct[urgency as usize] = lane;
-        lane
-    }
-
-    pub(super) fn add_lane(
-        &mut self,
-        tenant: u32,
-        batch: Option<u32>,
-        urgency: Urgency,
-        pacing: Pacing,
-        parked: Option<Reason>,
-    ) -> u32 {
-        let lane = self.engine.add_lane(tenant, urgency as u8, pacing, parked);
-        let owner = self.lanes.insert(LaneOwner { tenant, batch });
-        assert_eq!(lane, owner, "state and engine number their lanes alike");
-        lane
-    }
-
-    pub(super) fn remove_lane(&mut self, lane: u32) {
-        self.engine.remove_lane(lane);
-        self.lanes.remove(lane);
-        self.requests.forget_lane(lane);
-    }
-
     /// Forgets a tenant that is not declared any more once none of its calls is left.
     pub(super) fn forget_if_gone(&mut self, id: u32) {
         if self.tenants[id].declared
@@ -116,11 +89,7 @@ impl State {
         for batch in self.tenants[id].batches.clone() {
             self.forget_batch(batch);
         }
-        for lane in self.tenants[id].direct {
-            if lane != NIL {
-                self.remove_lane(lane);
-            }
-        }
+        self.drop_scopes(id);
         self.engine.remove_tenant(id);
         self.remove_message_tenant(id);
         let gone = self.tenants.remove(id).expect("the tenant exists");

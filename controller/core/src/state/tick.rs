@@ -6,7 +6,7 @@ use busyhour_base::{Reason, Timestamp};
 
 use super::{
     State,
-    calls::{Live, Stage},
+    calls::{Live, Stage, asked},
 };
 use crate::{
     effect::{Dial, Effect, Phase},
@@ -95,6 +95,7 @@ impl State {
         }
         if begin.is_some() {
             self.requests.set_stage(id, Stage::Scheduled);
+            self.engine.put_off(self.requests.lane(id), id);
         }
     }
 
@@ -114,7 +115,9 @@ impl State {
         let held_by = self.held_by(id);
         self.requests.times_mut(id).1.begin = NO_TIMER;
         self.requests.set_stage(id, Stage::Queued);
-        self.engine.push_back(self.requests.lane(id), id, held_by);
+        let (lane, call) = (self.requests.lane(id), self.requests.call(id));
+        self.engine.take_up(lane, id);
+        self.engine.push_back(lane, id, asked(call), held_by);
     }
 
     fn call_expires(&mut self, times: u32, fx: &mut Vec<Effect>) {

@@ -10,7 +10,6 @@ use super::{
 };
 use crate::{
     effect::Phase,
-    engine::ring::NIL,
     spec::{AgentIx, BatchId, CallId, Declaration},
     view::{AgentView, BatchView, CallView, QueueView, Record, TenantView, Totals},
 };
@@ -40,11 +39,11 @@ impl State {
 
     /// The calls of a batch that are in the state, oldest first.
     pub fn batch_calls(&self, batch: BatchId) -> impl Iterator<Item = CallView> {
-        let batch = self.batch_index.get(&batch).map(|id| &self.batches[*id]);
-        batch.into_iter().flat_map(|batch| {
+        let number = self.batch_index.get(&batch).copied();
+        number.into_iter().flat_map(move |number| {
             self.requests
-                .listed(self.tenants[batch.tenant].calls)
-                .filter(|id| self.requests.lane(*id) == batch.lane)
+                .listed(self.tenants[self.batches[number].tenant].calls)
+                .filter(move |id| self.lanes[self.requests.lane(*id)].batch == Some(number))
                 .map(|id| self.call_view(id))
         })
     }
@@ -66,7 +65,7 @@ impl State {
 
     fn call_view(&self, id: u32) -> CallView {
         let requests = &self.requests;
-        let LaneOwner { tenant, batch } = self.lanes[requests.lane(id)];
+        let LaneOwner { tenant, batch, .. } = self.lanes[requests.lane(id)];
         let mut view = CallView {
             call: requests.call(id),
             account: self.tenants[tenant].account,
@@ -170,7 +169,7 @@ impl State {
             created_at: batch.created_at,
             started_at: batch.started_at,
             ended_at: batch.ended_at,
-            eta: (batch.lane != NIL).then(|| self.eta_of_lane(batch.lane)).flatten(),
+            eta: self.eta_of(&self.lanes_of_batch(id)),
             shut_by: batch.shut_by(Timestamp(self.now)).filter(|_| !batch.has_ended()),
             upload: batch.upload.view(),
             owed: batch.notices.owed,
@@ -217,7 +216,7 @@ impl State {
             counts: tenant.counts,
             dialled_10s: tenant.dialled.read(self.now),
             spacing: tenant.limits.throttle.map(|throttle| throttle.spacing),
-            eta: self.eta_of_tenant(id),
+            eta: self.eta_of(&self.lanes_of(id)),
             inbound: tenant.inbound,
         }
     }

@@ -51,8 +51,10 @@ pub fn tenant(number: u128, spacing: Option<Span>) -> Tenant {
             excess: Default::default(),
             queue_max: 100_000,
             wait_max: Span::from_secs(86_400),
+            ..Limits::default()
         },
         shares: Vec::new(),
+        applications: Vec::new(),
         suspended: false,
     }
 }

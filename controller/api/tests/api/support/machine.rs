@@ -193,8 +193,10 @@ fn declaration() -> Declaration {
             excess: Excess::Schedule,
             queue_max: if account == B { 20_000 } else { 5_000 },
             wait_max: Span::from_secs(86_400),
+            ..Limits::default()
         },
         shares: Vec::new(),
+        applications: Vec::new(),
         suspended,
     };
     Declaration {

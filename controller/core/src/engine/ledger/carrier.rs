@@ -112,7 +112,6 @@ pub struct Carrier {
     pub(super) rate: Gcra,
     /// Microseconds by which the grid was moved, in all, because set-ups left late.
     pub(super) moved: u64,
-    pub(in crate::engine) rate_timer: Handle,
     /// For the next of: the end of a quarantine, channels that become active, the end of a period.
     pub(in crate::engine) timer: Handle,
 }
@@ -120,7 +119,7 @@ pub struct Carrier {
 impl Carrier {
     pub(super) fn new(group: u16) -> Self {
         let contract = Contract { group, ..Contract::default() };
-        Self { contract, rate_timer: NO_TIMER, timer: NO_TIMER, ..Self::default() }
+        Self { contract, timer: NO_TIMER, ..Self::default() }
     }
 
     /// The contract.

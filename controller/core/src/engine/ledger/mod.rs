@@ -298,12 +298,12 @@ impl Ledger {
         Ok(())
     }
 
-    /// A tenant's outbound call that was due at `due` takes a channel; its intent entered the log at `now`.
+    /// A tenant's outbound request of so many units that was due at `due` takes a channel; its intent entered the log at `now`.
     #[inline]
-    pub fn take(&mut self, id: u32, tenant: u32, due: u64, now: u64) {
+    pub fn take(&mut self, id: u32, tenant: u32, units: u32, due: u64, now: u64) {
         let carrier = &mut self.carriers[id];
         if carrier.contract.spacing > 0 {
-            carrier.rate.take(due.max(now.saturating_sub(SETUP_LATENESS_MAX_US)));
+            carrier.rate.take(due.max(now.saturating_sub(SETUP_LATENESS_MAX_US)), units);
         }
         self.hold(id, tenant, Direction::Outbound);
     }

@@ -12,28 +12,36 @@ use crate::{
         Channel, Engine, Event, Start,
         caps::Window,
         forecast::Position,
-        lanes::{Pacing, TenantLimits, URGENCIES},
+        gate::{GateLimits, Scope},
+        lanes::{Asked, LaneKey, TenantLimits},
         ledger::Contract,
-        ring::NIL,
         wheel::Handle,
+        workers::NO_WORKER,
     },
     message::{MessageCarrier, MessageLimits},
-    spec::{Throttle, Urgency},
+    spec::{Kind, Throttle, Urgency},
 };
 
-/// Lanes of one number, by urgency, or [`NIL`].
-type Lanes = [u32; URGENCIES];
+/// A number of a tenant.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Number {
+    /// If not, it goes with its tenant.
+    declared: bool,
+    gate: u32,
+    /// By urgency, once a message was sent with it.
+    lanes: BTreeMap<u8, u32>,
+}
 
 /// The engine of the messages and how its ids are found.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Queue {
     engine: Engine,
-    /// Lanes by tenant and number.
-    numbers: BTreeMap<(u32, Arc<str>), Lanes>,
-    /// Declared spacing of numbers.
-    spacings: BTreeMap<(u32, Arc<str>), u64>,
+    /// By tenant and number.
+    numbers: BTreeMap<(u32, Arc<str>), Number>,
     carriers: BTreeMap<Arc<str>, u32>,
     names: BTreeMap<u32, Arc<str>>,
+    /// Messages taken in: they are numbered in their order.
+    arrived: u64,
 }
 
 /// What time brings.
@@ -54,25 +62,9 @@ pub(super) struct Turn {
 }
 
 impl Queue {
-    /// The bound of what one process hands to carriers is the carriers' channels.
-    const WORKER: u16 = 0;
-
     /// A new tenant; ids follow those of the calls' tenants.
     pub fn add_tenant(&mut self, limits: &MessageLimits, suspended: bool) -> u32 {
-        self.open();
         self.engine.add_tenant(tenant_limits(limits, suspended))
-    }
-
-    /// The engine asks for a worker with room: there is one, and it always has.
-    fn open(&mut self) {
-        if self.engine.workers().iter().next().is_none() {
-            let worker = self.engine.add_worker();
-            debug_assert_eq!(worker, Self::WORKER);
-            self.engine.change_worker(worker, |worker| {
-                worker.slots = u32::MAX;
-                worker.open = true;
-            });
-        }
     }
 
     pub fn set_limits(&mut self, tenant: u32, limits: &MessageLimits, suspended: bool) {
@@ -81,34 +73,46 @@ impl Queue {
 
     /// Forgets a tenant with its lanes, which are empty.
     pub fn remove_tenant(&mut self, tenant: u32) {
-        let gone: Vec<_> =
-            self.numbers.keys().filter(|(owner, _)| *owner == tenant).cloned().collect();
-        for key in gone {
-            for lane in self.numbers.remove(&key).into_iter().flatten() {
-                if lane != NIL {
-                    self.engine.remove_lane(lane);
-                }
+        let Self { engine, numbers, .. } = self;
+        numbers.retain(|(owner, _), number| {
+            if *owner == tenant {
+                number.lanes.values().for_each(|lane| engine.remove_lane(*lane));
+                engine.remove_gate(number.gate);
             }
-        }
-        self.spacings.retain(|(owner, _), _| *owner != tenant);
+            *owner != tenant
+        });
         self.engine.remove_tenant(tenant);
     }
 
-    /// A number's spacing, for lanes that are there and those that will be.
+    /// A number's spacing, for all that waits and will wait there.
     pub fn set_number(&mut self, tenant: u32, number: &Arc<str>, throttle: Option<Throttle>) {
+        let Self { engine, numbers, .. } = self;
+        let number = numbers.entry((tenant, Arc::clone(number))).or_insert_with(|| Number {
+            declared: true,
+            gate: engine.add_gate(Scope::Number),
+            lanes: BTreeMap::new(),
+        });
+        number.declared = true;
         let spacing = throttle.map_or(0, |throttle| throttle.spacing.0);
-        let key = (tenant, Arc::clone(number));
-        self.spacings.insert(key, spacing);
+        engine.set_gate(number.gate, GateLimits { spacing, ..GateLimits::default() });
     }
 
     /// Whether a tenant may send from a number.
     pub fn knows(&self, tenant: u32, number: &str) -> bool {
-        self.spacings.contains_key(&(tenant, Arc::from(number)))
+        self.numbers.get(&(tenant, Arc::from(number))).is_some_and(|number| number.declared)
     }
 
     /// Numbers that are not declared any more: what waits there goes on, and nothing new may come.
     pub fn keep_numbers(&mut self, keep: impl Fn(u32, &str) -> bool) {
-        self.spacings.retain(|(tenant, number), _| keep(*tenant, number));
+        let Self { engine, numbers, .. } = self;
+        numbers.retain(|(tenant, name), number| {
+            number.declared = keep(*tenant, name);
+            if !number.declared && number.lanes.is_empty() {
+                engine.remove_gate(number.gate);
+                return false;
+            }
+            true
+        });
     }
 
     pub fn set_carrier(&mut self, carrier: &MessageCarrier) {
@@ -154,31 +158,31 @@ impl Queue {
         self.carriers.get(name).map_or(0, |id| self.engine.ledger().get(*id).in_use())
     }
 
-    /// The lane of a number, if there is one yet: a refusal adds none.
-    pub fn lane(&self, tenant: u32, number: &str, urgency: Urgency) -> u32 {
-        let lanes = self.numbers.get(&(tenant, Arc::from(number)));
-        lanes.map_or(NIL, |lanes| lanes[urgency as usize])
+    /// What the lane of a number is of. A number that is not known limits nothing.
+    fn key(&self, tenant: u32, number: &str, urgency: Urgency) -> LaneKey {
+        let number = self.numbers.get(&(tenant, Arc::from(number)));
+        let gate = number.map_or(LaneKey::default().number, |number| number.gate);
+        let urgency = urgency as u8;
+        LaneKey { kind: Kind::Message, urgency, number: gate, ..LaneKey::default() }
     }
 
-    /// The lane of a number.
+    /// The lane of a number that is known.
     pub fn lane_of(&mut self, tenant: u32, number: &str, urgency: Urgency) -> u32 {
-        let key = (tenant, Arc::<str>::from(number));
-        let lanes = self.numbers.entry(key.clone()).or_insert([NIL; URGENCIES]);
-        let lane = &mut lanes[urgency as usize];
-        if *lane == NIL {
-            let spacing = self.spacings.get(&key).copied().unwrap_or(0);
-            let pacing = Pacing { spacing, concurrent: None };
-            *lane = self.engine.add_lane(tenant, urgency as u8, pacing, None);
-        }
-        *lane
+        let key = self.key(tenant, number, urgency);
+        let Self { engine, numbers, .. } = self;
+        let known = numbers.get_mut(&(tenant, Arc::from(number))).expect("the number is known");
+        *known.lanes.entry(urgency as u8).or_insert_with(|| engine.add_lane(tenant, key))
     }
 
-    pub fn push_back(&mut self, lane: u32, message: u32, _segments: u16, why: Reason) {
-        self.engine.push_back(lane, message, why);
+    pub fn push_back(&mut self, lane: u32, message: u32, segments: u16, why: Reason) {
+        self.arrived += 1;
+        let asked = Asked { number: self.arrived, units: segments };
+        self.engine.push_back(lane, message, asked, why);
     }
 
-    pub fn push_front(&mut self, lane: u32, message: u32, _segments: u16, why: Reason) {
-        self.engine.push_front(lane, message, why);
+    pub fn push_front(&mut self, lane: u32, message: u32, segments: u16, why: Reason) {
+        let asked = Asked { number: self.arrived, units: segments };
+        self.engine.push_front(lane, message, asked, why);
     }
 
     pub fn unqueue(&mut self, lane: u32, message: u32) {
@@ -187,7 +191,7 @@ impl Queue {
 
     /// A message that was being sent has its carrier's answer, or was not sent.
     pub fn answered(&mut self, lane: u32, channel: u32, held_us: Option<u64>) {
-        self.engine.finished(lane, channel, Self::WORKER, Channel::Free, held_us, true);
+        self.engine.finished(lane, channel, NO_WORKER, Channel::Free, held_us, true);
     }
 
     pub fn hold(&mut self, reason: Option<Reason>) {
@@ -222,11 +226,20 @@ impl Queue {
         })
     }
 
-    /// The expected start of the next message of a lane. Channels do not count: a message holds one only until its carrier
+    /// The expected start of the next message of a number. Channels do not count: a message holds one only until its carrier
     /// has answered, so that the rate of segments is what makes messages wait.
-    pub fn expected_start(&self, tenant: u32, lane: u32, ahead: u64, now: u64) -> Timestamp {
-        let ahead_in_lane = if lane == NIL { 0 } else { u64::from(self.engine.lane_len(lane)) };
-        let position = Position { tenant, lane, ahead_in_lane, ahead: ahead.max(ahead_in_lane) };
+    pub fn expected_start(
+        &self,
+        tenant: u32,
+        number: &str,
+        urgency: Urgency,
+        now: u64,
+    ) -> Timestamp {
+        let known = self.numbers.get(&(tenant, Arc::from(number)));
+        let lane = known.and_then(|number| number.lanes.get(&(urgency as u8)));
+        let ahead_in_lane = lane.map_or(0, |lane| u64::from(self.engine.lane_len(*lane)));
+        let lane = self.key(tenant, number, urgency);
+        let position = Position { tenant, lane, ahead_in_lane };
         let mut start = now;
         self.engine.limits(position, |reason, at| {
             if reason != Reason::CarrierChannels {
@@ -237,13 +250,14 @@ impl Queue {
     }
 
     /// Why nothing is being sent though something could be.
-    pub const fn resting(&self) -> Option<Reason> {
+    pub fn resting(&self) -> Option<Reason> {
         self.engine.resting()
     }
 
     /// Whether the caps of a tenant are used up by what waits and by what was sent.
     pub fn is_over_cap(&self, tenant: u32, waiting: u64, now: u64) -> bool {
-        self.engine.tenant_caps(tenant).is_some_and(|caps| {
+        let gate = self.engine.tenant_gate(tenant, Kind::Message);
+        self.engine.gate_caps(gate).is_some_and(|caps| {
             let over = |window: &Window| {
                 waiting.saturating_add(caps.used(window, now)) >= u64::from(window.count)
             };
@@ -257,14 +271,15 @@ impl Queue {
 }
 
 fn tenant_limits(limits: &MessageLimits, suspended: bool) -> TenantLimits {
+    let windows = limits.caps.iter();
     TenantLimits {
-        spacing: limits.throttle.map_or(0, |throttle| throttle.spacing.0),
-        windows: limits
-            .caps
-            .iter()
-            .map(|cap| Window { count: cap.count, length: cap.window.0 })
-            .collect(),
+        messages: GateLimits {
+            spacing: limits.throttle.map_or(0, |throttle| throttle.spacing.0),
+            windows: windows.map(|cap| Window { count: cap.count, length: cap.window.0 }).collect(),
+            concurrent: None,
+        },
         suspended,
+        ..TenantLimits::default()
     }
 }
 

@@ -70,9 +70,9 @@ impl State {
             return Err(Reason::UnknownNumber);
         }
         self.has_room_for_message(tenant)?;
-        let lane = self.messages.queue.lane(tenant, &new.spec.from, new.urgency);
-        let ahead = self.messages.tenants[tenant].counts.waiting;
-        let starts = self.messages.queue.expected_start(tenant, lane, ahead, self.now).max(begins);
+        let queue = &self.messages.queue;
+        let starts = queue.expected_start(tenant, &new.spec.from, new.urgency, self.now);
+        let starts = starts.max(begins);
         let wait_max = self.messages.tenants[tenant].limits.wait_max;
         if starts.since(begins) > wait_max || new.expires.is_some_and(|at| at <= starts) {
             return Err(Reason::WaitTooLong);

@@ -1,0 +1,210 @@
+//! Gates: the throttle, the caps and the bound on calls in progress of one scope. A request passes the gates of all its
+//! scopes, and starts only when every one of them allows (MT-2, MT-3).
+//!
+//! A request takes as many units of each gate as it has: a call one, a message its segments. A throttle lets the next
+//! request pass so many spacings after the last one's due instant; a cap counts every unit.
+
+use busyhour_base::Reason;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    caps::{Caps, Window},
+    gcra::Gcra,
+    lanes::URGENCIES,
+    ring::{NIL, Ring},
+    slab::Slab,
+};
+
+/// What a gate belongs to. Requests pass from the narrowest to the widest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum Scope {
+    /// A tenant's calls, or its messages.
+    Tenant,
+    /// An application's.
+    Application,
+    /// A batch's.
+    Batch,
+    /// A number's.
+    Number,
+}
+
+impl Scope {
+    const fn throttle(self) -> Reason {
+        match self {
+            Self::Tenant => Reason::Throttle,
+            Self::Application => Reason::ApplicationThrottle,
+            Self::Batch => Reason::BatchThrottle,
+            Self::Number => Reason::NumberThrottle,
+        }
+    }
+
+    const fn cap(self) -> Reason {
+        match self {
+            Self::Tenant | Self::Batch => Reason::Cap,
+            Self::Application => Reason::ApplicationCap,
+            Self::Number => Reason::NumberCap,
+        }
+    }
+}
+
+/// The limits of one scope.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct GateLimits {
+    /// Microseconds from one unit to the next; 0 without a throttle.
+    pub spacing: u64,
+    /// Caps.
+    pub windows: Vec<Window>,
+    /// Most requests in progress at once; counted for batches only.
+    pub concurrent: Option<u32>,
+}
+
+/// One gate. It fills a cache line, since every start reads and writes those of all its scopes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[repr(align(64))]
+pub struct Gate {
+    gcra: Gcra,
+    /// The instant from which the caps allow one unit.
+    cap_free: u64,
+    /// In the slab of caps, or [`NIL`].
+    caps: u32,
+    pub(super) in_progress: u32,
+    pub(super) concurrent: u32,
+    /// Nodes that wait for the gate to be opened by hand, or for one of its requests to end.
+    pub(super) waiting: Ring,
+    /// Requests that wait behind it, by urgency.
+    pub(super) queued: [u32; URGENCIES],
+    /// Lanes behind it in which something waits.
+    pub(super) lanes: u32,
+    scope: Scope,
+    pub(super) shut: Option<Reason>,
+}
+
+/// What a gate says to a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// It may pass.
+    Open,
+    /// It may pass from this instant on.
+    Until(u64, Reason),
+    /// It may pass when something else happens.
+    Shut(Reason),
+}
+
+impl Gate {
+    pub(super) fn new(scope: Scope) -> Self {
+        Self {
+            gcra: Gcra::default(),
+            cap_free: 0,
+            caps: NIL,
+            in_progress: 0,
+            concurrent: u32::MAX,
+            waiting: Ring::default(),
+            queued: [0; URGENCIES],
+            lanes: 0,
+            scope,
+            shut: None,
+        }
+    }
+
+    /// Other limits from now on. What has passed counts on.
+    pub(super) fn set(&mut self, limits: GateLimits, all: &mut Slab<Caps>) {
+        if self.gcra.spacing() != limits.spacing {
+            self.gcra.respace(limits.spacing);
+        }
+        self.concurrent = limits.concurrent.unwrap_or(u32::MAX);
+        if limits.windows.is_empty() {
+            all.remove(std::mem::replace(&mut self.caps, NIL));
+            self.cap_free = 0;
+            return;
+        }
+        if self.caps == NIL {
+            self.caps = all.insert(Caps::default());
+        }
+        if all[self.caps].windows() != limits.windows {
+            all[self.caps].set(limits.windows);
+        }
+        self.cap_free = all[self.caps].next(1);
+    }
+
+    /// Whether a request of so many units may pass at `now`.
+    #[inline]
+    pub(super) fn verdict(&self, units: u32, now: u64, all: &Slab<Caps>) -> Verdict {
+        if let Some(reason) = self.shut {
+            return Verdict::Shut(reason);
+        }
+        if self.in_progress >= self.concurrent {
+            return Verdict::Shut(Reason::BatchConcurrency);
+        }
+        let cap_free =
+            if units > 1 && self.caps != NIL { all[self.caps].next(units) } else { self.cap_free };
+        let next = self.gcra.next().max(cap_free);
+        if next <= now {
+            Verdict::Open
+        } else if cap_free > self.gcra.next() {
+            Verdict::Until(cap_free, self.scope.cap())
+        } else {
+            Verdict::Until(next, self.scope.throttle())
+        }
+    }
+
+    /// A request of so many units that was due at `due` passes; its intent entered the log at `now`.
+    #[inline]
+    pub(super) fn pass(&mut self, units: u32, due: u64, now: u64, all: &mut Slab<Caps>) {
+        self.gcra.take(due, units);
+        if self.caps != NIL {
+            self.cap_free = all[self.caps].take(now, units);
+        }
+    }
+
+    /// Its caps and what they remember, if it has any.
+    pub(super) fn caps<'a>(&self, all: &'a Slab<Caps>) -> Option<&'a Caps> {
+        all.get(self.caps)
+    }
+
+    /// Whether one more may be in progress, and nothing else but time keeps it from passing.
+    #[inline]
+    pub(super) const fn has_room(&self) -> bool {
+        self.shut.is_none() && self.in_progress < self.concurrent
+    }
+
+    /// Its throttle.
+    pub const fn gcra(&self) -> &Gcra {
+        &self.gcra
+    }
+
+    /// Requests in progress.
+    pub const fn in_progress(&self) -> u32 {
+        self.in_progress
+    }
+
+    /// Most requests in progress.
+    pub const fn concurrent(&self) -> u32 {
+        self.concurrent
+    }
+
+    /// Why nothing passes until it is opened by hand, if so.
+    pub const fn shut(&self) -> Option<Reason> {
+        self.shut
+    }
+
+    /// Requests behind it that are of this urgency or go before it.
+    pub fn queued(&self, urgency: u8) -> u64 {
+        self.queued[..=usize::from(urgency)].iter().map(|count| u64::from(*count)).sum()
+    }
+
+    /// Lanes behind it in which something waits.
+    pub const fn lanes(&self) -> u32 {
+        self.lanes
+    }
+
+    /// The words for its throttle and its caps.
+    pub(super) const fn reasons(&self) -> (Reason, Reason) {
+        (self.scope.throttle(), self.scope.cap())
+    }
+
+    /// What of its caps a decision will touch.
+    #[inline]
+    pub(super) fn touch<'a>(&self, all: &'a Slab<Caps>) -> Option<&'a Caps> {
+        all.get(self.caps)
+    }
+}

@@ -1,0 +1,311 @@
+//! The tree of each tenant: who stands in whose ring, and who waits at which gate.
+//!
+//! A *root* is a tenant's requests of one kind and urgency over one route. Beneath it stand, level by level, the
+//! applications, the batches and the numbers that they are of; the leaves are the lanes, which hold the requests. A node
+//! has the gate of its scope, and is at any time in exactly one [`Place`]. It is *ready* when there is something ready
+//! beneath it and its gate is open; then it stands in its parent's ring, a root in the fair order. So the front of every
+//! ring leads to a request, and a start follows the fronts.
+//!
+//! Routes and urgencies share gates. A node may therefore stand although its gate has closed since: at its turn it is sent
+//! to wait there and the turn passes on. That costs once for each start of another through the same gate.
+
+use busyhour_base::Reason;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Engine, Key,
+    gate::Verdict,
+    order::Stand,
+    queue::Queue,
+    ring::{Link, Member, NIL, Ring},
+    turn::{RouteId, Turn},
+    wheel::NO_TIMER,
+};
+use crate::spec::Kind;
+
+/// Levels of a tree: tenant, application, batch, number.
+pub(super) const LEVELS: usize = 4;
+
+/// Where a node is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) enum Place {
+    /// Nothing beneath it is ready.
+    Idle,
+    /// In the wheel, until its gate opens by itself.
+    Timed,
+    /// In its gate's ring, until the gate is opened.
+    Shut,
+    /// A root whose tenant has as many channels as it may have at most.
+    Maximum,
+    /// In its parent's ring; a root in the fair order.
+    Ready,
+}
+
+/// One node. It fills a cache line.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[repr(align(64))]
+pub(super) struct Node {
+    /// In its parent's ring, or in its gate's.
+    pub link: Link,
+    /// What is ready beneath it, in turn.
+    pub ready: Ring,
+    /// A lane's requests.
+    pub queue: Queue,
+    /// [`NIL`] for a root.
+    pub parent: u32,
+    /// [`NIL`] if its scope has none.
+    pub gate: u32,
+    /// Its timer in the wheel, or the low half of its stand's number in the fair order.
+    pub ticket: u32,
+    /// A root's share in the fair order, as the policy counts it: see [`super::policy`].
+    pub share: u32,
+    /// A root's least rank at its next stand.
+    pub pass: u64,
+    pub route: RouteId,
+    pub place: Place,
+    pub urgency: u8,
+    /// The share class in whose line a root stands.
+    pub class: u8,
+    /// What held it before it was ready, or holds it now.
+    pub held_by: Reason,
+    pub kind: Kind,
+    /// A lane whose parent's gate counts the requests in progress.
+    pub counts: bool,
+}
+
+impl Node {
+    /// Whether something beneath it is ready.
+    #[inline]
+    const fn has_work(&self) -> bool {
+        !self.queue.is_empty() || !self.ready.is_empty()
+    }
+
+    pub(super) const fn turn(&self) -> Turn {
+        Turn { route: self.route, urgency: self.urgency, class: self.class }
+    }
+}
+
+impl Member for Node {
+    #[inline]
+    fn link(&self) -> Link {
+        self.link
+    }
+
+    #[inline]
+    fn link_mut(&mut self) -> &mut Link {
+        &mut self.link
+    }
+}
+
+impl Engine {
+    /// A node that is idle takes its place, and its parent after it if that was idle. `why` is what held it.
+    #[inline]
+    pub(super) fn stand(&mut self, mut id: u32, mut why: Reason) {
+        loop {
+            let node = &self.nodes[id];
+            debug_assert_eq!(node.place, Place::Idle, "only who is idle takes a stand");
+            if !node.has_work() {
+                return;
+            }
+            match self.verdict(id) {
+                Verdict::Until(at, reason) if at != u64::MAX => {
+                    let ticket = self.wheel.set(at, Key::Node.of(id));
+                    let node = &mut self.nodes[id];
+                    (node.place, node.held_by, node.ticket) = (Place::Timed, reason, ticket);
+                    return;
+                }
+                Verdict::Until(_, reason) | Verdict::Shut(reason) => {
+                    let gate = self.nodes[id].gate;
+                    self.gates[gate].waiting.push_back(&mut self.nodes, id);
+                    let node = &mut self.nodes[id];
+                    (node.place, node.held_by) = (Place::Shut, reason);
+                    return;
+                }
+                Verdict::Open => {}
+            }
+            let node = &mut self.nodes[id];
+            node.held_by = why;
+            let parent = node.parent;
+            if parent == NIL {
+                return self.enter(id);
+            }
+            node.place = Place::Ready;
+            let mut ring = self.nodes[parent].ready;
+            ring.push_back(&mut self.nodes, id);
+            self.nodes[parent].ready = ring;
+            if self.nodes[parent].place != Place::Idle {
+                return;
+            }
+            (id, why) = (parent, self.nodes[id].held_by);
+        }
+    }
+
+    /// A root whose gate is open goes into the fair order, unless its tenant has all the channels that it may have.
+    #[inline]
+    fn enter(&mut self, id: u32) {
+        let node = &self.nodes[id];
+        let tenant = self.cold[id].tenant;
+        let Some(class) = self.ledger.class(tenant, node.route) else {
+            let node = &mut self.nodes[id];
+            (node.place, node.held_by) = (Place::Maximum, Reason::TenantChannels);
+            return;
+        };
+        let rank = self.rank(id);
+        let node = &mut self.nodes[id];
+        (node.class, node.pass) = (class, rank);
+        node.ticket = self.order.enter(node.turn(), rank, id, self.clock);
+        node.place = Place::Ready;
+    }
+
+    /// What a node's gate says to the request that it would let pass next.
+    #[inline]
+    pub(super) fn verdict(&self, id: u32) -> Verdict {
+        let node = &self.nodes[id];
+        if node.gate == NIL {
+            return Verdict::Open;
+        }
+        let units = if node.kind == Kind::Call { 1 } else { self.units_of_front(id) };
+        self.gates[node.gate].verdict(units, self.clock, &self.caps)
+    }
+
+    /// The units of the request to which the fronts of the rings beneath a node lead.
+    pub(super) fn units_of_front(&self, mut id: u32) -> u32 {
+        loop {
+            let node = &self.nodes[id];
+            if let Some(request) = self.requests.front(&node.queue) {
+                return self.units.of(request);
+            }
+            id = node.ready.front();
+        }
+    }
+
+    /// A node leaves its place and is idle; so does its parent, if nothing beneath that is ready any more.
+    pub(super) fn leave(&mut self, mut id: u32) {
+        loop {
+            let Node { place, parent, gate, ticket, .. } = self.nodes[id];
+            self.nodes[id].place = Place::Idle;
+            match place {
+                Place::Idle | Place::Maximum => return,
+                Place::Timed => return self.wheel.cancel(ticket),
+                Place::Shut => {
+                    let mut ring = self.gates[gate].waiting;
+                    ring.remove(&mut self.nodes, id);
+                    self.gates[gate].waiting = ring;
+                    return;
+                }
+                Place::Ready if parent == NIL => {
+                    return self.order.leave(self.nodes[id].turn(), &self.nodes);
+                }
+                Place::Ready => {
+                    let mut ring = self.nodes[parent].ready;
+                    ring.remove(&mut self.nodes, id);
+                    self.nodes[parent].ready = ring;
+                    if !ring.is_empty() {
+                        return self.front_changed(parent);
+                    }
+                    id = parent;
+                }
+            }
+        }
+    }
+
+    /// The request to which a node's fronts lead may be another one: its gate may open at another instant for it, and in
+    /// an order by arrival or size it may rank otherwise.
+    pub(super) fn front_changed(&mut self, mut id: u32) {
+        loop {
+            let Node { place, parent, held_by, kind, .. } = self.nodes[id];
+            let regates = kind != Kind::Call && matches!(place, Place::Timed | Place::Shut);
+            let reranks = place == Place::Ready && parent == NIL && self.policy.reads_front();
+            if regates || reranks {
+                self.leave(id);
+                return self.stand(id, held_by);
+            }
+            if place != Place::Ready || parent == NIL {
+                return;
+            }
+            id = parent;
+        }
+    }
+
+    /// A gate was opened, or has room again: who waits at it takes a stand, in the order in which they came.
+    pub(super) fn let_in(&mut self, gate: u32) {
+        let mut waiting = std::mem::take(&mut self.gates[gate].waiting);
+        while let Some(id) = waiting.pop_front(&self.nodes) {
+            self.nodes[id].place = Place::Idle;
+            let why = self.nodes[id].held_by;
+            self.stand(id, why);
+        }
+    }
+
+    /// The nodes from the root whose turn it is to the lane whose request starts. If one of them stands although its gate
+    /// has closed, it goes to wait there, and there is none.
+    #[inline]
+    pub(super) fn path(&mut self, turn: Turn, stand: Stand) -> Option<Path> {
+        let mut path = Path { nodes: [NIL; LEVELS], len: 0 };
+        let mut id = stand.node;
+        loop {
+            path.nodes[path.len] = id;
+            path.len += 1;
+            let node = &self.nodes[id];
+            if node.ready.is_empty() {
+                break;
+            }
+            id = node.ready.front();
+        }
+        let shut = (0..path.len).find(|level| self.verdict(path.nodes[*level]) != Verdict::Open);
+        let Some(level) = shut else { return Some(path) };
+        let id = path.nodes[level];
+        let why = self.order.held(turn, stand.since, self.clock).unwrap_or(self.nodes[id].held_by);
+        if level == 0 {
+            self.nodes[id].place = Place::Idle;
+            self.order.take(turn, stand, &self.nodes);
+        } else {
+            self.leave(id);
+        }
+        self.stand(id, why);
+        None
+    }
+
+    /// A node's timer has fired.
+    pub(super) fn node_due(&mut self, id: u32) {
+        let node = &mut self.nodes[id];
+        debug_assert_eq!(node.place, Place::Timed, "a node's timer goes with its place");
+        (node.place, node.ticket) = (Place::Idle, NO_TIMER);
+        let why = node.held_by;
+        self.stand(id, why);
+    }
+
+    /// A tenant's share class may be another one: its roots go to the lines of that class, and keep their ranks.
+    pub(super) fn reclass(&mut self, tenant: u32) {
+        for at in 0..self.tenants[tenant].roots.len() {
+            let id = self.tenants[tenant].roots[at];
+            let Node { place, route, class, held_by, .. } = self.nodes[id];
+            let now = self.ledger.class(tenant, route);
+            let moves = match place {
+                Place::Ready => now != Some(class),
+                Place::Maximum => now.is_some(),
+                _ => false,
+            };
+            if moves {
+                let why = self.order.resting(self.nodes[id].turn()).unwrap_or(held_by);
+                self.leave(id);
+                self.stand(id, why);
+            }
+        }
+    }
+}
+
+/// The nodes from a root down to a lane.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Path {
+    pub nodes: [u32; LEVELS],
+    pub len: usize,
+}
+
+impl Path {
+    /// The lane.
+    #[inline]
+    pub const fn lane(&self) -> u32 {
+        self.nodes[self.len - 1]
+    }
+}

@@ -1,0 +1,232 @@
+//! Order policies (MT-4). A policy says what a root's rank is when it takes a stand; the smaller goes first, and of
+//! equal ones the one that has stood longer. A change ranks everybody who stands anew and moves no request in its lane.
+//!
+//! | policy | rank |
+//! |---|---|
+//! | alternating | the same for all, so that tenants take turns |
+//! | weighted | what the tenant has had, in parts of its weight; who was idle begins where the last served one is |
+//! | first come, first served | the number of the oldest request at the front |
+//! | plan | the service plan's place: within one, tenants take turns |
+//! | kind | the place of the request's kind: within one, tenants take turns |
+//! | resource use | channel time that the tenant used lately; it counts half after each half-life |
+//! | random | drawn from a seed and the number of the stand |
+
+use serde::{Deserialize, Serialize};
+
+use super::{Engine, order::Floors};
+use crate::spec::{Kind, OrderPolicy};
+
+/// What a unit costs a tenant of weight 1.
+const UNIT: u32 = 1 << 22;
+
+/// What an order policy needs to know of a tenant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Standing {
+    /// For the weighted order: its part of what there is.
+    pub weight: u32,
+    /// For the order by plan: smaller goes first.
+    pub plan: u32,
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        Self { weight: 1, plan: 0 }
+    }
+}
+
+/// Channel time that a tenant used lately.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Usage {
+    amount: u64,
+    /// Half-lives from the beginning of time to the last change.
+    era: u64,
+}
+
+impl Usage {
+    fn at(self, era: u64) -> u64 {
+        self.amount >> era.saturating_sub(self.era).min(63)
+    }
+
+    fn add(&mut self, amount: u64, era: u64) {
+        *self = Self { amount: self.at(era).saturating_add(amount), era };
+    }
+}
+
+impl OrderPolicy {
+    /// Whether a rank depends on which request is at the front.
+    pub(super) const fn reads_front(&self) -> bool {
+        matches!(self, Self::FirstComeFirstServed)
+    }
+
+    fn era(&self, now: u64) -> u64 {
+        match self {
+            Self::ResourceUse { half_life } => now / half_life.0.max(1),
+            _ => 0,
+        }
+    }
+}
+
+impl Engine {
+    /// Another order from now on. Everybody keeps the place in its lane, and how long it has stood.
+    /// `arrived` tells the number of a waiting request's arrival.
+    pub fn set_policy(&mut self, policy: OrderPolicy, arrived: impl Fn(u32) -> u64) {
+        if self.policy == policy {
+            return;
+        }
+        self.policy = policy;
+        self.arrivals.clear();
+        if policy.reads_front() {
+            for (_, node) in self.nodes.iter() {
+                for request in self.requests.iter(&node.queue) {
+                    self.arrivals.note(request, arrived(request));
+                }
+            }
+        }
+        let roots: Vec<_> = self.tenants.iter().flat_map(|(_, t)| t.roots.clone()).collect();
+        for id in roots {
+            self.nodes[id].pass = 0;
+            self.nodes[id].share = self.share_of(id);
+        }
+        self.rerank();
+    }
+
+    /// What lower urgencies get at least, from now on.
+    pub fn set_floors(&mut self, floors: Floors) {
+        self.order.set_floors(floors);
+    }
+
+    /// What the policies need to know of a tenant, from now on.
+    pub fn set_standing(&mut self, tenant: u32, standing: Standing) {
+        if self.tenants[tenant].standing == standing {
+            return;
+        }
+        self.tenants[tenant].standing = standing;
+        for at in 0..self.tenants[tenant].roots.len() {
+            let id = self.tenants[tenant].roots[at];
+            self.nodes[id].share = self.share_of(id);
+        }
+        if matches!(self.policy, OrderPolicy::Plan) {
+            self.rerank();
+        }
+    }
+
+    fn rerank(&mut self) {
+        let mut order = std::mem::take(&mut self.order);
+        order.rerank(&self.nodes, |_, stand| self.rank_of(stand.node, stand.number, 0));
+        self.order = order;
+    }
+
+    /// What the policy keeps in a root, so that a decision need not look at the tenant.
+    pub(super) fn share_of(&self, id: u32) -> u32 {
+        let standing = self.tenants[self.cold[id].tenant].standing;
+        match self.policy {
+            OrderPolicy::Weighted => UNIT / standing.weight.clamp(1, UNIT),
+            OrderPolicy::Plan => standing.plan,
+            OrderPolicy::Kind { first } => u32::from(self.nodes[id].kind != first),
+            _ => 0,
+        }
+    }
+
+    /// The rank of a root that takes a stand.
+    #[inline]
+    pub(super) fn rank(&self, id: u32) -> u64 {
+        let node = &self.nodes[id];
+        let served = self.order.served(node.route, node.urgency);
+        self.rank_of(id, self.order.next_stand(), served)
+    }
+
+    #[inline]
+    fn rank_of(&self, id: u32, stand: u64, served: u64) -> u64 {
+        let node = &self.nodes[id];
+        match self.policy {
+            OrderPolicy::Alternating => 0,
+            OrderPolicy::Weighted => node.pass.max(served),
+            OrderPolicy::Plan | OrderPolicy::Kind { .. } => u64::from(node.share),
+            OrderPolicy::FirstComeFirstServed => self.arrivals.of(self.front_of(id)),
+            OrderPolicy::ResourceUse { .. } => {
+                let usage = self.tenants[self.cold[id].tenant].usage;
+                usage.at(self.policy.era(self.clock))
+            }
+            OrderPolicy::Random { seed } => mix(seed ^ stand),
+        }
+    }
+
+    /// A root's request of so many units was served at this rank.
+    #[inline]
+    pub(super) fn served(&mut self, id: u32, rank: u64, units: u32) {
+        if matches!(self.policy, OrderPolicy::Weighted) {
+            let node = &mut self.nodes[id];
+            node.pass = rank.saturating_add(u64::from(node.share) * u64::from(units));
+        }
+    }
+
+    /// A tenant's call held a channel for so long.
+    pub(super) fn used(&mut self, tenant: u32, held: u64) {
+        if let OrderPolicy::ResourceUse { .. } = self.policy {
+            let era = self.policy.era(self.clock);
+            self.tenants[tenant].usage.add(held, era);
+        }
+    }
+
+    fn front_of(&self, mut id: u32) -> u32 {
+        loop {
+            let node = &self.nodes[id];
+            match self.requests.front(&node.queue) {
+                Some(request) => return request,
+                None => id = node.ready.front(),
+            }
+        }
+    }
+}
+
+/// Splitmix64's finaliser: every bit of the result depends on every bit of `x`.
+const fn mix(x: u64) -> u64 {
+    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+/// The arrival numbers of waiting requests; only kept while the policy reads them.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Arrivals(Vec<u64>);
+
+impl Arrivals {
+    pub(super) fn clear(&mut self) {
+        self.0 = Vec::new();
+    }
+
+    pub(super) fn note(&mut self, request: u32, number: u64) {
+        let at = request as usize;
+        if self.0.len() <= at {
+            self.0.resize(at + 1, 0);
+        }
+        self.0[at] = number;
+    }
+
+    pub(super) fn of(&self, request: u32) -> u64 {
+        self.0.get(request as usize).copied().unwrap_or(0)
+    }
+}
+
+/// The units of messages that wait; calls have one.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Units(Vec<u16>);
+
+impl Units {
+    pub(super) fn note(&mut self, kind: Kind, request: u32, units: u16) {
+        if kind == Kind::Call {
+            return;
+        }
+        let at = request as usize;
+        if self.0.len() <= at {
+            self.0.resize(at + 1, 1);
+        }
+        self.0[at] = units.max(1);
+    }
+
+    #[inline]
+    pub(super) fn of(&self, request: u32) -> u32 {
+        self.0.get(request as usize).map_or(1, |units| u32::from(*units))
+    }
+}
