@@ -22,7 +22,13 @@ use tokio::{
 };
 
 /// How long each load lasts, after a quarter of it to warm up.
-const MEASURE: Duration = Duration::from_secs(6);
+const MEASURE: Duration = Duration::from_secs(3);
+
+/// Loads of each size, in turn, of which the best counts: what else runs on a machine comes and goes.
+const ROUNDS: usize = 3;
+
+/// Connections of the loads.
+const CONNECTIONS: [usize; 3] = [1, 64, 256];
 
 /// Accounts that share the load: one alone may send 5,000 requests a second.
 const ACCOUNTS: usize = 64;
@@ -73,17 +79,35 @@ fn request(n: usize) -> Vec<u8> {
 
 fn serve() {
     let sync_us = fdatasync_us();
-    for connections in [1, 64, 256] {
-        let house = House::declaring(&declaration());
-        common::runtime().block_on(async {
-            let controller = house.start().await;
-            let api = controller.ready.api;
-            let measured = tokio::task::spawn_blocking(move || drive(api, connections));
-            let (load, cpu) = measured.await.expect("measured");
-            report(connections, &load, cpu, sync_us);
-            controller.stop().await;
-        });
+    let mut measured: Vec<_> = CONNECTIONS.iter().map(|_| Vec::new()).collect();
+    for _ in 0..ROUNDS {
+        for (connections, measured) in CONNECTIONS.into_iter().zip(&mut measured) {
+            measured.push(measure(connections));
+        }
     }
+    for (connections, mut measured) in CONNECTIONS.into_iter().zip(measured) {
+        measured.sort_by_key(|(load, _)| std::cmp::Reverse(load["accepted"].as_u64()));
+        let (load, cpu) = &measured[0];
+        let rates: Vec<_> = measured.iter().map(|(load, _)| rate(load)).collect();
+        report(connections, load, *cpu, &rates, sync_us);
+    }
+}
+
+/// A load on a new controller: the load's account, and our processor time per request.
+fn measure(connections: usize) -> (Value, Duration) {
+    let house = House::declaring(&declaration());
+    common::runtime().block_on(async {
+        let controller = house.start().await;
+        let api = controller.ready.api;
+        let measured = tokio::task::spawn_blocking(move || drive(api, connections));
+        let measured = measured.await.expect("measured");
+        controller.stop().await;
+        measured
+    })
+}
+
+fn rate(load: &Value) -> f64 {
+    (load["accepted"].as_f64().expect("a count") / MEASURE.as_secs_f64()).round()
 }
 
 /// Runs the load beside us; its own account, and our processor time per request meanwhile.
@@ -125,12 +149,11 @@ fn fdatasync_us() -> u64 {
     u64::try_from((began.elapsed() / ROUNDS).as_micros()).expect("short")
 }
 
-fn report(connections: usize, load: &Value, cpu: Duration, sync_us: u64) {
-    let rate = load["accepted"].as_f64().expect("a count") / MEASURE.as_secs_f64();
+fn report(connections: usize, load: &Value, cpu: Duration, rates: &[f64], sync_us: u64) {
     let how = format!(
         "POST Calls.json over {connections} keep-alive connections from a second process on the same 2 cores, \
          {} s; each 201 after its fdatasync (this disk alone: {sync_us} us). p50 {} us, p99 {} us; \
-         controller's processor time per request {:.1} us",
+         controller's processor time per request {:.1} us; best of {rates:?}",
         MEASURE.as_secs(),
         load["p50_us"],
         load["p99_us"],
@@ -138,7 +161,7 @@ fn report(connections: usize, load: &Value, cpu: Duration, sync_us: u64) {
     );
     let line = json!({
         "id": format!("accept.durable_per_s.{connections}"),
-        "value": rate.round(),
+        "value": rates[0],
         "unit": "1/s",
         "better": "more",
         "peer": null,
