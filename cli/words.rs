@@ -36,12 +36,14 @@ pub fn count(number: u64) -> String {
 
 /// Calls per second, as exact as matters.
 pub fn rate(per_s: f64) -> String {
-    if per_s >= 100.0 || per_s.fract() == 0.0 {
-        format!("{per_s:.0}")
-    } else if per_s >= 0.1 {
-        format!("{per_s:.1}")
-    } else {
-        format!("{per_s:.3}")
+    if per_s > 0.0 && per_s < 0.1 {
+        return format!("{per_s:.3}");
+    }
+    let tenths = format!("{per_s:.1}");
+    match tenths.strip_suffix(".0") {
+        Some(whole) => whole.to_owned(),
+        None if per_s < 100.0 => tenths,
+        None => format!("{per_s:.0}"),
     }
 }
 
@@ -64,7 +66,8 @@ mod tests {
         );
         let counts = [0, 999, 1_000, 12_345, 1_234_567].map(count);
         assert_eq!(counts, ["0", "999", "1,000", "12,345", "1,234,567"]);
-        assert_eq!([0.0, 0.02, 1.5, 5.0, 98_039.2].map(rate), ["0", "0.020", "1.5", "5", "98039"]);
+        let rates = [0.0, 0.02, 1.5, 2.999_99, 98_039.2].map(rate);
+        assert_eq!(rates, ["0", "0.020", "1.5", "3", "98039"]);
         assert_eq!([many(1, "call"), many(2_000, "call")], ["1 call", "2,000 calls"]);
         assert_eq!(expected(1_000, None), "in about 1 s");
         assert_eq!(expected(1_000, Some(3_000)), "in 1 s, nine times out of ten within 3 s");

@@ -24,7 +24,7 @@ use crate::{
 
 /// Rows of the sparkline at least, and where tables leave some over.
 const SPARK: u16 = 4;
-const SPARK_MAX: u16 = 12;
+const SPARK_MAX: u16 = 8;
 /// Below so many rows only the focused table is shown.
 const LOW: u16 = 22;
 
