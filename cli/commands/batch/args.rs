@@ -4,38 +4,23 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::client::{ConnectionArgs, TenantArgs};
+
 /// `busyhour batch`
 #[derive(Args, Debug)]
 pub struct BatchArgs {
     /// What to do.
     #[command(subcommand)]
     pub command: BatchCommand,
-    /// Whom to act for.
+    /// Where the API is.
     #[command(flatten)]
     pub connection: ConnectionArgs,
+    /// Whom to act for; the first tenant of the connection file if left out.
+    #[command(flatten)]
+    pub tenant: TenantArgs,
     /// Print JSON on standard output, one value per line.
     #[arg(long, global = true)]
     pub json: bool,
-}
-
-/// Where the API is, and who asks.
-#[derive(Args, Debug, Default)]
-pub struct ConnectionArgs {
-    /// URL of the API.
-    #[arg(long, global = true, env = "BUSYHOUR_API_URL", value_name = "URL")]
-    pub api_url: Option<String>,
-    /// The account's sid, or an API key's.
-    #[arg(long, global = true, env = "BUSYHOUR_ACCOUNT", value_name = "AC...")]
-    pub account: Option<String>,
-    /// File that holds the account's token. Without it BUSYHOUR_TOKEN is the token.
-    #[arg(long, global = true, env = "BUSYHOUR_TOKEN_FILE", value_name = "FILE")]
-    pub token_file: Option<PathBuf>,
-    /// File with all of that, as the demo writes it (connection.json).
-    #[arg(long, global = true, env = "BUSYHOUR_CONNECTION", value_name = "FILE")]
-    pub connection: Option<PathBuf>,
-    /// Which tenant of the connection file; the first if left out.
-    #[arg(long, global = true, value_name = "NAME")]
-    pub tenant: Option<String>,
 }
 
 /// What can be done with batches.

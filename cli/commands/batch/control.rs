@@ -18,7 +18,7 @@ pub(super) async fn list(client: &Client, limit: usize, as_json: bool) -> Result
         say(&format!("{:34}  {:10}  {:>9}  {:>9}  name", "sid", "status", "calls", "ended"))?;
     }
     while left > 0 {
-        let page = client.json(client.request(Method::GET, &path)).await?;
+        let page: Value = client.json(client.request(Method::GET, &path)).await?;
         for batch in page["batches"].as_array().into_iter().flatten().take(left) {
             let counts = &batch["counts"];
             let row = format!(

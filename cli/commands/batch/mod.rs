@@ -14,8 +14,9 @@ use std::io::Write as _;
 
 use anyhow::Result;
 use args::{BatchArgs, BatchCommand};
-use client::{Client, Problem};
 use serde_json::{Value, json};
+
+use crate::client::{Client, Problem};
 
 /// States in which a batch has no call left to place or in progress.
 const OVER: [&str; 3] = ["completed", "expired", "cancelled"];
@@ -38,7 +39,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 async fn act(args: BatchArgs) -> Result<()> {
-    let client = Client::new(&args.connection)?;
+    let client = Client::tenant(&args.connection, &args.tenant)?;
     let json = args.json;
     match args.command {
         BatchCommand::Submit(args) => submit::run(&client, &args, json).await,

@@ -11,7 +11,8 @@ use anyhow::{Context as _, Result, ensure};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-use super::{Client, Problem, args::FileFormat, client::header, meter::Meter, number};
+use super::{Client, Problem, args::FileFormat, meter::Meter, number};
+use crate::client::header;
 
 /// Bytes of one part. A part that is lost costs as much again; each is acknowledged.
 const PART_BYTES: u64 = 4 << 20;

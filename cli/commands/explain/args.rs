@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::client::{ConnectionArgs, TenantArgs};
+use crate::client::{ConnectionArgs, OperatorArgs, TenantArgs, segment};
 
 /// `busyhour explain`
 #[derive(clap::Args, Debug)]
@@ -13,9 +13,12 @@ pub struct ExplainArgs {
     /// Where the API is.
     #[command(flatten)]
     pub connection: ConnectionArgs,
-    /// Who asks: a tenant sees what is its own, the operator sees everything, and alone sees carriers.
+    /// A tenant asks, and sees what is its own.
     #[command(flatten)]
-    pub who: TenantArgs,
+    pub tenant: TenantArgs,
+    /// The operator asks, if no tenant does, and sees everything.
+    #[command(flatten)]
+    pub operator: OperatorArgs,
     /// Print the API's JSON.
     #[arg(long)]
     pub json: bool,
@@ -57,14 +60,14 @@ impl About {
     }
 
     /// Where the API explains it.
-    pub fn path(&self) -> [&str; 4] {
+    pub fn path(&self) -> String {
         let (kind, name) = match self {
             Self::Call(sid) => ("Calls", sid),
             Self::Batch(sid) => ("Batches", sid),
             Self::Tenant(name) => ("Tenants", name),
             Self::Carrier(name) => ("Carriers", name),
         };
-        ["v1", kind, name, "explain"]
+        format!("/v1/{kind}/{}/explain", segment(name))
     }
 }
 
@@ -76,9 +79,9 @@ mod tests {
     fn what_is_asked_about_is_told_from_its_words() {
         let parse =
             |words: &str| About::parse(&words.split(' ').map(str::to_owned).collect::<Vec<_>>());
-        assert_eq!(parse("CA12").unwrap().path(), ["v1", "Calls", "CA12", "explain"]);
+        assert_eq!(parse("CA12").unwrap().path(), "/v1/Calls/CA12/explain");
         assert_eq!(parse("BT12").unwrap(), parse("batch BT12").unwrap());
-        assert_eq!(parse("tenant clinic").unwrap().path()[1..3], ["Tenants", "clinic"]);
+        assert_eq!(parse("tenant a/b").unwrap().path(), "/v1/Tenants/a%2Fb/explain");
         assert_eq!(parse("carrier CA").unwrap(), About::Carrier("CA".to_owned()));
         for bad in ["clinic", "tenants clinic", ""] {
             let error = parse(bad).unwrap_err().to_string();

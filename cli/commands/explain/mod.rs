@@ -19,7 +19,7 @@ use crate::client::{Client, Problem};
 /// What is asked about is none of the four, the API refused or does not answer; the error says how to go on.
 pub async fn run(args: &ExplainArgs) -> Result<()> {
     let about = About::parse(&args.what)?;
-    let client = Client::anyone(&args.connection, &args.who)?;
+    let client = Client::anyone(&args.connection, &args.tenant, &args.operator)?;
     let text = if args.json {
         client.text(client.request(Method::GET, &about.path())).await?
     } else {
@@ -36,7 +36,7 @@ pub async fn run(args: &ExplainArgs) -> Result<()> {
 /// [`Problem`]
 pub async fn explained(client: &Client, about: &About) -> Result<String, Problem> {
     async fn get<T: DeserializeOwned>(client: &Client, about: &About) -> Result<T, Problem> {
-        client.get(&about.path()).await
+        client.json(client.request(Method::GET, &about.path())).await
     }
     Ok(match about {
         About::Call(_) => text::call(&get(client, about).await?),

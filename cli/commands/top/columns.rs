@@ -227,6 +227,10 @@ impl Listed for Tenant {
     }
 }
 
+/// What the parts of a carrier's bar are.
+pub(super) const PARTS: [&str; 6] =
+    ["in use", "leased", "in quarantine", "reserved", "free", "inactive"];
+
 /// What a carrier's channels do, as the parts of its bar.
 pub(super) fn parts(carrier: &Carrier) -> [Part; 6] {
     [

@@ -13,18 +13,18 @@ use ratatui::{
 
 use super::{
     app::{App, Mode, Pane},
-    columns::Listed,
+    columns::{Listed, PARTS, parts},
     keys::KEYS,
 };
 use crate::{
     commands::explain::About,
-    model::{Group, Overview},
+    model::{Carrier, Group, Overview},
     words::{count, many, rate},
 };
 
 /// Rows of the sparkline at least, and where tables leave some over.
 const SPARK: u16 = 4;
-const SPARK_MAX: u16 = 8;
+const SPARK_MAX: u16 = 6;
 /// Below so many rows only the focused table is shown.
 const LOW: u16 = 22;
 
@@ -90,7 +90,7 @@ fn heading(app: &App) -> Line<'_> {
     let mut spans = vec![
         " busyhour top ".bold().reversed(),
         format!("  {} UTC  ", time.unwrap_or("--:--:--")).into(),
-        app.base.trim_end_matches('/').dim(),
+        app.base.as_str().dim(),
     ];
     if app.paused {
         spans.push("  held still ".yellow().bold());
@@ -109,7 +109,7 @@ fn summary(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let held = carriers.iter().map(|one| u64::from(one.in_use + one.leased + one.quarantined));
     let channels: u64 = carriers.iter().map(|one| u64::from(one.channels)).sum();
     let setups: f64 = carriers.iter().map(|one| f64::from(one.setups_1s)).sum();
-    let setups_max: f64 = carriers.iter().map(crate::model::Carrier::setups_max).sum();
+    let setups_max: f64 = carriers.iter().map(Carrier::setups_max).sum();
     let line = |name: &'static str, value: String| {
         Line::from(vec![format!(" {name:<12}").dim(), value.bold()])
     };
@@ -133,12 +133,13 @@ fn sparkline(frame: &mut Frame<'_>, area: Rect, app: &App) {
     looks.reverse();
     let most = looks.iter().flatten().max().copied().unwrap_or(0);
     let span = crate::words::span(app.every.as_millis() as u64 * width as u64);
-    let words = format!("calls in progress over {span}, at most {}", count(most));
+    let channels: u64 = app.overview.carriers.iter().map(|one| u64::from(one.channels)).sum();
+    let words = format!("calls in progress over {span}, at most {} of {channels}", count(most));
     frame.render_widget(Line::from(words.dim()), title);
     let bars: Vec<SparklineBar> = looks.into_iter().map(SparklineBar::from).collect();
     let graph_of = Sparkline::default()
         .data(bars)
-        .max(most.max(1))
+        .max(most.max(channels).max(1))
         .absent_value_symbol(" ")
         .style(Style::new().fg(Color::Green));
     frame.render_widget(graph_of, graph);
@@ -150,15 +151,18 @@ fn tenants(frame: &mut Frame<'_>, area: Rect, app: &mut App) {
     if app.overview.tenants_more > 0 {
         title += &format!(", {} more are quieter", count(app.overview.tenants_more));
     }
-    table(frame, area, app, Pane::Tenants, &rows, &(title + " "), Line::default());
+    table(frame, area, app, Pane::Tenants, &rows, (title + " ").bold().into(), Line::default());
 }
 
 fn carriers(frame: &mut Frame<'_>, area: Rect, app: &mut App) {
     let rows: Vec<_> = app.carriers().into_iter().cloned().collect();
-    let title = " carriers: █ in use ▓ leased ▒ in quarantine ░ reserved · free x inactive ";
+    let mut title = vec![" carriers: ".bold()];
+    for ((_, symbol, colour), word) in parts(&Carrier::default()).into_iter().zip(PARTS) {
+        title.extend([symbol.fg(colour), format!(" {word} ").into()]);
+    }
     let groups = app.overview.groups.iter().map(group).collect::<Vec<_>>().join("; ");
     let below = if groups.is_empty() { Line::default() } else { format!(" {groups} ").into() };
-    table(frame, area, app, Pane::Carriers, &rows, title, below.dim());
+    table(frame, area, app, Pane::Carriers, &rows, title.into(), below.dim());
 }
 
 /// What is free of a group of carriers, and for whom.
@@ -180,7 +184,7 @@ fn agents(frame: &mut Frame<'_>, area: Rect, app: &mut App) {
     let slots: u64 =
         rows.iter().filter(|agent| agent.connected).map(|row| u64::from(row.slots)).sum();
     let title = format!(" agents: {up} of {} up, {} ", rows.len(), many(slots, "slot"));
-    table(frame, area, app, Pane::Agents, &rows, &title, Line::default());
+    table(frame, area, app, Pane::Agents, &rows, title.bold().into(), Line::default());
 }
 
 fn table<T: Listed>(
@@ -189,7 +193,7 @@ fn table<T: Listed>(
     app: &mut App,
     pane: Pane,
     rows: &[T],
-    title: &str,
+    title: Line<'_>,
     below: Line<'_>,
 ) {
     let is_focused = app.focus == pane;
@@ -218,7 +222,7 @@ fn table<T: Listed>(
     let block = Block::bordered()
         .border_type(BorderType::Rounded)
         .border_style(border)
-        .title(Line::from(title.to_owned()).bold())
+        .title(title)
         .title_bottom(below);
     let chosen = if is_focused { Style::new().reversed() } else { Style::new() };
     let widget = Widget::new(lines, widths).header(heads).row_highlight_style(chosen).block(block);
@@ -289,8 +293,7 @@ fn help(frame: &mut Frame<'_>) {
 }
 
 fn explanation(frame: &mut Frame<'_>, about: &About, text: Option<&str>, scroll: u16) {
-    let [_, kind, name, _] = about.path();
-    let title = format!(" /v1/{kind}/{name}/explain, Enter asks again ");
+    let title = format!(" {}, Enter asks again ", about.path());
     let text = text.unwrap_or("The engine is run ahead on a copy ...");
     let width = frame.area().width.saturating_sub(6).clamp(1, 128);
     let rows = |line: &str| line.chars().count().div_ceil(usize::from(width)).max(1);

@@ -17,7 +17,7 @@ use anyhow::Result;
 use reqwest::{Method, RequestBuilder};
 
 use crate::{
-    client::{Client, ConnectionArgs, Problem},
+    client::{Client, ConnectionArgs, OperatorArgs, Problem},
     model::Overview,
     process,
 };
@@ -25,9 +25,12 @@ use crate::{
 /// `busyhour top`
 #[derive(clap::Args, Debug)]
 pub struct TopArgs {
-    /// Where the API is. It is read as the operator.
+    /// Where the API is.
     #[command(flatten)]
     pub connection: ConnectionArgs,
+    /// Who asks.
+    #[command(flatten)]
+    pub operator: OperatorArgs,
     /// Print the overview as JSON, once.
     #[arg(long, conflicts_with = "once")]
     pub json: bool,
@@ -47,7 +50,10 @@ pub struct TopArgs {
 /// # Errors
 /// Something of the connection is missing, or the API refused or does not answer at the first time.
 pub async fn run(args: &TopArgs) -> Result<()> {
-    let source = Source { client: Client::operator(&args.connection)?, tenants: args.tenants };
+    let source = Source {
+        client: Client::operator(&args.connection, &args.operator)?,
+        tenants: args.tenants,
+    };
     if args.json {
         let text = source.client.text(source.request()).await?;
         return print(&text);
@@ -73,14 +79,12 @@ struct Source {
 
 impl Source {
     fn request(&self) -> RequestBuilder {
-        let query = [("Tenants", &*self.tenants.to_string())];
-        self.client.request_with(Method::GET, &["v1", "overview.json"], &query)
+        let path = format!("/v1/overview.json?Tenants={}", self.tenants);
+        self.client.request(Method::GET, &path)
     }
 
     async fn read(&self) -> Result<Overview, Problem> {
-        let text = self.client.text(self.request()).await?;
-        serde_json::from_str(&text)
-            .map_err(|error| Problem::Refused(format!("the overview is not as expected: {error}")))
+        self.client.json(self.request()).await
     }
 }
 
@@ -92,7 +96,7 @@ async fn lines(source: &Source, first: Overview, every: Duration) -> Result<()> 
         let line = match looked {
             Ok(overview) => plain::line(&overview),
             Err(Problem::Away(why)) => why,
-            Err(refused) => return Err(refused.into()),
+            Err(refused @ Problem::Refused { .. }) => return Err(refused.into()),
         };
         print(&format!("{line}\n"))?;
         tokio::select! {

@@ -31,7 +31,7 @@ enum News {
 /// Shows until somebody quits.
 pub(super) async fn run(source: Source, first: Overview, every: Duration) -> Result<()> {
     let shutdown = process::shutdown()?;
-    let mut app = App::new(source.client.base().to_string(), every, first);
+    let mut app = App::new(source.client.base().to_owned(), every, first);
     let (tell, mut news) = mpsc::channel(WAITING_MAX);
     let mut terminal = ratatui::try_init()?;
     let _restored = Restored;
