@@ -50,6 +50,10 @@ await until(async () => (await tel.calls(burst.at(-1).sid).fetch()).status === "
 const listed = await tel.calls.list({ pageSize: 3, limit: 9 });
 assert.equal(new Set(listed.map((call) => call.sid)).size, 9);
 assert.equal(listed[0].sid, burst.at(-1).sid);
+const first = await tel.calls.page({ pageSize: 4 });
+const second = await first.nextPage();
+const back = await second.previousPage();
+assert.deepEqual(back.instances.map((call) => call.sid), first.instances.map((call) => call.sid));
 for (const call of burst) {
   await until(async () => FINAL.has((await tel.calls(call.sid).fetch()).status));
 }

@@ -69,6 +69,10 @@ assert until(lambda: tel.calls(calls[-1].sid).fetch().status == "canceled")
 refused(21220, 400, lambda: tel.calls(made.sid).update(twiml=document))
 seen = [c.sid for c in tel.calls.list(page_size=5, limit=13)]
 assert len(seen) == len(set(seen)) == 13 and seen[0] == calls[-1].sid, seen
+first = tel.calls.page(page_size=4)
+second = first.next_page()
+back = [c.sid for c in second.previous_page()]
+assert back == seen[:4] and [c.sid for c in second] == seen[4:8], (back, seen)
 assert [c.sid for c in tel.calls.list(to="+15550100001", limit=50)].count(made.sid) == 1
 assert all(c.status == "canceled" for c in tel.calls.list(status="canceled", limit=5))
 for call in calls[:-1]:
@@ -81,6 +85,7 @@ refused(20404, 404, lambda: theirs.calls(made.sid).fetch())
 refused(20404, 404, lambda: theirs.calls("CA" + "0" * 32).fetch())
 refused(21201, 400, lambda: tel.calls.create(to="", from_=number, twiml=document))
 refused(21205, 400, lambda: tel.calls.create(to="+15550100001", from_=number, url="no url"))
+assert "%2B" in refused(21217, 400, lambda: tel.calls.create(to=" 15550100001", from_=number, twiml=document))
 refused(21205, 400, lambda: tel.calls.create(to="+15550100001", from_=number, url="ftp://x/y"))
 
 # The official validator accepts the signatures that the application server was sent.
