@@ -1,5 +1,5 @@
-//! sipp as an independent carrier under a whole installation (SP-4, SP-5, MT-11): what a SIP stack that is not
-//! ours answers becomes the right outcome at the API, one INVITE for each call, and the carrier's only channel
+//! sipp as an independent carrier under a whole installation (SP-4, SP-5, MT-6, MT-9, MT-11): what a SIP stack that is
+//! not ours answers becomes the right outcome at the API, one INVITE for each call, and the carrier's only channel
 //! comes back after every end, at once if the end is certain and after its quarantine if not.
 
 mod support;
@@ -119,5 +119,134 @@ async fn a_bye_that_is_never_answered_costs_a_quarantine_and_nothing_else() {
     assert_eq!(installation.tenant.ended(&next).await.status, "busy");
     assert_eq!(sipp.verdict().await.calls(), 1);
     installation.is_free_without_quarantine("after the quarantine").await;
+    installation.running.end().await;
+}
+
+/// Calls of the carrier to the tenant's numbers.
+impl Installation {
+    fn caller(&self, scenario: &str, number: &str) -> Sipp {
+        let folder = self.running.stage.folder().join("sipp").join(scenario);
+        let agent = self.running.stage.address("agent-1.sip").unwrap();
+        Sipp::call(scenario, agent, number, folder)
+    }
+
+    /// The tenant's calls, newest first.
+    async fn calls(&self) -> Vec<Value> {
+        let answer = self.tenant.get(&self.tenant.path("Calls.json")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()["calls"].as_array().expect("calls").clone()
+    }
+
+    /// The tenant's only inbound call so far that is not in `before`, once it rings.
+    async fn rings(&self) -> Value {
+        until("a call to ring", Duration::from_secs(10), async || {
+            let calls = self.calls().await;
+            calls.into_iter().find(|c| c["direction"] == "inbound" && c["status"] == "ringing")
+        })
+        .await
+    }
+
+    /// How the newest inbound call ended.
+    async fn inbound_ended(&self) -> (Value, Ended) {
+        let calls = self.calls().await;
+        let call = calls.into_iter().find(|c| c["direction"] == "inbound").expect("it is listed");
+        let sid = call["sid"].as_str().unwrap().to_owned();
+        (call, self.tenant.ended(&sid).await)
+    }
+
+    /// An outbound call that holds the only channel for two seconds.
+    async fn occupied(&self) -> (Sipp, String) {
+        let sipp = self.sipp("answer").await;
+        let call = self.place().await;
+        until("the channel to be taken", Duration::from_secs(10), async || {
+            let answer = self.tenant.get(&self.tenant.path(&format!("Calls/{call}.json"))).await;
+            (answer.json()["status"] == "in-progress").then_some(())
+        })
+        .await;
+        (sipp, call)
+    }
+}
+
+const DESK: &str = "+15550100003";
+/// Lets a call ring for a second.
+const IMPATIENT: &str = "+15550100004";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mt_9_a_caller_is_answered_by_the_numbers_application() {
+    let installation = Installation::start("sipp-calls-in").await;
+    installation.caller("calls_in_at_once", DESK).called().await;
+    let (call, ended) = installation.inbound_ended().await;
+    assert_eq!((&call["to"], &call["from"]), (&DESK.into(), &"+15559990001".into()));
+    assert_eq!((ended.status.as_str(), ended.reason.as_str()), ("completed", "completed"));
+    assert_eq!(ended.duration, Some(1), "the caller hung up");
+    installation.is_free_without_quarantine("calls_in_at_once").await;
+
+    installation.caller("calls_in_404", "+15550109999").called().await;
+    assert_eq!(installation.calls().await.len(), 1, "nobody's call is not recorded");
+    installation.running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mt_9_without_a_channel_a_caller_rings_for_a_bounded_time_or_until_giving_up() {
+    let installation = Installation::start("sipp-calls-in-full").await;
+    let (sipp, call) = installation.occupied().await;
+    installation.caller("calls_in_503", IMPATIENT).called().await;
+    let (_, ended) = installation.inbound_ended().await;
+    assert_eq!((ended.status.as_str(), ended.reason.as_str()), ("failed", "carrier_channels"));
+    installation.tenant.ended(&call).await;
+    sipp.verdict().await;
+
+    let (sipp, call) = installation.occupied().await;
+    installation.caller("calls_in_gives_up", DESK).called().await;
+    let (_, ended) = installation.inbound_ended().await;
+    assert_eq!((ended.status.as_str(), ended.reason.as_str()), ("no-answer", "caller_gave_up"));
+    assert_eq!(ended.sip_code, Some(487));
+    installation.tenant.ended(&call).await;
+    sipp.verdict().await;
+    installation.is_free_without_quarantine("calls_in_gives_up").await;
+    installation.running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mt_6_a_caller_goes_before_requests_that_waited_longer_for_the_last_channel() {
+    let installation = Installation::start("sipp-calls-in-first").await;
+    let (sipp, first) = installation.occupied().await;
+    let second = installation.place().await;
+    let caller = installation.caller("calls_in", DESK);
+    let ringing = installation.rings().await;
+    let sid = ringing["sid"].as_str().unwrap();
+    let explanation = installation.tenant.explain(sid).await;
+    assert_eq!(explanation["limit"]["reason"], "carrier_channels", "{explanation}");
+    installation.tenant.ended(&first).await;
+    caller.called().await;
+    let path = installation.tenant.path(&format!("Calls/{second}.json"));
+    let waited = installation.tenant.get(&path).await.json();
+    assert_ne!(waited["status"], "completed", "it went first: {waited}");
+    let messages = sipp.messages();
+    assert!(messages.calls() <= 2, "{messages:?}");
+    assert_eq!(installation.tenant.ended(sid).await.status, "completed");
+    assert_eq!(installation.tenant.ended(&second).await.status, "completed");
+    sipp.verdict().await;
+    installation.running.end().await;
+}
+
+/// RELIABILITY.md, protocol 7: whether the caller is still there is not known, so the channel waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callers_channel_comes_back_after_the_quarantine_when_the_agent_is_killed() {
+    let mut installation = Installation::start("sipp-calls-in-killed").await;
+    let _caller = installation.caller("calls_in_at_once", DESK);
+    until("the caller to be answered", Duration::from_secs(10), async || {
+        let calls = installation.calls().await;
+        calls.iter().any(|call| call["status"] == "in-progress").then_some(())
+    })
+    .await;
+    installation.running.stage.take("agent-1").unwrap().kill().await.unwrap();
+    let (_, ended) = installation.inbound_ended().await;
+    assert_eq!((ended.status.as_str(), ended.reason.as_str()), ("failed", "in_doubt_agent_lost"));
+    assert_eq!(installation.carrier().await["quarantined"], 1);
+    until("the channel to be free", Duration::from_secs(15), async || {
+        (installation.carrier().await["free"] == 1).then_some(())
+    })
+    .await;
     installation.running.end().await;
 }

@@ -9,6 +9,7 @@ use metrics::{
 
 const CALLS: &str = "busyhour_agent_calls";
 const SLOTS: &str = "busyhour_agent_slots";
+const ARRIVALS: &str = "busyhour_agent_inbound_calls_total";
 const ORDERS: &str = "busyhour_agent_orders_total";
 const ENDED: &str = "busyhour_agent_calls_ended_total";
 const DIAL_LATENESS: &str = "busyhour_agent_dial_lateness_seconds";
@@ -30,7 +31,12 @@ const JOURNAL_BATCH: &str = "busyhour_agent_journal_batch";
 pub fn describe() {
     describe_gauge!(CALLS, Unit::Count, "Calls that the agent holds");
     describe_gauge!(SLOTS, Unit::Count, "Calls that the agent can hold");
-    describe_counter!(ORDERS, Unit::Count, "Orders to dial, by what became of them");
+    describe_counter!(
+        ARRIVALS,
+        Unit::Count,
+        "INVITEs of carriers that were offered to the controller, and those refused by cause"
+    );
+    describe_counter!(ORDERS, Unit::Count, "Orders to dial or to answer, by what became of them");
     describe_counter!(ENDED, Unit::Count, "Calls ended, by outcome");
     describe_histogram!(
         DIAL_LATENESS,
@@ -80,6 +86,11 @@ pub fn describe() {
 pub fn load(calls: u32, slots: u32) {
     gauge!(CALLS).set(f64::from(calls));
     gauge!(SLOTS).set(f64::from(slots));
+}
+
+/// A carrier's INVITE was `offered`, or refused for a cause.
+pub fn arrival(fate: &'static str) {
+    counter!(ARRIVALS, "fate" => fate).increment(1);
 }
 
 /// An order was `accepted`, or refused for a reason's code.

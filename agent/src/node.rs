@@ -14,7 +14,7 @@ use busyhour_protocol::v1;
 use ipnet::IpNet;
 
 use crate::{
-    call::Calls,
+    call::{Calls, Offers},
     clock::Clock,
     http::{AudioCache, Callbacks, Guard, Http},
     journal::Journal,
@@ -35,6 +35,7 @@ pub struct Node {
     pub journal: Journal,
     pub reports: Reports,
     pub calls: Calls,
+    pub offers: Offers,
     pub sip: Arc<dyn SipStack>,
     pub media: Media,
     pub speech: Arc<Speech>,

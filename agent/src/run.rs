@@ -12,11 +12,11 @@ use std::{
 use axum::{Router, routing::get};
 use busyhour_base::Reason;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use tokio::{net::TcpListener, time::timeout};
+use tokio::{net::TcpListener, sync::mpsc, time::timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
-    call::{CallCommand, Calls},
+    call::{self, CallCommand, Calls, Offers},
     clock::Clock,
     http::{AudioCache, Callbacks, Guard, Http},
     journal::Journal,
@@ -87,11 +87,13 @@ async fn start(options: Options) -> Result<(Arc<Node>, std::net::SocketAddr), Ag
     let failed = |part| move |source: io::Error| AgentError::Start { part, source };
     std::fs::create_dir_all(&options.data).map_err(failed("data folder"))?;
     let journal = Journal::open(&options.data.join("journal"))?;
+    let (arrivals, arrived) = mpsc::channel(ARRIVALS_MAX);
     let sip = SipAgent::bind(SipConfig {
         listen: options.sip,
         public: options.sip_public,
         dialogs_max: options.slots as usize + DIALOGS_SPARE,
         timers: options.timers,
+        arrivals,
     });
     let sip = sip.await.map_err(failed("SIP"))?;
     let address = sip.address();
@@ -113,6 +115,7 @@ async fn start(options: Options) -> Result<(Arc<Node>, std::net::SocketAddr), Ag
         journal,
         reports: Reports::default(),
         calls: Calls::new(options.slots),
+        offers: Offers::default(),
         sip: Arc::new(sip),
         media: media.map_err(failed("media"))?,
         speech: Speech::start(speech).await.map_err(failed("speech"))?,
@@ -124,8 +127,13 @@ async fn start(options: Options) -> Result<(Arc<Node>, std::net::SocketAddr), Ag
         draining: AtomicBool::new(false),
         options,
     };
-    Ok((Arc::new(node), address))
+    let node = Arc::new(node);
+    tokio::spawn(call::receive(Arc::downgrade(&node), arrived));
+    Ok((node, address))
 }
+
+/// Calls of carriers that may wait to be looked at.
+const ARRIVALS_MAX: usize = 1_024;
 
 /// Dialogs beyond the slots: those whose call is over and whose BYE is not answered yet.
 const DIALOGS_SPARE: usize = 1_000;

@@ -56,7 +56,7 @@ async fn every_datagram_gets_its_verdict_and_good_requests_are_served() {
     let stranger = Stranger { socket, agent: agent.sip };
 
     assert_eq!(stranger.status(&stranger.request("OPTIONS", "c1", "")), "200");
-    assert_eq!(stranger.status(&stranger.request("INVITE", "c2", "")), "480");
+    assert_eq!(stranger.status(&stranger.request("INVITE", "c2", "")), "403");
     assert_eq!(stranger.status(&stranger.request("BYE", "c3", "")), "481");
     assert_eq!(stranger.status(&stranger.request("CANCEL", "c4", "")), "481");
     assert_eq!(stranger.status(&stranger.request("MESSAGE", "c5", "")), "405");

@@ -77,6 +77,37 @@ impl Sipp {
         Self { scenario: scenario.to_owned(), folder, child }
     }
 
+    /// Calls `number` at an agent as `agent/tests/sipp/SCENARIO.xml` says.
+    pub fn call(scenario: &str, agent: &str, number: &str, folder: PathBuf) -> Self {
+        fs::create_dir_all(&folder).unwrap();
+        let file = root().join("agent/tests/sipp").join(scenario).with_extension("xml");
+        let (own, media) = (self::address().port(), self::address().port());
+        let child = Command::new("sipp")
+            .args([agent, "-s", number, "-m", "1"])
+            .args(["-sf".as_ref(), file.as_os_str()])
+            .args(["-i", "127.0.0.1", "-p", &own.to_string()])
+            .args(["-mi", "127.0.0.1", "-mp", &media.to_string(), "-nostdin"])
+            .args(["-timeout", BOUND, "-timeout_error", "-trace_err", "-error_file", "errors.log"])
+            .args(["-trace_msg", "-message_file", "messages.log"])
+            .current_dir(&folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("sipp is installed (package sip-tester)");
+        Self { scenario: scenario.to_owned(), folder, child }
+    }
+
+    /// Waits for its one call, which must have gone as its scenario wants it.
+    pub async fn called(mut self) {
+        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        let status = status.expect("its call ends").unwrap();
+        let read = |name| fs::read_to_string(self.folder.join(name)).unwrap_or_default();
+        let (errors, messages) = (read("errors.log"), read("messages.log"));
+        assert!(status.success(), "sipp {}: {status}\n{errors}\n{messages}", self.scenario);
+    }
+
     /// The messages so far.
     pub fn messages(&self) -> Messages {
         Messages::read(&fs::read_to_string(self.folder.join("messages.log")).unwrap_or_default())

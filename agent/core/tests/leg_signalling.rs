@@ -3,7 +3,7 @@
 mod common;
 
 use busyhour_agent_core::leg::{Action, GUARD, Input, Phase};
-use busyhour_base::{CallEvent, Outcome, Reason, Span, StatusEvents};
+use busyhour_base::{CallEvent, Direction, Outcome, Reason, Span, StatusEvents};
 use common::{Driver, order, param, webhook};
 
 fn ringing() -> Driver {
@@ -262,4 +262,51 @@ fn only_chosen_events_are_told_and_every_final_status_counts_as_completed() {
     assert_eq!(callbacks.len(), 1);
     assert_eq!(param(callbacks[0], "CallStatus"), Some("busy"));
     assert_eq!(param(callbacks[0], "SequenceNumber"), Some("0"));
+}
+
+/// A call that a carrier began, whose 200 was asked for.
+fn answering() -> Driver {
+    let mut order = order();
+    order.spec.direction = Direction::Inbound;
+    let mut driver = Driver::new(order);
+    assert_eq!(driver.give(Input::Start), [Action::Answer]);
+    driver
+}
+
+#[test]
+fn an_inbound_call_is_answered_once_and_its_document_begins_with_the_ack() {
+    let mut driver = answering();
+    let actions = driver.give(Input::Answered);
+    assert_eq!(actions[0], Action::Report(CallEvent::Answered));
+    let (_, request) = common::fetch(&actions);
+    assert_eq!(param(&request, "Direction"), Some("inbound"));
+    driver.pass(Span::from_secs(4));
+    driver.give(Input::FarHangUp);
+    assert_ended(&driver, Outcome::Completed, Reason::Completed, 200, true);
+    assert_eq!(driver.ending().talk, Span::from_secs(4));
+}
+
+#[test]
+fn an_inbound_call_without_an_ack_ends_as_its_bye_does() {
+    for confirmed in [true, false] {
+        let mut driver = answering();
+        assert_eq!(driver.give(Input::Silent), [], "the shell says BYE by itself");
+        driver.give(Input::Closed { confirmed });
+        assert_ended(&driver, Outcome::Failed, Reason::CarrierFailure, 0, confirmed);
+    }
+    let mut driver = answering();
+    driver.give(Input::Silent);
+    driver.wake();
+    assert_ended(&driver, Outcome::Failed, Reason::CarrierFailure, 0, false);
+}
+
+#[test]
+fn a_caller_who_gave_up_before_the_answer_left_is_no_completed_call() {
+    let mut driver = answering();
+    driver.give(Input::FarHangUp);
+    assert_ended(&driver, Outcome::NoAnswer, Reason::CallerGaveUp, 0, true);
+    let mut driver = answering();
+    assert_eq!(driver.give(Input::HangUp(Reason::CanceledByTenant)), [Action::Bye]);
+    driver.give(Input::Closed { confirmed: true });
+    assert_ended(&driver, Outcome::Canceled, Reason::CanceledByTenant, 0, true);
 }

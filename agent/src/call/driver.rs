@@ -22,7 +22,7 @@ use tokio::{sync::mpsc, time::sleep_until};
 use tracing::{Instrument, Span};
 
 use super::{
-    CallCommand,
+    CallCommand, Job,
     negotiation::Negotiation,
     prepare::{Ready, prepare},
 };
@@ -31,7 +31,7 @@ use crate::{
     media::{MediaEvent, MediaSession},
     metric_definitions as metric,
     node::Node,
-    sip::{self, DialogControl, Invite, InviteError, SipEvent},
+    sip::{self, ArrivalControl, DialogControl, Invite, InviteError, SipEvent},
 };
 
 /// Part of an order's validity that is not used, for the time between our last look at it and the first byte.
@@ -57,7 +57,16 @@ pub async fn place(
     mut commands: mpsc::Receiver<CallCommand>,
 ) {
     match prepare(node, &order, received, &mut commands).await {
-        Ok(ready) => Driver::new(node.clone(), order, received, commands, ready).run().await,
+        Ok(Ready { destination, media, media_events, negotiation }) => {
+            let (sip_sender, sip_events) = mpsc::channel(sip::EVENTS_MAX);
+            let job = Job::from(&order);
+            let out = Out { order, received, destination, sip_sender: Some(sip_sender) };
+            let way = Way::Out(Box::new(out));
+            let media = (media, media_events);
+            let driver =
+                Driver::new(node.clone(), job, way, commands, sip_events, media, negotiation);
+            driver.run().await;
+        }
         Err(reason) => {
             tracing::info!(%reason, "not sent");
             metric::order(reason.code());
@@ -68,17 +77,38 @@ pub async fn place(
     }
 }
 
+/// Who began the call, and what its INVITE needs.
+pub(super) enum Way {
+    /// We did.
+    Out(Box<Out>),
+    /// A carrier did.
+    In {
+        /// Until it is answered.
+        control: Option<ArrivalControl>,
+        /// Our side of the SDP.
+        sdp: Vec<u8>,
+        /// The carrier's side came with its INVITE; else it comes with the ACK.
+        offered: bool,
+    },
+}
+
+/// What our INVITE needs.
+pub(super) struct Out {
+    order: DialOrder,
+    received: Instant,
+    destination: std::net::SocketAddr,
+    sip_sender: Option<mpsc::Sender<SipEvent>>,
+}
+
 /// A call at work.
 pub(super) struct Driver {
     pub(super) node: Arc<Node>,
-    pub(super) order: DialOrder,
-    received: Instant,
+    pub(super) job: Job,
+    pub(super) way: Way,
     key: Key,
     leg: Leg,
     commands: mpsc::Receiver<CallCommand>,
-    destination: std::net::SocketAddr,
     sip_events: mpsc::Receiver<SipEvent>,
-    sip_sender: Option<mpsc::Sender<SipEvent>>,
     dialog: Option<DialogControl>,
     pub(super) media: MediaSession,
     media_events: mpsc::Receiver<MediaEvent>,
@@ -92,33 +122,32 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    fn new(
+    pub(super) fn new(
         node: Arc<Node>,
-        order: DialOrder,
-        received: Instant,
+        job: Job,
+        way: Way,
         commands: mpsc::Receiver<CallCommand>,
-        ready: Ready,
+        sip_events: mpsc::Receiver<SipEvent>,
+        (media, media_events): (MediaSession, mpsc::Receiver<MediaEvent>),
+        negotiation: Negotiation,
     ) -> Self {
-        let (sip_sender, sip_events) = mpsc::channel(sip::EVENTS_MAX);
         let leg = Leg::new(Order {
-            call_sid: order.call_sid,
-            account_sid: order.account,
-            spec: order.spec.clone(),
+            call_sid: job.call_sid,
+            account_sid: job.account,
+            spec: job.spec.clone(),
         });
         Self {
-            key: Key::new(order.auth_token.expose().to_owned()),
+            key: Key::new(job.auth_token.expose().to_owned()),
             leg,
             node,
-            order,
-            received,
+            job,
+            way,
             commands,
-            destination: ready.destination,
             sip_events,
-            sip_sender: Some(sip_sender),
             dialog: None,
-            media: ready.media,
-            media_events: ready.media_events,
-            negotiation: ready.negotiation,
+            media,
+            media_events,
+            negotiation,
             work: FuturesUnordered::new(),
             wanted: HashSet::new(),
             clips: HashMap::new(),
@@ -128,7 +157,7 @@ impl Driver {
         }
     }
 
-    async fn run(mut self) {
+    pub(super) async fn run(mut self) {
         loop {
             while let Some(input) = self.inputs.pop_front() {
                 if self.handle(input).is_break() {
@@ -163,6 +192,7 @@ impl Driver {
     fn act(&mut self, action: Action) -> ControlFlow<()> {
         match action {
             Action::Invite => self.invite(),
+            Action::Answer => self.answer(),
             Action::Cancel => self.dialog.iter().for_each(DialogControl::cancel),
             Action::Bye => self.dialog.iter().for_each(DialogControl::bye),
             Action::Fetch { token, request } => self.fetch(token, request),
@@ -179,7 +209,7 @@ impl Driver {
             Action::SendDigits(keys) => self.media.send_keys(&keys),
             Action::Report(event) => self.report(&event),
             Action::Callback(request) => {
-                self.node.callbacks.send(self.order.call_sid.into(), request, self.key.clone());
+                self.node.callbacks.send(self.job.call_sid.into(), request, self.key.clone());
             }
             Action::Warn { code, message } => {
                 metric::warning(code);
@@ -192,28 +222,27 @@ impl Driver {
 
     /// The last look at lease and fence is right before the first byte (RELIABILITY.md, protocol 4).
     fn invite(&mut self) {
-        let due = self.received + Duration::from(self.order.due_in);
-        let valid = Duration::from(self.order.valid_for).saturating_sub(LEASE_GUARD);
-        if self.order.fence < self.node.journal.fence() {
-            return self.not_sent(Reason::Fenced);
-        }
-        if self.received.elapsed() > valid {
-            return self.not_sent(Reason::LeaseExpired);
-        }
-        let Some(events) = self.sip_sender.take() else {
+        let Way::Out(out) = &mut self.way else {
             return self.not_sent(Reason::CarrierFailure);
         };
-        let trunk = &self.order.trunk;
+        let due = out.received + Duration::from(out.order.due_in);
+        let valid = Duration::from(out.order.valid_for).saturating_sub(LEASE_GUARD);
+        if self.job.fence < self.node.journal.fence() {
+            return self.not_sent(Reason::Fenced);
+        }
+        if out.received.elapsed() > valid {
+            return self.not_sent(Reason::LeaseExpired);
+        }
+        let Some(events) = out.sip_sender.take() else {
+            return self.not_sent(Reason::CarrierFailure);
+        };
+        let trunk = &out.order.trunk;
         let invite = Invite {
-            call_id: call_id(
-                self.order.call_sid,
-                self.order.attempt.into(),
-                &self.node.options.name,
-            ),
-            destination: self.destination,
+            call_id: call_id(self.job.call_sid, self.job.attempt.into(), &self.node.options.name),
+            destination: out.destination,
             trunk: trunk.address.clone(),
-            to: self.order.spec.to.clone(),
-            from: self.order.spec.from.clone(),
+            to: self.job.spec.to.clone(),
+            from: self.job.spec.from.clone(),
             offer: self.negotiation.offer(),
             credentials: trunk.username.as_ref().map(|username| Credentials {
                 username: username.clone(),
@@ -240,6 +269,14 @@ impl Driver {
         }
     }
 
+    fn answer(&mut self) {
+        let Way::In { control, sdp, .. } = &mut self.way else {
+            return self.not_sent(Reason::CarrierFailure);
+        };
+        // A caller who has given up is told by the dialog's last event.
+        self.dialog = control.take().map(|control| control.answer(std::mem::take(sdp)));
+    }
+
     fn not_sent(&mut self, reason: Reason) {
         self.inputs.push_back(Input::NotSent(reason));
     }
@@ -253,7 +290,7 @@ impl Driver {
 
     fn prepare(&mut self, token: Token, source: AudioSource) {
         self.wanted.insert(token);
-        let (node, key, account) = (self.node.clone(), self.key.clone(), self.order.account);
+        let (node, key, account) = (self.node.clone(), self.key.clone(), self.job.account);
         let work = match source {
             AudioSource::Say { text, voice, .. } => {
                 let span = tracing::info_span!("say", characters = text.len());
@@ -283,7 +320,7 @@ impl Driver {
     }
 
     fn report(&mut self, event: &CallEvent) {
-        let (call, attempt) = (self.order.call, self.order.attempt);
+        let (call, attempt) = (self.job.call, self.job.attempt);
         match event {
             CallEvent::NotSent(reason) => {
                 metric::order(reason.code());

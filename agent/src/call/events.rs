@@ -3,7 +3,7 @@
 use busyhour_agent_core::leg::Input;
 use busyhour_base::Reason;
 
-use super::driver::{Done, Driver};
+use super::driver::{Done, Driver, Way};
 use crate::{media::MediaEvent, sip::SipEvent};
 
 impl Driver {
@@ -13,9 +13,9 @@ impl Driver {
             SipEvent::Answered { answer, dialog } => {
                 self.end_invite(200);
                 self.node.journal.answered(
-                    self.order.call,
-                    self.order.attempt,
-                    &self.order.trunk.carrier,
+                    self.job.call,
+                    self.job.attempt,
+                    &self.job.carrier,
                     &dialog,
                 );
                 self.take_answer(&answer);
@@ -47,6 +47,11 @@ impl Driver {
 
     /// The call is up even if its answer makes no sense: it was charged, and must be hung up.
     fn take_answer(&mut self, answer: &[u8]) {
+        if matches!(self.way, Way::In { offered: true, .. }) {
+            // Its side came with the INVITE.
+            self.inputs.push_back(Input::Answered);
+            return;
+        }
         let agreed = self.negotiation.take_answer(answer);
         if let Ok(agreed) = &agreed {
             self.media.connect(agreed.clone());

@@ -2,20 +2,24 @@
 
 mod driver;
 mod events;
+mod inbound;
 mod negotiation;
+mod offers;
 mod prepare;
 mod registry;
 mod trunk;
 
 use std::{sync::Arc, sync::atomic::Ordering, time::Instant};
 
-use busyhour_base::{CallEvent, Instructions, Reason};
-use busyhour_protocol::DialOrder;
+use busyhour_base::{AccountSid, CallEvent, CallSid, CallSpec, Instructions, Reason};
+use busyhour_protocol::{AnswerOrder, DialOrder, Secret};
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
 use crate::{metric_definitions as metric, node::Node};
 
+pub use inbound::{given_up, receive};
+pub use offers::{Offers, Word};
 pub use registry::{Calls, NotAdmitted};
 
 /// What may be ordered of a call that runs.
@@ -25,6 +29,48 @@ pub enum CallCommand {
     HangUp(Reason),
     /// Go on with another document.
     Redirect(Instructions),
+}
+
+/// What a call's driver needs of its order, whoever began the call.
+struct Job {
+    call: u64,
+    attempt: u16,
+    fence: u64,
+    call_sid: CallSid,
+    account: AccountSid,
+    auth_token: Secret,
+    carrier: String,
+    spec: CallSpec,
+}
+
+impl From<&DialOrder> for Job {
+    fn from(order: &DialOrder) -> Self {
+        Self {
+            call: order.call,
+            attempt: order.attempt,
+            fence: order.fence,
+            call_sid: order.call_sid,
+            account: order.account,
+            auth_token: order.auth_token.clone(),
+            carrier: order.trunk.carrier.clone(),
+            spec: order.spec.clone(),
+        }
+    }
+}
+
+impl From<AnswerOrder> for Job {
+    fn from(order: AnswerOrder) -> Self {
+        Self {
+            call: order.call,
+            attempt: order.attempt,
+            fence: order.fence,
+            call_sid: order.call_sid,
+            account: order.account,
+            auth_token: order.auth_token,
+            carrier: order.carrier,
+            spec: order.spec,
+        }
+    }
 }
 
 /// Judges an order to dial and begins its call. The fence of the node is at least the order's.

@@ -10,11 +10,13 @@ use busyhour_base::{
     AccountSid, CallEvent, CallSid, CallSpec, Ending, Instructions, MessageSid, Outcome, Reason,
     Span, Webhook,
 };
-use busyhour_protocol::{DialOrder, FieldError, v1, v1::to_agent::Message};
+use busyhour_protocol::{
+    AnswerOrder, DialOrder, FieldError, InboundTrunk, Refusal, v1, v1::to_agent::Message,
+};
 
 use super::{session::LinkError, tells};
 use crate::{
-    call::{self, CallCommand},
+    call::{self, CallCommand, Word},
     metric_definitions as metric,
     node::Node,
 };
@@ -41,8 +43,21 @@ pub async fn take(node: &Arc<Node>, message: Message) -> Result<(), LinkError> {
             node.reports.acknowledge(ack.seq);
             node.forget(&ack.forget);
         }
-        // It offers no calls.
-        Message::Trunks(_) | Message::Ring(_) | Message::Answer(_) | Message::Refuse(_) => {}
+        Message::Trunks(trunks) => let_in(node, trunks),
+        Message::Ring(ring) => match u16::try_from(ring.attempt) {
+            // A caller who is gone has been waiting for this word.
+            Ok(attempt) => {
+                node.offers.tell(ring.offer, Word::Ring { call: ring.call, attempt });
+            }
+            Err(_) => tracing::error!(call = ring.call, "order to let ring refused"),
+        },
+        Message::Answer(answer) => take_answer(node, answer).await?,
+        Message::Refuse(refuse) => match Refusal::try_from(&refuse) {
+            Ok(refusal) => {
+                node.offers.tell(refuse.offer, Word::Refuse(refusal));
+            }
+            Err(error) => tracing::error!(%error, "order to refuse refused"),
+        },
         Message::Callback(callback) => {
             if let Err(error) = take_callback(node, callback) {
                 tracing::error!(%error, "status callback refused");
@@ -82,6 +97,43 @@ async fn take_dial(node: &Arc<Node>, dial: v1::Dial) -> Result<(), LinkError> {
         node.journal.store_fence(order.fence).await?;
     }
     call::admit(node, order, received);
+    Ok(())
+}
+
+/// Carriers that call in from now on. What cannot be read lets nobody in.
+fn let_in(node: &Node, trunks: v1::Trunks) {
+    let read = trunks.trunks.into_iter().filter_map(|trunk| {
+        let carrier = trunk.carrier.clone();
+        let refused = |error: &FieldError| tracing::error!(carrier, %error, "trunk refused");
+        InboundTrunk::try_from(trunk).inspect_err(refused).ok()
+    });
+    node.sip.let_in(read.collect());
+}
+
+async fn take_answer(node: &Arc<Node>, answer: v1::Answer) -> Result<(), LinkError> {
+    let (offer, call, attempt) = (answer.offer, answer.call, answer.attempt);
+    let ended = |ending: Ending| {
+        if let Ok(attempt) = u16::try_from(attempt) {
+            node.reports.push(call, attempt, &CallEvent::Ended(ending));
+        }
+    };
+    let order = match AnswerOrder::try_from(answer) {
+        Ok(order) => order,
+        Err(error) => {
+            tracing::error!(call, %error, "order to answer refused");
+            metric::order("malformed");
+            let refusal = Refusal::of(Reason::WrongState);
+            node.offers.tell(offer, Word::Refuse(refusal));
+            ended(never_dialled());
+            return Ok(());
+        }
+    };
+    if order.fence > node.journal.fence() {
+        node.journal.store_fence(order.fence).await?;
+    }
+    if !node.offers.tell(offer, Word::Answer(Box::new(order))) {
+        ended(call::given_up(Span::ZERO));
+    }
     Ok(())
 }
 

@@ -72,6 +72,7 @@ pub async fn run(node: &Arc<Node>, address: &str) -> Ended {
         Err(error) => error,
         Ok(never) => match never {},
     };
+    node.offers.close();
     Ended { welcomed, error }
 }
 
@@ -98,6 +99,7 @@ async fn serve(
     let fence = welcome.fence;
     take_welcome(node, welcome).await?;
     *welcomed = true;
+    node.offers.open();
     metric::link_up(true);
     tracing::info!(%address, fence, "linked to the controller");
     send(&out, Out::FenceStored(v1::FenceStored { fence })).await?;
@@ -145,6 +147,9 @@ async fn talk(
             told = last.seq;
             send(out, Out::Reports(v1::Reports { reports })).await?;
         }
+        while let Some(offer) = node.offers.next() {
+            send(out, Out::Offer(offer)).await?;
+        }
         tokio::select! {
             message = incoming.message() => {
                 let message = message?.ok_or(LinkError::Closed)?;
@@ -158,6 +163,7 @@ async fn talk(
                     send(out, Out::Told(told)).await?;
                 }
             }
+            () = node.offers.changed() => {}
             _ = second.tick() => {
                 meter.measure();
                 told_load = node.load();

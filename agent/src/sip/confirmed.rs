@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rsipstack::{
     sip::{
-        Header, Method, Response, StatusCode, Uri,
+        Header, Method, Request, Response, StatusCode, Uri,
         prelude::{HasHeaders, HeadersExt},
     },
     transaction::Transaction,
@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{
     DialogCommand, SipEvent, StoredDialog, auth,
-    dialog::{self, Dialog},
+    dialog::{self, Line},
     incoming, message,
     session::Session,
     transaction::Reply,
@@ -27,7 +27,7 @@ const REOFFER_WAIT: Duration = Duration::from_secs(2);
 
 /// A dialog whose INVITE was answered.
 pub(super) struct Confirmed {
-    base: Dialog,
+    base: Line,
     dialog: StoredDialog,
     invite_replies: Option<mpsc::Receiver<Reply>>,
     refresh: Option<Refresh>,
@@ -52,8 +52,9 @@ enum End {
 }
 
 impl Confirmed {
-    pub fn new(
-        base: Dialog,
+    /// The far end has answered our INVITE.
+    pub fn called(
+        base: Line,
         dialog: StoredDialog,
         response: &Response,
         replies: mpsc::Receiver<Reply>,
@@ -61,14 +62,27 @@ impl Confirmed {
         let timers = base.shared.timers;
         let session =
             Session::agreed(session_expires(response), timers.session, timers.session_min);
-        let far_updates = response.headers().iter().any(|h| {
+        let mut confirmed = Self::new(base, dialog, session, response);
+        confirmed.invite_replies = Some(replies);
+        confirmed
+    }
+
+    /// The far end has acknowledged our answer to its INVITE.
+    pub fn accepted(base: Line, dialog: StoredDialog, session: Session, invite: &Request) -> Self {
+        let mut confirmed = Self::new(base, dialog, session, invite);
+        confirmed.far_cseq = invite.cseq_header().and_then(|c| c.seq()).ok();
+        confirmed
+    }
+
+    fn new(base: Line, dialog: StoredDialog, session: Session, far: &impl HasHeaders) -> Self {
+        let far_updates = far.headers().iter().any(|h| {
             matches!(h, Header::Allow(allow)
                 if allow.value().split(',').any(|m| m.trim().eq_ignore_ascii_case("UPDATE")))
         });
         Self {
             base,
             dialog,
-            invite_replies: Some(replies),
+            invite_replies: None,
             refresh: None,
             session,
             wake: Instant::now() + session.wake_after(),
@@ -159,7 +173,7 @@ impl Confirmed {
         message::add_session(&mut request, self.session.interval, min);
         request.headers.extend(authorization.into_iter().collect());
         if method == Method::Invite {
-            let offer = self.base.invite.offer.clone();
+            let offer = self.base.sdp.clone();
             message::add_sdp(&mut request.headers, &mut request.body, offer);
         }
         let hop = message::next_hop(&self.dialog);
@@ -268,13 +282,9 @@ impl Confirmed {
     /// Starts the session's interval anew if the far end's request carries one, and answers it (RFC 4028, 9).
     fn refreshed_by(&mut self, request: &impl HasHeaders) -> Option<Header> {
         let asked = session_expires(request)?;
-        let agreed = self.agreed(Some(asked));
-        // The roles of RFC 4028 are those of this request, in which the far end is the client.
-        self.session = Session { interval: agreed.interval, ours: !agreed.ours };
+        self.session = self.agreed(Some(asked)).asked_of_us();
         self.wake = Instant::now() + self.session.wake_after();
-        let refresher = if self.session.ours { "uas" } else { "uac" };
-        let value = format!("{};refresher={refresher}", self.session.interval.as_secs());
-        Some(Header::SessionExpires(value.into()))
+        Some(Header::SessionExpires(self.session.as_answered().into()))
     }
 
     fn agreed(&self, header: Option<&str>) -> Session {
@@ -282,7 +292,7 @@ impl Confirmed {
     }
 
     /// Sends BYE until it is answered or given up; a crossing BYE of the far end confirms as well.
-    async fn hang_up(&mut self) -> bool {
+    pub async fn hang_up(&mut self) -> bool {
         let mut replies = self.send_bye(None);
         let mut challenged = false;
         loop {
@@ -321,7 +331,7 @@ impl Confirmed {
 
     fn answer_challenge(&self, reply: &Reply) -> Option<Header> {
         let uri = Uri::try_from(self.dialog.target.as_str()).ok()?;
-        let credentials = self.base.invite.credentials.as_ref()?;
+        let credentials = self.base.credentials.as_ref()?;
         auth::answer_for(Method::Bye, &uri, &reply.response, credentials, 0)
     }
 }
@@ -334,7 +344,7 @@ async fn receive(replies: Option<&mut mpsc::Receiver<Reply>>) -> Option<Reply> {
     }
 }
 
-fn session_expires(message: &impl HasHeaders) -> Option<&str> {
+pub(super) fn session_expires(message: &impl HasHeaders) -> Option<&str> {
     message.headers().iter().find_map(|h| match h {
         Header::SessionExpires(value) => Some(value.value()),
         _ => None,

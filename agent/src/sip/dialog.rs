@@ -11,8 +11,9 @@
 //! | | the far end's BYE | over |
 //! | ending | final response, crossing BYE, or nothing for 64 T1 | over |
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use busyhour_agent_core::digest::Credentials;
 use rsipstack::{
     sip::{Header, Method, Request, Response, Uri, prelude::HasHeaders},
     transaction::Transaction,
@@ -27,14 +28,31 @@ use super::{
     confirmed::Confirmed, endpoint::Shared, incoming::Registration, message, transaction::Reply,
 };
 
-/// A dialog in the making, as a task of its own.
-pub(super) struct Dialog {
+/// What a dialog has from its first message to its end, whoever began it.
+pub(super) struct Line {
     pub shared: Arc<Shared>,
-    pub invite: Invite,
+    /// Our SDP, repeated in refreshes.
+    pub sdp: Vec<u8>,
+    /// How to answer a challenge.
+    pub credentials: Option<Credentials>,
     pub events: mpsc::Sender<SipEvent>,
     pub commands: mpsc::Receiver<DialogCommand>,
     pub requests: mpsc::Receiver<Box<Transaction>>,
     pub _registration: Registration,
+}
+
+impl Line {
+    /// Tells the call; if it is gone, nobody needs to know.
+    pub async fn tell(&self, event: SipEvent) {
+        let _ = self.events.send(event).await;
+    }
+}
+
+/// A dialog in the making, as a task of its own.
+struct Dialog {
+    line: Line,
+    call_id: String,
+    destination: SocketAddr,
     from: String,
     to: String,
     target: Uri,
@@ -42,6 +60,9 @@ pub(super) struct Dialog {
     session_min: Option<Duration>,
     answered_challenges: u32,
 }
+
+/// Commands that may wait at one dialog: more than a call gives.
+pub(super) const COMMANDS_MAX: usize = 4;
 
 /// How an INVITE came out.
 enum Outcome {
@@ -67,21 +88,28 @@ pub(super) fn start(
 ) -> Result<DialogControl, InviteError> {
     let tag = message::random_token();
     let text = target.to_string();
-    let (registration, requests) = shared.dialogs.register(&invite.call_id, &tag, text.clone())?;
-    let (sender, commands) = mpsc::channel(4);
+    let Invite { call_id, destination, offer, credentials, .. } = invite;
+    let (registration, requests) = shared.dialogs.register(&call_id, &tag, text.clone())?;
+    let (sender, commands) = mpsc::channel(COMMANDS_MAX);
+    let line = Line {
+        shared,
+        sdp: offer,
+        credentials,
+        events,
+        commands,
+        requests,
+        _registration: registration,
+    };
     let dialog = Dialog {
+        line,
+        call_id,
+        destination,
         from: format!("<{from}>;tag={tag}"),
         to: format!("<{text}>"),
         target,
         cseq: 0,
         session_min: None,
         answered_challenges: 0,
-        shared,
-        invite,
-        events,
-        commands,
-        requests,
-        _registration: registration,
     };
     let mut dialog = Box::new(dialog);
     let (request, replies) =
@@ -112,8 +140,9 @@ impl Dialog {
         match self.inviting(request, replies).await {
             Outcome::Over => {}
             Outcome::Answered { response, request, replies } => {
-                let dialog = message::established(&request, &response, self.invite.destination);
-                Confirmed::new(*self, dialog, &response, replies).run(response.body).await;
+                let dialog = message::established(&request, &response, self.destination);
+                let confirmed = Confirmed::called(self.line, dialog, &response, replies);
+                confirmed.run(response.body).await;
             }
         }
     }
@@ -127,19 +156,19 @@ impl Dialog {
             target: self.target.clone(),
             from: &self.from,
             to: &self.to,
-            call_id: &self.invite.call_id,
+            call_id: &self.call_id,
             cseq: self.cseq,
             routes: &[],
-            local: self.shared.local,
+            local: self.line.shared.local,
         };
         let mut request = draft.request(Method::Invite);
-        let timers = self.shared.timers;
+        let timers = self.line.shared.timers;
         let min = self.session_min.unwrap_or(timers.session_min);
         message::add_session(&mut request, timers.session, min);
         request.headers.extend(authorization.into_iter().collect());
-        let offer = self.invite.offer.clone();
+        let offer = self.line.sdp.clone();
         message::add_sdp(&mut request.headers, &mut request.body, offer);
-        let replies = self.shared.sender.send(request.clone(), self.invite.destination)?;
+        let replies = self.line.shared.sender.send(request.clone(), self.destination)?;
         Ok((request, replies))
     }
 
@@ -165,7 +194,7 @@ impl Dialog {
                         100..200 => {
                             heard = true;
                             if reply.code() > 100 {
-                                self.tell(SipEvent::Provisional(reply.code())).await;
+                                self.line.tell(SipEvent::Provisional(reply.code())).await;
                             }
                         }
                         200..300 => {
@@ -175,23 +204,23 @@ impl Dialog {
                         code => {
                             let again = if cancel == Cancel::Unwanted { self.resubmit(&request, &reply.response) } else { None };
                             let Some((next, next_replies)) = again else {
-                                self.tell(SipEvent::Refused(code)).await;
+                                self.line.tell(SipEvent::Refused(code)).await;
                                 return Outcome::Over;
                             };
                             (request, replies, heard) = (next, next_replies, false);
                         }
                     }
                 }
-                command = self.commands.recv(), if cancel == Cancel::Unwanted => {
+                command = self.line.commands.recv(), if cancel == Cancel::Unwanted => {
                     // A BYE before the answer, and a call that is gone, mean the same.
                     let (None | Some(DialogCommand::Cancel | DialogCommand::Bye)) = command;
                     cancel = Cancel::Wanted;
                 }
-                Some(transaction) = self.requests.recv() => {
-                    self.shared.responder.refuse_unknown(transaction);
+                Some(transaction) = self.line.requests.recv() => {
+                    self.line.shared.responder.refuse_unknown(transaction);
                 }
                 () = async { sleep_until(deadline.unwrap_or_else(Instant::now)).await }, if deadline.is_some() => {
-                    self.tell(SipEvent::Closed { confirmed: false }).await;
+                    self.line.tell(SipEvent::Closed { confirmed: false }).await;
                     self.end_late_answers(&request, replies).await;
                     return Outcome::Over;
                 }
@@ -205,8 +234,8 @@ impl Dialog {
     /// The CANCEL is a transaction of its own; only the INVITE's final response matters.
     fn send_cancel(&self, invite: &Request) -> Cancel {
         let cancel = message::cancel_of(invite);
-        let _ = self.shared.sender.send(cancel, self.invite.destination);
-        Cancel::SentUntil(Instant::now() + self.shared.timers.transaction())
+        let _ = self.line.shared.sender.send(cancel, self.destination);
+        Cancel::SentUntil(Instant::now() + self.line.shared.timers.transaction())
     }
 
     /// Answers a challenge, once and once more if its nonce was stale; or keeps the session interval that the
@@ -221,7 +250,7 @@ impl Dialog {
                 let header = auth::answer(
                     request,
                     response,
-                    self.invite.credentials.as_ref()?,
+                    self.line.credentials.as_ref()?,
                     self.answered_challenges,
                 )?;
                 self.answered_challenges += 1;
@@ -241,24 +270,18 @@ impl Dialog {
             Cancel::Unwanted => SipEvent::Silent,
             Cancel::Wanted | Cancel::SentUntil(_) => SipEvent::Closed { confirmed: false },
         };
-        self.tell(event).await;
+        self.line.tell(event).await;
     }
 
     /// After a CANCEL that nobody answered: whoever answers the call all the same is hung up on.
     async fn end_late_answers(&self, request: &Request, mut replies: mpsc::Receiver<Reply>) {
-        let until = Instant::now() + self.shared.timers.transaction();
+        let until = Instant::now() + self.line.shared.timers.transaction();
         while let Ok(Some(reply)) = tokio::time::timeout_at(until, replies.recv()).await {
             if !reply.local && (200..300).contains(&reply.code()) {
-                let dialog =
-                    message::established(request, &reply.response, self.invite.destination);
-                end_stored(&self.shared, dialog).await;
+                let dialog = message::established(request, &reply.response, self.destination);
+                end_stored(&self.line.shared, dialog).await;
             }
         }
-    }
-
-    /// Tells the call; if it is gone, nobody needs to know.
-    pub(super) async fn tell(&self, event: SipEvent) {
-        let _ = self.events.send(event).await;
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
+use busyhour_protocol::InboundTrunk;
 use rsipstack::{
     sip::{Request, Transport, Uri},
     transaction::{
@@ -21,7 +22,9 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{Dispatch, instrument::WithSubscriber};
 
 use super::{
-    DialogControl, Invite, InviteError, SipEvent, SipStack, StoredDialog, Timers, dialog, incoming,
+    Arrival, DialogControl, Invite, InviteError, SipEvent, SipStack, StoredDialog, Timers, dialog,
+    gate::Gate,
+    incoming,
     incoming::{Dialogs, Responder},
     message, socket,
     transaction::Sender,
@@ -39,6 +42,8 @@ pub struct SipConfig {
     pub dialogs_max: usize,
     /// Timers.
     pub timers: Timers,
+    /// Where calls of carriers are told. Those that find it full are refused.
+    pub arrivals: mpsc::Sender<Arrival>,
 }
 
 /// `rsipstack` behind [`SipStack`]. Dropping it closes the socket.
@@ -55,6 +60,7 @@ pub(super) struct Shared {
     pub local: SocketAddr,
     pub timers: Timers,
     pub responder: Responder,
+    pub gate: Gate,
 }
 
 /// Answers to the network's requests that may be under way at once.
@@ -73,20 +79,20 @@ impl SipAgent {
         let endpoint = endpoint(&connection, config.timers);
         let incoming = endpoint.incoming_transactions().map_err(io::Error::other)?;
         let dialogs = Arc::new(Dialogs::new(config.dialogs_max));
-        let responder = Responder::new(ANSWERS_MAX);
         let inner = endpoint.inner.clone();
         let shared = Arc::new(Shared {
             sender: Sender { endpoint: inner.clone(), connection: connection.clone() },
             dialogs: dialogs.clone(),
             local,
             timers: config.timers,
-            responder: responder.clone(),
+            responder: Responder::new(ANSWERS_MAX),
+            gate: Gate::new(),
         });
         let timers = inner.clone();
         let tasks = vec![
             quietly(socket::read(socket, connection, inner, dialogs.clone())),
             quietly(async move { timers.process_timer().await }),
-            quietly(incoming::dispatch(incoming, dialogs, responder)),
+            quietly(incoming::dispatch(incoming, shared.clone(), config.arrivals)),
         ];
         Ok(Self { shared, address, _tasks: tasks })
     }
@@ -112,6 +118,10 @@ impl SipStack for SipAgent {
         let from = uri::address("From", &invite.from, &self.shared.local.to_string())?;
         let target = Uri::try_from(to.as_str()).map_err(|e| InviteError::Build(e.to_string()))?;
         dialog::start(self.shared.clone(), invite, from, target, events)
+    }
+
+    fn let_in(&self, trunks: Vec<InboundTrunk>) {
+        self.shared.gate.let_in(trunks);
     }
 
     fn end_stored(&self, dialog: StoredDialog) -> oneshot::Receiver<bool> {

@@ -1,5 +1,5 @@
-//! Requests from the network: those of a dialog go to it, others get the answer of a user agent that takes no
-//! calls yet.
+//! Requests from the network: those of a dialog go to it, carriers' calls are told to the agent, others get the answer
+//! of a user agent.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -14,13 +14,13 @@ use rsipstack::{
 use tokio::sync::{Semaphore, mpsc};
 use tracing::{Dispatch, instrument::WithSubscriber};
 
-use super::{InviteError, message};
+use super::{Arrival, InviteError, arrival, endpoint::Shared, message};
 use crate::metric_definitions as metric;
 
 /// Requests of the far end that may wait at one dialog; further ones get 503, and it repeats them.
 const REQUESTS_MAX: usize = 4;
 
-/// Dialogs by `Call-ID`. Ours are one to a `Call-ID`, because we chose it.
+/// Dialogs by `Call-ID`. There is one to a `Call-ID`: we chose it, or refuse a second.
 pub struct Dialogs {
     table: Mutex<HashMap<String, Entry>>,
     max: usize,
@@ -93,9 +93,10 @@ impl Dialogs {
 /// Takes every request that starts a transaction and sees that it is answered.
 pub async fn dispatch(
     mut incoming: TransactionReceiver,
-    dialogs: Arc<Dialogs>,
-    responder: Responder,
+    shared: Arc<Shared>,
+    arrivals: mpsc::Sender<Arrival>,
 ) {
+    let (dialogs, responder) = (&shared.dialogs, &shared.responder);
     while let Some(transaction) = incoming.recv().await {
         // In a box: a channel's memory is that of dozens of its messages, and every call has one.
         let transaction = Box::new(transaction);
@@ -111,6 +112,8 @@ pub async fn dispatch(
             }
         } else if message::to_tag(&transaction.original).is_some() {
             responder.refuse_unknown(transaction);
+        } else if transaction.original.method == Method::Invite {
+            arrival::take(&shared, &arrivals, transaction);
         } else {
             responder.answer_stranger(transaction);
         }
@@ -186,9 +189,6 @@ impl Responder {
                 let supported = Header::Supported("timer".into());
                 let headers = vec![allow, accept, supported];
                 self.respond(transaction, StatusCode::OK, headers, None);
-            }
-            Method::Invite => {
-                self.respond(transaction, StatusCode::TemporarilyUnavailable, vec![], None);
             }
             Method::Bye | Method::Update | Method::Info => self.refuse_unknown(transaction),
             _ => self.respond(transaction, StatusCode::MethodNotAllowed, vec![allow], None),

@@ -23,10 +23,28 @@ pub fn mark_local(headers: &mut Headers) {
     headers.push(Header::Other(LOCAL_MARK.into(), "1".into()));
 }
 
-/// Removes the mark from a message of the network, which may not claim it.
+/// Where a request came from, which its own lines need not tell. Stripped from what arrives.
+const SOURCE_MARK: &str = "X-Busyhour-Source";
+
+/// Notes where a request came from.
+pub fn mark_source(headers: &mut Headers, source: SocketAddr) {
+    headers.push(Header::Other(SOURCE_MARK.into(), source.to_string()));
+}
+
+/// Where a request came from.
+pub fn source(request: &Request) -> Option<SocketAddr> {
+    request.headers.iter().find_map(|h| match h {
+        Header::Other(name, value) if name == SOURCE_MARK => value.parse().ok(),
+        _ => None,
+    })
+}
+
+/// Removes our marks from a message of the network, which may not claim them.
 pub fn unmark(headers: &mut Headers) {
-    headers
-        .retain(|h| !matches!(h, Header::Other(name, _) if name.eq_ignore_ascii_case(LOCAL_MARK)));
+    let ours = |name: &str| {
+        [LOCAL_MARK, SOURCE_MARK].into_iter().any(|mark| name.eq_ignore_ascii_case(mark))
+    };
+    headers.retain(|h| !matches!(h, Header::Other(name, _) if ours(name)));
 }
 
 /// The stack made this response up: nothing came from the far end.
@@ -140,16 +158,7 @@ pub fn to_tag(message: &impl HeadersExt) -> Option<String> {
 
 /// The dialog that a 2xx establishes (RFC 3261, 12.1.2).
 pub fn established(invite: &Request, response: &Response, destination: SocketAddr) -> StoredDialog {
-    let mut routes: Vec<String> = response
-        .headers
-        .iter()
-        .filter_map(|h| match h {
-            Header::RecordRoute(value) => Some(value.value()),
-            _ => None,
-        })
-        .flat_map(|value| typed::RecordRoute::parse_header_list(value).unwrap_or_default())
-        .map(|route| format!("<{}>", route.uri))
-        .collect();
+    let mut routes = record_routes(response);
     routes.reverse();
     let text = |value: Result<&str, rsipstack::sip::Error>| value.unwrap_or_default().to_owned();
     StoredDialog {
@@ -161,6 +170,31 @@ pub fn established(invite: &Request, response: &Response, destination: SocketAdd
         cseq: invite.cseq_header().and_then(|c| c.seq()).unwrap_or(1),
         destination,
     }
+}
+
+/// The dialog that our 2xx establishes; `local` is `To` with our tag (RFC 3261, 12.1.1).
+pub fn accepted(invite: &Request, local: String, source: SocketAddr) -> Option<StoredDialog> {
+    Some(StoredDialog {
+        call_id: invite.call_id_header().ok()?.value().to_owned(),
+        local,
+        remote: invite.from_header().ok()?.value().to_owned(),
+        target: contact(invite)?.to_string(),
+        routes: record_routes(invite),
+        cseq: 0,
+        destination: source,
+    })
+}
+
+/// The values of `Record-Route`, in the order in which they stand.
+fn record_routes(message: &impl HasHeaders) -> Vec<String> {
+    let values = message.headers().iter().filter_map(|h| match h {
+        Header::RecordRoute(value) => Some(value.value()),
+        _ => None,
+    });
+    values
+        .flat_map(|value| typed::RecordRoute::parse_header_list(value).unwrap_or_default())
+        .map(|route| format!("<{}>", route.uri))
+        .collect()
 }
 
 /// The far end's `Contact` address, if it is one that a request can be sent to.

@@ -6,10 +6,12 @@
 //! time, and everything of it runs where no log is written. Dialogs ([`dialog`]) live here because the end of
 //! a call is our promise: a CANCEL that crosses a 200, a fork, a lost BYE and an expired session all end it.
 
+mod arrival;
 mod auth;
 mod confirmed;
 mod dialog;
 mod endpoint;
+mod gate;
 mod incoming;
 mod message;
 mod session;
@@ -21,9 +23,11 @@ mod uri;
 use std::{net::SocketAddr, time::Duration};
 
 use busyhour_agent_core::digest::Credentials;
+use busyhour_protocol::InboundTrunk;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
+pub use arrival::{Arrival, ArrivalControl};
 pub use endpoint::{SipAgent, SipConfig};
 pub use uri::UriError;
 
@@ -41,6 +45,9 @@ pub trait SipStack: Send + Sync + 'static {
         invite: Invite,
         events: mpsc::Sender<SipEvent>,
     ) -> Result<DialogControl, InviteError>;
+
+    /// These carriers may call in from now on, and no others. Their calls come as [`Arrival`]s.
+    fn let_in(&self, trunks: Vec<InboundTrunk>);
 
     /// Ends a dialog of an earlier process by BYE; `true` once the far end has answered it.
     fn end_stored(&self, dialog: StoredDialog) -> oneshot::Receiver<bool>;
@@ -87,18 +94,18 @@ pub enum InviteError {
 pub enum SipEvent {
     /// Provisional response above 100.
     Provisional(u16),
-    /// 2xx: acknowledged, media may flow.
+    /// 2xx, which was acknowledged: media may flow.
     Answered {
-        /// The far end's SDP.
+        /// The far end's SDP; of a call that a carrier began, what its ACK held.
         answer: Vec<u8>,
         /// Enough to end the dialog from another process.
         dialog: Box<StoredDialog>,
     },
     /// Final failure from the carrier.
     Refused(u16),
-    /// No final response came.
+    /// No final response came; to a call that a carrier began, no ACK.
     Silent,
-    /// BYE from the far end, answered.
+    /// BYE from the far end, answered; or CANCEL, before our answer.
     FarHangUp,
     /// Our CANCEL or BYE is settled, or given up.
     Closed {

@@ -35,6 +35,17 @@ impl Session {
         }
     }
 
+    /// The same read out of a request: the roles of RFC 4028 are those of the request, in which the far end is the client.
+    pub const fn asked_of_us(self) -> Self {
+        Self { interval: self.interval, ours: !self.ours }
+    }
+
+    /// The `Session-Expires` of our 2xx to a request.
+    pub fn as_answered(&self) -> String {
+        let refresher = if self.ours { "uas" } else { "uac" };
+        format!("{};refresher={refresher}", self.interval.as_secs())
+    }
+
     /// After the last refresh: when we refresh (half of the interval), or when we give the session up
     /// (a third of the interval or 32 s before its end, whichever is less; RFC 4028, 10).
     pub fn wake_after(&self) -> Duration {

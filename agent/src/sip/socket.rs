@@ -89,7 +89,10 @@ fn parse(datagram: &[u8], from: SocketAddr) -> Parsed {
     match parsed {
         Ok(Some(mut message)) if !stateless::must_refuse(datagram) => {
             match &mut message {
-                SipMessage::Request(request) => message::unmark(&mut request.headers),
+                SipMessage::Request(request) => {
+                    message::unmark(&mut request.headers);
+                    message::mark_source(&mut request.headers, from);
+                }
                 SipMessage::Response(response) => message::unmark(&mut response.headers),
             }
             Parsed::Message(message)

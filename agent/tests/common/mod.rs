@@ -156,6 +156,19 @@ impl Stub {
         self.shared.acknowledge.store(u64::from(yes), Ordering::Relaxed);
     }
 
+    /// These carriers may call in.
+    pub async fn let_in(&self, trunk: v1::InboundTrunk) {
+        self.order(ToAgent::Trunks(v1::Trunks { trunks: vec![trunk] })).await;
+    }
+
+    pub async fn offer(&mut self) -> v1::Offer {
+        loop {
+            if let Heard::Offer(offer) = self.heard().await {
+                return offer;
+            }
+        }
+    }
+
     /// Ends the connection.
     pub fn hang_up_link(&self) {
         self.shared
@@ -304,6 +317,15 @@ pub struct Sipp {
 
 impl Sipp {
     pub fn start(scenario: &str) -> Self {
+        Self::start_with(scenario, &[])
+    }
+
+    /// Calls in at the agent.
+    pub fn call(scenario: &str, agent: SocketAddr) -> Self {
+        Self::start_with(scenario, &[&agent.to_string(), "-s", "+15550100001"])
+    }
+
+    fn start_with(scenario: &str, more: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file =
             PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/sipp/{scenario}.xml"));
@@ -313,6 +335,7 @@ impl Sipp {
             .arg(file)
             .args(["-i", "127.0.0.1", "-mi", "127.0.0.1", "-m", "1", "-nostdin", "-rtp_echo"])
             .args(["-p", &port.to_string(), "-mp", &(free_port() & !1).to_string()])
+            .args(more)
             .args(["-timeout", "25s", "-timeout_error", "-trace_err", "-trace_msg"])
             .args(["-error_file", "errors.log", "-message_file", "messages.log"])
             .current_dir(folder.path())

@@ -109,6 +109,8 @@ impl World<'_> {
                 let index = self.index_of(key.agent);
                 index.map(|index| self.agents[index].legs.remove(&key));
             }
+            // No simulated carrier calls in.
+            Action::Answer => {}
             Action::SendDigits(_) | Action::Callback(_) => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use busyhour_base::{AccountSid, CallEvent, CallSid, CallSpec, Instructions, Method, Reason, Span};
 
-/// An order to place one call.
+/// An order to place one call, or to answer one that a carrier offers (its direction says which).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Order {
     /// Public id, `CA...`.
@@ -20,23 +20,24 @@ pub struct Token(pub u32);
 /// What happens to a leg.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Input {
-    /// The journal has the call: it may be dialled.
+    /// The journal has the call: it may be dialled, or answered.
     Start,
     /// The first byte of the INVITE has left. Any response implies it; without one, it is what tells
     /// "never sent" from "in doubt".
     Sent,
     /// Provisional response, 100 included; 180 and 183 count as ringing.
     Provisional(u16),
-    /// 2xx to the INVITE: media flows.
+    /// 2xx to the INVITE, or ACK of ours: media flows.
     Answered,
     /// Final failure to the INVITE, from the carrier.
     Refused(u16),
     /// Nothing can have been sent: a local failure before the first byte. After [`Input::Sent`] or a response
     /// it is taken for [`Input::Silent`].
     NotSent(Reason),
-    /// No final response at all (transaction timeout, transport failure after sending).
+    /// No final response at all (transaction timeout, transport failure after sending); or no ACK of our 200, in which case
+    /// the shell sends BYE by itself and says [`Input::Closed`].
     Silent,
-    /// The far end hung up.
+    /// The far end hung up, or gave up before our 200 left.
     FarHangUp,
     /// Our BYE was confirmed, or given up (`confirmed` says which); or, after our CANCEL, the INVITE's
     /// transaction ended in a way that no other input describes.
@@ -153,6 +154,8 @@ pub struct Request {
 pub enum Action {
     /// Send the INVITE.
     Invite,
+    /// Answer the far end's INVITE with 200; answered by `Answered` (its ACK), `FarHangUp` or `Silent`.
+    Answer,
     /// Send CANCEL; answered by `Refused(487)`, `Answered` (they crossed) or `Closed`. Given only after a
     /// provisional response, as RFC 3261 section 9.1 demands.
     Cancel,

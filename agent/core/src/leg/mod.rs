@@ -1,4 +1,4 @@
-//! One outbound call: from the order to dial to its end, its SIP leg and its document session together.
+//! One call: from the order to dial or to answer to its end, its SIP leg and its document session together.
 //!
 //! # The driver's contract
 //!
@@ -17,7 +17,7 @@
 //! 6. **Drop the leg on [`Action::End`]**, and whatever it still holds for it (audio, sockets). A 200 that comes
 //!    after that is acknowledged and followed by a BYE without asking anybody.
 //!
-//! In return the leg promises, whatever it is given: one [`Action::Invite`] at most; each of `Sent`, `Ringing` and
+//! In return the leg promises, whatever it is given: one [`Action::Invite`] or [`Action::Answer`] at most; each of `Sent`, `Ringing` and
 //! `Answered` reported once at most; exactly one [`CallEvent::Ended`](busyhour_base::CallEvent::Ended) or
 //! [`CallEvent::NotSent`](busyhour_base::CallEvent::NotSent), then [`Action::End`], after a bounded time.
 
@@ -28,7 +28,7 @@ mod table;
 
 use std::collections::VecDeque;
 
-use busyhour_base::{CallEvent, CallSpec, Ending, Outcome, Reason, Span, Timestamp};
+use busyhour_base::{CallEvent, CallSpec, Direction, Ending, Outcome, Reason, Span, Timestamp};
 
 use self::{
     fate::Fate,
@@ -55,7 +55,7 @@ pub const TALK_MAX: Span = Span::from_secs(24 * 3_600);
 /// How many pressed keys an [`Ending`] tells of.
 pub const DIGITS_MAX: usize = 64;
 
-/// One outbound call at an agent. See the module's docs for how it is driven.
+/// One call at an agent. See the module's docs for how it is driven.
 pub struct Leg {
     order: Order,
     base: Base,
@@ -111,6 +111,7 @@ impl Leg {
     /// Takes in what happened at `now`.
     pub fn handle(&mut self, now: Timestamp, input: Input) {
         match input {
+            Input::Start if self.is_inbound() => self.on(now, On::Accept, None),
             Input::Start => self.on(now, On::Start, None),
             Input::Sent => self.on(now, On::Sent, None),
             Input::Provisional(180 | 183) => self.on(now, On::Ringing, None),
@@ -126,7 +127,11 @@ impl Leg {
                 self.on(now, On::NotSent, Some(Fate::new(Outcome::Failed, reason)));
             }
             Input::Silent => self.on(now, On::Silent, Some(CARRIER_FAILURE)),
-            Input::FarHangUp => self.on(now, On::FarHangUp, Some(COMPLETED)),
+            Input::FarHangUp => {
+                let gave_up = self.phase == Phase::Answering;
+                let fate = if gave_up { CALLER_GAVE_UP } else { COMPLETED };
+                self.on(now, On::FarHangUp, Some(fate));
+            }
             Input::Closed { confirmed: true } => self.on(now, On::Confirmed, Some(COMPLETED)),
             Input::Closed { confirmed: false } => self.on(now, On::Unconfirmed, Some(COMPLETED)),
             Input::MediaLost => {
@@ -154,6 +159,11 @@ impl Leg {
             }
             Input::Played { token } => self.tell_session(now, Event::Played(token)),
         }
+    }
+
+    /// Whether the far end began it.
+    fn is_inbound(&self) -> bool {
+        self.order.spec.direction == Direction::Inbound
     }
 
     fn tell_session(&mut self, now: Timestamp, event: Event) {
@@ -234,6 +244,10 @@ impl Leg {
                 let ring = spec.ring_timeout.min(RING_MAX);
                 self.timer = Some((now + ring, On::RingTimeout));
             }
+            Step::Accept => {
+                out.push_back(Action::Answer);
+                self.dialled = Some(now);
+            }
             Step::Cancel => out.push_back(Action::Cancel),
             Step::Bye => out.push_back(Action::Bye),
             Step::Guard => self.timer = Some((now + GUARD, On::GivenUp)),
@@ -278,4 +292,5 @@ impl Leg {
 }
 
 const CARRIER_FAILURE: Fate = Fate::new(Outcome::Failed, Reason::CarrierFailure);
+const CALLER_GAVE_UP: Fate = Fate::new(Outcome::NoAnswer, Reason::CallerGaveUp);
 const COMPLETED: Fate = Fate::new(Outcome::Completed, Reason::Completed);

@@ -1,4 +1,4 @@
-//! The SIP side of a leg as one transition table (RFC 3261 sections 9, 13, 15 and 17.1.1).
+//! The SIP side of a leg as one transition table (RFC 3261 sections 9, 13, 15, 17.1.1 and 17.2.1).
 //!
 //! What is not in the table is ignored: a response that repeats itself, a message that crosses one of ours.
 //! The table is printed by a test and compared with `table.txt`, so that a change of behaviour shows as a
@@ -21,6 +21,8 @@ pub enum Phase {
     CancelOwed,
     /// CANCEL sent, the INVITE's final response is awaited.
     Canceling,
+    /// Inbound: the 200 was asked for; its ACK is awaited.
+    Answering,
     /// Answered: the document session runs.
     Up,
     /// BYE sent.
@@ -33,6 +35,7 @@ pub enum Phase {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum On {
     Start,
+    Accept,
     Sent,
     Trying,
     Ringing,
@@ -56,6 +59,8 @@ pub(super) enum On {
 pub(super) enum Step {
     /// Ask for the INVITE and start the ring timer.
     Invite,
+    /// Ask for the 200 to the far end's INVITE.
+    Accept,
     /// Ask for CANCEL.
     Cancel,
     /// Ask for BYE.
@@ -105,6 +110,7 @@ macro_rules! table {
 pub(super) const TABLE: &[Transition] = table! {
     New {
         Start       => Sending    [Invite]
+        Accept      => Answering  [Accept]
         NotSent     => Over       [GiveBack]
         HangUp      => Over       [Finish]
     }
@@ -162,6 +168,13 @@ pub(super) const TABLE: &[Transition] = table! {
         Confirmed   => Over       [Finish]
         Unconfirmed => Over       [FinishInDoubt]
         GivenUp     => Over       [FinishInDoubt]
+    }
+    Answering {
+        Answered    => Up         [Answer TellAnswered Begin]
+        FarHangUp   => Over       [Finish]
+        NotSent     => Over       [GiveBack]
+        Silent      => Closing    [Guard]
+        HangUp      => Closing    [Bye Guard]
     }
     Up {
         FarHangUp   => Over       [Silence Finish]

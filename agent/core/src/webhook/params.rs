@@ -23,14 +23,14 @@ pub struct Base {
 }
 
 impl Base {
-    /// Those of a call that the API placed.
+    /// Those of a call.
     pub fn of(order: &Order) -> Self {
         Self {
             call_sid: order.call_sid,
             account_sid: order.account_sid,
             from: order.spec.from.clone(),
             to: order.spec.to.clone(),
-            direction: "outbound-api",
+            direction: order.spec.direction.as_str(),
         }
     }
 
