@@ -5,7 +5,8 @@ mod support;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use support::{Running, outcomes_by_reason, until};
+use busyhour_base::Reason;
+use support::{Running, outcomes_by_reason, tenant::answer, until};
 
 /// Lets the installation run until this many calls have ended.
 async fn ended(running: &Running, at_least: u64) {
@@ -84,5 +85,61 @@ async fn an_agent_that_lost_its_journal_redials_nothing() {
     running.start_agent(1).await;
     let reasons = nothing_was_lost_or_dialled_twice(&mut running).await;
     assert!(reasons.contains_key("in_doubt_journal_lost"), "no call was up: {reasons:?}");
+    running.end().await;
+}
+
+/// How often a carrier within the controller was handed each message, by its own account, which outlives kills.
+fn handed(running: &Running) -> BTreeMap<String, u32> {
+    let account = running.stage.folder().join("controller/message-carriers/quay.ndjson");
+    let mut handed = BTreeMap::new();
+    for line in std::fs::read_to_string(account).unwrap_or_default().lines() {
+        // A kill may have cut the last line off, which then was never answered.
+        if let Ok(line) = serde_json::from_str::<serde_json::Value>(line) {
+            *handed.entry(line["message"].as_str().unwrap().to_owned()).or_default() += 1;
+        }
+    }
+    handed
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_are_neither_lost_nor_sent_twice_however_often_the_controller_is_killed() {
+    let mut running = Running::start("crash-messages", "quick").await;
+    let tenant = running.tenant("north");
+    let mut sids = Vec::new();
+    for n in 0..120 {
+        let body = format!("number {n}");
+        let form = [("To", "+15553000001"), ("From", "+15550100001"), ("Body", &*body)];
+        let path = tenant.path("Messages.json");
+        let answer = answer(tenant.request(reqwest::Method::POST, &path).form(&form)).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        sids.push(answer.json()["sid"].as_str().unwrap().to_owned());
+    }
+    for round in 1..=3 {
+        until("messages to be sent", Duration::from_secs(60), async || {
+            (handed(&running).len() >= round * 30).then_some(())
+        })
+        .await;
+        running.stage.take("controller").unwrap().kill().await.unwrap();
+        running.stage.start_controller(&[]).await.unwrap();
+    }
+    let mut in_doubt = 0;
+    for sid in &sids {
+        let path = tenant.path(&format!("Messages/{sid}.json"));
+        let ended = until("a message to end", Duration::from_secs(60), async || {
+            let message = tenant.get(&path).await.json();
+            let ends = ["delivered", "undelivered", "failed"];
+            ends.contains(&message["status"].as_str()?).then_some(message)
+        })
+        .await;
+        let why = ended["error_message"].as_str().unwrap_or_default();
+        in_doubt += usize::from(why == Reason::InDoubtRestart.message());
+    }
+    let handed = handed(&running);
+    assert!(handed.values().all(|times| *times == 1), "a message was sent twice: {handed:?}");
+    assert!(
+        handed.len() + in_doubt >= sids.len(),
+        "{} handed over, {in_doubt} in doubt",
+        handed.len()
+    );
     running.end().await;
 }

@@ -63,6 +63,29 @@ await refused(20404, 404, client(other.account_sid, other.auth_token).calls(made
 await refused(21201, 400, tel.calls.create({ to: "", from, twiml: document }));
 await refused(21205, 400, tel.calls.create({ to: "+15550100001", from, url: "ftp://x/y" }));
 
+// Messages: create, fetch, wait for the end, take the text out, delete.
+const MESSAGE_FINAL = new Set(["delivered", "undelivered", "failed", "canceled"]);
+const to = "+15550109998";
+const message = await tel.messages.create({ to, from, body: "y".repeat(307) });
+assert.match(message.sid, /^SM[0-9a-f]{32}$/);
+assert.deepEqual([message.status, message.numSegments, message.price], ["queued", "3", null]);
+const arrived = await until(async () => {
+  const now = await tel.messages(message.sid).fetch();
+  return MESSAGE_FINAL.has(now.status) && now;
+});
+assert.ok(arrived.dateSent instanceof Date && !Number.isNaN(arrived.dateSent.valueOf()));
+assert.deepEqual((await tel.messages.list({ to, limit: 5 })).map((m) => m.sid), [message.sid]);
+assert.equal((await tel.messages(message.sid).update({ body: "" })).body, "");
+const sendAt = new Date(Date.now() + 86_400_000);
+const later = await tel.messages.create({ to, from, body: "later", scheduleType: "fixed", sendAt });
+assert.equal(later.status, "scheduled");
+assert.equal((await tel.messages(later.sid).update({ status: "canceled" })).status, "canceled");
+assert.equal(await tel.messages(message.sid).remove(), true);
+await refused(20404, 404, tel.messages(message.sid).fetch());
+await refused(21211, 400, tel.messages.create({ to: "nobody", from, body: "x" }));
+await refused(21606, 400, tel.messages.create({ to, from: "+15559999999", body: "x" }));
+await refused(21617, 400, tel.messages.create({ to, from, body: "x".repeat(1601) }));
+
 let signatures = 0;
 for (const sample of connection.signature_samples ?? []) {
   assert.ok(twilio.validateRequest(mine.auth_token, sample.signature, sample.url, sample.params));

@@ -3,10 +3,14 @@
 Reads connection.json (its path is the one argument), as `busyhour demo --keep` writes it.
 """
 
+import datetime
+import http.server
 import json
 import pathlib
 import sys
+import threading
 import time
+import urllib.parse
 
 from twilio.base.exceptions import TwilioRestException
 from twilio.request_validator import RequestValidator
@@ -88,10 +92,69 @@ refused(21205, 400, lambda: tel.calls.create(to="+15550100001", from_=number, ur
 assert "%2B" in refused(21217, 400, lambda: tel.calls.create(to=" 15550100001", from_=number, twiml=document))
 refused(21205, 400, lambda: tel.calls.create(to="+15550100001", from_=number, url="ftp://x/y"))
 
+class Told(http.server.BaseHTTPRequestHandler):
+    """Takes status callbacks, and judges each by the official validator."""
+
+    steps = {}
+
+    def do_POST(self):
+        form = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        params = dict(urllib.parse.parse_qsl(form))
+        url = f"http://{self.headers['Host']}{self.path}"
+        signed = RequestValidator(mine["auth_token"]).validate(url, params, self.headers["X-Twilio-Signature"])
+        self.steps.setdefault(params["MessageSid"], []).append((params["MessageStatus"], signed))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Told)
+threading.Thread(target=web.serve_forever, daemon=True).start()
+hooks = f"http://127.0.0.1:{web.server_port}/told?of=messages"
+
+# Messages: create, fetch, wait for the end, take the text out, delete.
+MESSAGE_FINAL = {"delivered", "undelivered", "failed", "canceled"}
+to = "+15550109999"
+texts = ["hello", "hello", "x" * 161, "\u4f60" * 71]
+sent = [tel.messages.create(to=to, from_=number, body=text, status_callback=hooks) for text in texts]
+for message, segments in zip(sent, ["1", "1", "2", "2"]):
+    assert message.sid.startswith("SM") and message.num_segments == segments, message.num_segments
+    assert (message.status, message.direction) == ("queued", "outbound-api"), message.status
+for message in sent:
+    ended = until(lambda: (m := tel.messages(message.sid).fetch()).status in MESSAGE_FINAL and m)
+    assert (ended.error_code is None) == (ended.status == "delivered"), (ended.status, ended.error_code)
+    assert ended.date_sent is not None and ended.body == message.body
+    sent_on = {"delivered": ["sent"], "undelivered": ["sent"], "failed": []}[ended.status]
+    expected = [(step, True) for step in ["queued", "sending", *sent_on, ended.status]]
+    until(lambda: len(Told.steps.get(message.sid, [])) == len(expected))
+    assert Told.steps[message.sid] == expected, Told.steps[message.sid]
+listed = [m.sid for m in tel.messages.list(to=to, from_=number, page_size=2, limit=10)]
+assert listed == [m.sid for m in reversed(sent)], listed
+today = ended.date_sent.date()
+assert len(tel.messages.list(date_sent=today, to=to, limit=10)) == len(sent)
+assert tel.messages.list(date_sent_after=today + datetime.timedelta(days=1), limit=1) == []
+redacted = tel.messages(sent[0].sid).update(body="")
+assert redacted.body == "" and tel.messages(sent[0].sid).fetch().body == ""
+assert tel.messages(sent[1].sid).fetch().body == "hello", "another message of the same text keeps it"
+assert tel.messages(sent[0].sid).delete()
+refused(20404, 404, lambda: tel.messages(sent[0].sid).fetch())
+tomorrow = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=1)
+later = tel.messages.create(to=to, from_=number, body="later", schedule_type="fixed", send_at=tomorrow)
+assert later.status == "scheduled"
+assert tel.messages(later.sid).update(status="canceled").status == "canceled"
+refused(30409, 409, lambda: tel.messages(later.sid).update(status="canceled"))
+refused(21211, 400, lambda: tel.messages.create(to="nobody", from_=number, body="x"))
+refused(21606, 400, lambda: tel.messages.create(to=to, from_="+15559999999", body="x"))
+refused(21602, 400, lambda: tel.messages.create(to=to, from_=number))
+refused(21617, 400, lambda: tel.messages.create(to=to, from_=number, body="x" * 1601))
+refused(20001, 400, lambda: tel.messages.create(to=to, from_=number, body="x", media_url=["https://example.com/a.png"]))
+
 # The official validator accepts the signatures that the application server was sent.
 validator = RequestValidator(mine["auth_token"])
 for sample in connection.get("signature_samples", []):
     assert validator.validate(sample["url"], sample["params"], sample["signature"]), sample
     tampered = dict(sample["params"], CallSid="CA" + "0" * 32)
     assert not validator.validate(sample["url"], tampered, sample["signature"]), sample
-print(json.dumps({"python": "ok", "calls": len(calls) + 1, "signatures": len(connection.get("signature_samples", []))}))
+print(json.dumps({"python": "ok", "calls": len(calls) + 1, "messages": [m.sid for m in sent], "signatures": len(connection.get("signature_samples", []))}))

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use busyhour_base::{AccountSid, Outcome, Timestamp};
+use busyhour_base::{AccountSid, Outcome, Span, Timestamp};
 use busyhour_records::CallFilter;
 
 use super::{Facts, address::canonical};
@@ -105,6 +105,9 @@ fn status(params: &Params<'_>) -> Result<Option<Status>, ApiError> {
     }
 }
 
+/// A day of UTC.
+const DAY: Span = Span::from_secs(86_400);
+
 /// On a day or at a second, from its beginning on, or up to its beginning: "on or before midnight of this date".
 pub(crate) fn range(
     params: &Params<'_>,
@@ -121,6 +124,11 @@ pub(crate) fn range(
             .ok_or_else(|| ApiError::parameter(Code::InvalidParameter, name, text, allowed))?;
         any = true;
         match place {
+            // The SDKs write a day as its midnight and know no other way to ask for one.
+            0 if given.start.0 % DAY.0 == 0 => {
+                let day = given.start..given.start + DAY;
+                bounds = bounds.start.max(day.start)..bounds.end.min(day.end);
+            }
             0 => bounds = bounds.start.max(given.start)..bounds.end.min(given.end),
             1 => bounds.start = bounds.start.max(given.start),
             // The very instant belongs to it.
