@@ -160,12 +160,7 @@ impl Upload {
 
     /// The next chunk, and whether more may follow.
     fn chunk<R: Read>(&self, lines: &mut Lines<R>) -> (Chunk, bool) {
-        let context = Context {
-            account: self.account,
-            directory: &self.directory,
-            defaults: &self.defaults,
-            now: self.now,
-        };
+        let context = Context::new(self.account, &self.directory, &self.defaults, self.now);
         let mut chunk = Chunk::default();
         while chunk.calls.len() + chunk.errors.len() < CHUNK_LINES && chunk.bytes < CHUNK_BYTES {
             match lines.next() {

@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 
 use super::variables;
 use crate::{
-    calls::{self, is_known, new_call},
-    directory::Directory,
+    calls::{self, Template, is_known, new_call},
+    directory::{Account, Directory},
     error::{ApiError, Code},
     form::Params,
 };
@@ -104,12 +104,35 @@ impl LineError {
 }
 
 /// What lines are checked against.
-#[derive(Clone, Copy)]
 pub(super) struct Context<'a> {
-    pub(super) account: AccountSid,
-    pub(super) directory: &'a Directory,
-    pub(super) defaults: &'a [(String, String)],
-    pub(super) now: Timestamp,
+    account: AccountSid,
+    directory: &'a Directory,
+    defaults: &'a [(String, String)],
+    now: Timestamp,
+    /// What the defaults make of a line that has only `To`, as most have. Nothing if they do not do alone.
+    template: Option<(Template, &'a Account)>,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(
+        account: AccountSid,
+        directory: &'a Directory,
+        defaults: &'a [(String, String)],
+        now: Timestamp,
+    ) -> Self {
+        let row = Row::default();
+        let template = Template::new(&merged(&row, defaults), account, directory, now).ok();
+        let template = template.zip(directory.accounts.get(&account));
+        Self { account, directory, defaults, now, template }
+    }
+
+    fn call(&self, row: &Row) -> Result<NewCall, ApiError> {
+        if let (Some((template, account)), [("To", to)]) = (&self.template, &row.parameters[..]) {
+            return template.call(to, account);
+        }
+        let params = merged(row, self.defaults);
+        new_call(&params, self.account, self.directory, self.now)
+    }
 }
 
 /// Makes a request of a line, under its `custom_id` or, without one, under `line-` and its number, so that the same
@@ -135,8 +158,7 @@ fn build(row: &Row, context: &Context<'_>, custom_id: &Arc<str>) -> Result<NewCa
         let message = format!("{count} variables: at most {VARIABLES_MAX} are allowed");
         return Err(ApiError::new(Code::InvalidParameter, message));
     }
-    let params = merged(row, context.defaults);
-    let mut call = new_call(&params, context.account, context.directory, context.now)?;
+    let mut call = context.call(row)?;
     // The request was made just now and nobody else holds it, so that nothing is copied.
     variables::fill(Arc::make_mut(&mut call.spec), &row.variables)?;
     call.custom_id = Some(Arc::clone(custom_id));
@@ -178,5 +200,75 @@ pub(super) fn texts(value: &Value) -> Result<Vec<String>, &'static str> {
             }
             Ok(all)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use busyhour_base::AccountSid;
+
+    use super::*;
+    use crate::directory::{Number, Secret};
+
+    const ACCOUNT: AccountSid = AccountSid(7);
+
+    fn directory() -> Directory {
+        let account = Account {
+            name: "acme".into(),
+            token: Secret::new("token"),
+            suspended: false,
+            created: None,
+            destinations: vec!["+1".to_owned()],
+        };
+        Directory {
+            accounts: [(ACCOUNT, account)].into(),
+            numbers: [("+15550100".to_owned(), Number { account: ACCOUNT, sid: None })].into(),
+            ..Directory::default()
+        }
+    }
+
+    fn row(parameters: &[(&'static str, &str)]) -> Row {
+        let parameters = parameters.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        Row { line: 3, parameters: parameters.collect(), ..Row::default() }
+    }
+
+    fn defaults(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    /// A line that repeats a default means what one means that leaves it out, whichever way it is checked.
+    #[test]
+    fn a_line_with_only_a_number_is_as_with_every_default_said() {
+        let directory = directory();
+        let pairs = [
+            ("To", "+15550199"),
+            ("From", "+15550100"),
+            ("Url", "https://a.example/x"),
+            ("StatusCallback", "https://a.example/s"),
+            ("Timeout", "30"),
+            ("ValidityPeriod", "600"),
+        ];
+        let defaults = defaults(&pairs);
+        let context = Context::new(ACCOUNT, &directory, &defaults, Timestamp(1_000_000));
+        assert!(context.template.is_some(), "these defaults do alone");
+        for to in ["+15550123", "+4915550123", "nobody", " 15550123"] {
+            let short = row(&[("To", to)]);
+            let long = row(&[("To", to), ("From", "+15550100"), ("Timeout", "30")]);
+            assert_eq!(request(&short, &context), request(&long, &context), "{to}");
+        }
+        let call = request(&row(&[("To", "+15550123")]), &context).unwrap();
+        assert_eq!((call.spec.to.as_str(), call.spec.ring_timeout.as_secs()), ("+15550123", 30));
+        assert_eq!(call.custom_id.as_deref(), Some("line-3"));
+    }
+
+    #[test]
+    fn defaults_that_do_not_do_alone_are_completed_by_the_line_or_refused_with_it() {
+        let directory = directory();
+        let defaults = defaults(&[("Url", "https://a.example/x")]);
+        let context = Context::new(ACCOUNT, &directory, &defaults, Timestamp(1_000_000));
+        let error = request(&row(&[("To", "+15550123")]), &context).unwrap_err();
+        assert_eq!(error.code, Code::FromMissing.number());
+        let whole = row(&[("To", "+15550123"), ("From", "+15550100")]);
+        assert_eq!(request(&whole, &context).unwrap().spec.from, "+15550100");
     }
 }

@@ -90,11 +90,47 @@ pub(crate) fn new_call(
     let to = called(params, entry)?.ok_or_else(|| {
         ApiError::new(Code::ToMissing, "To is missing: a number or SIP address is required")
     })?;
+    let call = but_for_to(params, account, directory, now)?;
+    Ok(with_to(call, to))
+}
+
+/// What requests have in common that differ in nothing but `To`, checked once for all of them.
+pub(crate) struct Template(NewCall);
+
+impl Template {
+    /// Of parameters of which `To` is not looked at.
+    pub(crate) fn new(
+        params: &Params<'_>,
+        account: AccountSid,
+        directory: &Directory,
+        now: Timestamp,
+    ) -> Result<Self, ApiError> {
+        refuse_unsupported(params)?;
+        but_for_to(params, account, directory, now).map(Self)
+    }
+
+    /// What [`new_call`] makes of the same parameters and this `To`.
+    pub(crate) fn call(&self, to: &str, account: &Account) -> Result<NewCall, ApiError> {
+        Ok(with_to(self.0.clone(), callable(to, account)?))
+    }
+}
+
+fn with_to(mut call: NewCall, to: String) -> NewCall {
+    Arc::make_mut(&mut call.spec).to = to;
+    call
+}
+
+fn but_for_to(
+    params: &Params<'_>,
+    account: AccountSid,
+    directory: &Directory,
+    now: Timestamp,
+) -> Result<NewCall, ApiError> {
     let from = calling(params, account, directory)?.ok_or_else(|| {
         ApiError::new(Code::FromMissing, "From is missing: a number of this account is required")
     })?;
     let mut spec = settings(params)?;
-    (spec.to, spec.from) = (to, from);
+    spec.from = from;
     if !instruct(&mut spec, params, account, directory)? {
         let message = "Url, Twiml or ApplicationSid is required, and none is given";
         return Err(ApiError::new(Code::InvalidUrl, message));
@@ -162,9 +198,10 @@ const ADDRESS: &str =
 const LOST_PLUS: &str = "an E.164 number such as +14155550123, its + sent as %2B: in a form or a URL a bare + is a space";
 
 fn called(params: &Params<'_>, account: &Account) -> Result<Option<String>, ApiError> {
-    let Some(text) = params.one("To")? else {
-        return Ok(None);
-    };
+    params.one("To")?.map(|text| callable(text, account)).transpose()
+}
+
+fn callable(text: &str, account: &Account) -> Result<String, ApiError> {
     let to = canonical(text).map_err(|error| {
         let code = match error {
             AddressError::NotANumber => Code::NotANumber,
@@ -178,7 +215,7 @@ fn called(params: &Params<'_>, account: &Account) -> Result<Option<String>, ApiE
         let allowed = "the account's plan does not allow this destination";
         return Err(ApiError::parameter(Code::Forbidden, "To", text, allowed));
     }
-    Ok(Some(to.into_owned()))
+    Ok(to.into_owned())
 }
 
 /// `CallerId` is shown to the called party in place of `From`; both have to be numbers of the account.
