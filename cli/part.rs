@@ -65,6 +65,11 @@ impl Part {
         Ok(Self { name: name.to_owned(), log, child, ready })
     }
 
+    /// The process, until it has ended.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// An address out of the ready line.
     ///
     /// # Errors

@@ -129,6 +129,85 @@ async fn an_upload_goes_on_behind_a_killed_controller_and_takes_each_line_once()
     running.end().await;
 }
 
+/// Refused lines are told with their numbers, what is wrong and what is allowed, and nothing is started.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_with_wrong_lines_is_not_started_and_says_which() {
+    let running = Running::start("batch-wrong", "quick").await;
+    let path = running.stage.folder().join("wrong.csv");
+    fs::write(&path, "custom_id,To\r\na,+15553000001\r\n\r\nb,nobody\r\nc,+4930123456,x\r\n")
+        .unwrap();
+    let from = format!("From={FROM}");
+    let submit =
+        ["submit", path.to_str().unwrap(), "--default", &from, "--default", "Twiml=<Response/>"];
+    let output = cli(&running, &submit).output().await.unwrap();
+    assert!(!output.status.success());
+    let told = String::from_utf8(output.stderr).unwrap();
+    let expected = [
+        "2 of 3 lines were refused",
+        "line 4 (b): To = \"nobody\" is not allowed: an E.164 number",
+        "line 5: 3 fields: the first line names 2",
+        "was not started",
+        "100% of",
+    ];
+    for expected in expected {
+        assert!(told.contains(expected), "{expected:?} in {told}");
+    }
+    let batches = say(&running, &["list"]).await;
+    assert_eq!(
+        (&batches[0]["status"], &batches[0]["counts"]["accepted"]),
+        (&json!("draft"), &json!(1))
+    );
+    let anyway: Vec<&str> = submit.into_iter().chain(["--start-anyway", "--watch"]).collect();
+    let watched = say(&running, &anyway).await;
+    assert_eq!(watched.last().unwrap()["status"], "completed");
+    let results =
+        cli(&running, &["results", watched[0]["sid"].as_str().unwrap(), "--format", "csv"]);
+    let rows = String::from_utf8({ results }.output().await.unwrap().stdout).unwrap();
+    assert_eq!(rows.lines().count(), 2, "{rows}");
+    assert!(rows.starts_with("custom_id,call_sid,to,") && rows.contains("\na,CA"), "{rows}");
+    let missing = cli(&running, &["submit", "/no/such.csv"]).output().await.unwrap();
+    assert!(String::from_utf8(missing.stderr).unwrap().contains("opening /no/such.csv"));
+    running.end().await;
+}
+
+/// One call a minute, then as fast as the account may, then paused, then to the end: by the carrier's own count.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_steered_while_it_runs() {
+    let running = Running::start("batch-steered", "quick").await;
+    let tenant = running.tenant("north");
+    let url = started(&tenant, json!({"pacing": {"cps": 0.016, "max_concurrent": 4}}), 60).await;
+    let sid = url.rsplit('/').next().unwrap().to_owned();
+    let invited = async || running.carrier_account().await.calls.len();
+    let within = Duration::from_secs(30);
+    until("the first call", within, async || (invited().await > 0).then_some(())).await;
+    let batch = &say(&running, &["pace", &sid, "--cps", "none"]).await[0];
+    assert_eq!(
+        batch["pacing"],
+        json!({"cps": null, "max_concurrent": 4}),
+        "what is not said stays"
+    );
+    until("more calls", within, async || (invited().await > 8).then_some(())).await;
+    let paused = &say(&running, &["pause", &sid]).await[0];
+    assert_eq!((&paused["status"], &paused["shut_by"]), (&json!("paused"), &json!("paused")));
+    until("what is in progress to end", within, async || {
+        let counts = &tenant.get(&url).await.json()["counts"];
+        (counts["in_progress"] == 0).then_some(())
+    })
+    .await;
+    let before = invited().await;
+    assert!(before < 60);
+    say(&running, &["pace", &sid, "--max-concurrent", "20"]).await;
+    assert_eq!(invited().await, before, "a paused batch stays paused, whatever its pace");
+    say(&running, &["resume", &sid]).await;
+    let watched = say(&running, &["watch", &sid]).await;
+    assert_eq!(watched.last().unwrap()["status"], "completed");
+    let account = running.carrier_account().await;
+    assert_eq!((account.calls.len(), account.breaches()), (60, 0));
+    let wrong = cli(&running, &["pace", &sid, "--cps", "fast"]).output().await.unwrap();
+    assert!(String::from_utf8(wrong.stderr).unwrap().contains("neither a number nor none"));
+    running.end().await;
+}
+
 /// A tenant's server that refuses what it is told so often, and then accepts.
 #[derive(Clone)]
 struct Server {

@@ -90,21 +90,31 @@ pub(super) fn tell(batch: &Value, as_json: bool) -> Result<()> {
         number(counts, "failed"),
         number(counts, "canceled")
     ))?;
-    let bound = |name: &str| match &pacing[name] {
-        Value::Null => "no bound".to_owned(),
-        value => value.to_string(),
+    let bound = |name: &str, unit: &str| match &pacing[name] {
+        Value::Null => None,
+        value => Some(format!("{value} {unit}")),
     };
-    say(&format!("  pace      {} per second, {} at once", bound("cps"), bound("max_concurrent")))?;
-    if let Some(reason) = batch["shut_by"].as_str() {
-        let opens = batch["schedule"]["opens_at"].as_str().unwrap_or("not by itself");
-        say(&format!("  waits     {reason}; opens {opens}"))?;
+    let own = [bound("cps", "per second"), bound("max_concurrent", "at once")];
+    let own: Vec<_> = own.into_iter().flatten().collect();
+    let own = if own.is_empty() { "no bounds of its own".to_owned() } else { own.join(", ") };
+    say(&format!("  pace      {own}"))?;
+    let shut_by = batch["shut_by"].as_str();
+    if let Some(reason) = shut_by {
+        let opens = match reason {
+            "window" => batch["schedule"]["opens_at"].as_str(),
+            "not_before" => batch["schedule"]["not_before"].as_str(),
+            _ => None,
+        };
+        let opens = opens.map_or(String::new(), |opens| format!(" until {opens}"));
+        say(&format!("  waits     {reason}{opens}"))?;
     }
     if number(&batch["upload"], "refused") > 0 {
         let sid = text(batch, "sid");
         let refused = number(&batch["upload"], "refused");
         say(&format!("  refused   {refused} lines; see `busyhour batch errors {sid}`"))?;
     }
-    if batch["eta"] != json!(null) {
+    let stands = matches!(shut_by, Some("draft" | "paused"));
+    if batch["eta"] != json!(null) && !stands {
         let eta = &batch["eta"];
         say(&format!("  last call {} ({})", text(eta, "p50"), text(eta, "limiting_factor")))?;
     }

@@ -15,8 +15,6 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 pub(super) struct Meter {
     shown: Shown,
     length: u64,
-    /// What goes on.
-    doing: String,
     refused: u64,
     /// Where and when the upload began or went on.
     began: (u64, Instant),
@@ -32,14 +30,14 @@ impl Meter {
     pub(super) fn new(length: u64) -> Result<Self> {
         let shown = if std::io::stderr().is_terminal() {
             let bar = ProgressBar::new(length);
-            let style = "[{bar:32}] {percent:>3}% of {binary_total_bytes}  {wide_msg}";
+            let style = "{prefix}\n[{bar:32}] {percent:>3}% of {binary_total_bytes}  {wide_msg}";
             bar.set_style(ProgressStyle::with_template(style)?.progress_chars("=> "));
             Shown::Bar(bar)
         } else {
             Shown::Lines(Instant::now())
         };
         let began = (0, Instant::now());
-        Ok(Self { shown, length, doing: String::new(), refused: 0, began })
+        Ok(Self { shown, length, refused: 0, began })
     }
 
     /// Something else goes on from here.
@@ -47,11 +45,11 @@ impl Meter {
         match &self.shown {
             Shown::Bar(bar) => {
                 bar.set_position(0);
-                bar.set_message(what.clone());
+                bar.set_prefix(what);
+                bar.set_message("");
             }
             Shown::Lines(_) => eprintln!("{what}"),
         }
-        self.doing = what;
         self.began = (0, Instant::now());
     }
 
@@ -89,7 +87,7 @@ impl Meter {
     }
 
     fn text(&self, byte: u64, line: Option<u64>) -> String {
-        let mut parts = vec![self.doing.clone()];
+        let mut parts = Vec::new();
         let (from, since) = self.began;
         let rate = byte.saturating_sub(from) as f64 / since.elapsed().as_secs_f64().max(1e-3);
         if rate > 0.0 {

@@ -34,6 +34,8 @@ const COLUMNS: [&str; 13] = [
 /// How long an API that is away is tried again, and how often.
 const PATIENCE: Duration = Duration::from_secs(300);
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long nothing may come; the API sends something every 15 s.
+const STILL_MAX: Duration = Duration::from_secs(60);
 /// The longest line that is waited for.
 const LINE_MAX: usize = 1 << 20;
 
@@ -125,10 +127,10 @@ impl Reading<'_> {
 }
 
 async fn next(response: &mut Response) -> Result<Option<Vec<u8>>, Problem> {
-    let piece = response.chunk().await;
-    piece
-        .map(|piece| piece.map(|piece| piece.to_vec()))
-        .map_err(|error| Problem::Away(format!("the connection broke off: {error}")))
+    let broke = |why: String| Problem::Away(format!("the results broke off: {why}"));
+    let piece = tokio::time::timeout(STILL_MAX, response.chunk()).await;
+    let piece = piece.map_err(|_| broke(format!("nothing within {} s", STILL_MAX.as_secs())))?;
+    piece.map(|piece| piece.map(|piece| piece.to_vec())).map_err(|error| broke(error.to_string()))
 }
 
 fn row(result: &Value) -> String {

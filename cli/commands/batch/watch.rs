@@ -91,8 +91,7 @@ impl Shown {
             return Ok(Self::Lines(None));
         }
         let bar = ProgressBar::new(0);
-        let style =
-            "{prefix}\n[{bar:40}] {percent:>3}%  {human_pos} of {human_len} ended\n{wide_msg}";
+        let style = "{prefix}\n[{bar:40}] {percent:>3}%  {human_pos} of {human_len} ended\n{msg}";
         bar.set_style(ProgressStyle::with_template(style)?.progress_chars("=> "));
         Ok(Self::Bar(bar))
     }
@@ -185,13 +184,18 @@ fn sentences(batch: &Value, pace: &Pace) -> Vec<String> {
     all
 }
 
-/// When its last call is expected to start.
-fn expected(eta: &Value) -> Option<String> {
-    let limit = eta["limiting_factor"].as_str()?;
+/// When its last call is expected to start, and why not earlier.
+fn expected(eta: &Value) -> Vec<String> {
     let left = |name: &str| eta[name].as_u64().map(|ms| time_left(ms.div_ceil(1_000)));
-    let within =
-        left("in_ms_p90").map_or(String::new(), |p90| format!(", at most {p90} nine times of ten"));
-    Some(format!("last call in {}{within}; what binds: {limit}", left("in_ms")?))
+    let Some(p50) = left("in_ms") else { return Vec::new() };
+    let p90 =
+        left("in_ms_p90").map_or(String::new(), |p90| format!(" (9 times in 10 within {p90})"));
+    let mut all = vec![format!("last call in {p50}{p90}")];
+    if let (Some(limit), Some(message)) = (eta["limiting_factor"].as_str(), eta["message"].as_str())
+    {
+        all.push(format!("{limit}: {message}"));
+    }
+    all
 }
 
 /// A rate with as many digits as say something.
@@ -212,7 +216,7 @@ mod tests {
             json!({
                 "counts": {"accepted": 10_000, "queued": queued, "in_progress": 20, "completed": 900, "busy": 2},
                 "rates": {"allowed_per_s": 1.5},
-                "eta": {"in_ms": 3_725_000, "in_ms_p90": 4_000_000, "limiting_factor": "throttle"},
+                "eta": {"in_ms": 3_725_000, "in_ms_p90": 4_000_000, "limiting_factor": "throttle", "message": "Paced."},
             })
         };
         let (mut pace, start) = (Pace::default(), Instant::now());
@@ -223,7 +227,8 @@ mod tests {
             "9,078 waiting, 20 in progress",
             "900 completed, 2 busy",
             "1.25/s of 1.5/s allowed",
-            "last call in 1 h 2 min, at most 1 h 6 min nine times of ten; what binds: throttle",
+            "last call in 1 h 2 min (9 times in 10 within 1 h 6 min)",
+            "throttle: Paced.",
         ];
         assert_eq!(sentences(&batch(9_078), &pace), expected);
         let mut shut = batch(5);

@@ -318,6 +318,34 @@ async fn calls_out_of_hours_wait_for_their_window_in_its_own_zone() {
     rig.post("/v1/Batches", &never).await.is_error(400, 20001, &["none of them opens"]);
 }
 
+/// Berlin's clocks go forward between the 28th and the 29th of March: its nine o'clock is an hour earlier in UTC from then on.
+#[tokio::test]
+async fn a_window_keeps_its_local_time_when_clocks_change() {
+    let rig = Rig::new().await;
+    let plan = json!({
+        "schedule": {
+            "not_before": "2026-03-27T23:00:00Z",
+            "timezone": "Europe/Berlin",
+            "windows": [{"from": "09:00", "to": "09:10"}],
+        },
+        "pacing": {"max_concurrent": 1},
+    });
+    let url = draft(&rig, plan, 2).await;
+    rig.post(&format!("{url}/start"), &json!({})).await;
+    let shown = rig.get(&url).await.json()["schedule"]["opens_at"].clone();
+    assert_eq!(shown, "2026-03-28T08:00:00.000Z");
+    // From noon of the 10th.
+    let (hour, second) = (Span::from_secs(3_600), Span::from_secs(1));
+    let to_the_28th = Span::from_secs(17 * 86_400 + 20 * 3_600 - 1);
+    assert!(rig.machine.pass(to_the_28th).is_empty());
+    let first = rig.machine.pass(second).remove(0);
+    assert!(rig.machine.pass(hour).is_empty(), "one at once");
+    rig.machine.end(&first, Outcome::Completed);
+    assert!(rig.machine.dials().is_empty(), "the window is closed");
+    assert!(rig.machine.pass(Span::from_secs(22 * 3_600 - 1)).is_empty());
+    assert_eq!(rig.machine.pass(second).len(), 1, "23 hours after the first");
+}
+
 #[tokio::test]
 async fn every_attempt_of_a_line_is_in_its_result() {
     let rig = Rig::new().await;
