@@ -129,6 +129,49 @@ async fn an_upload_goes_on_behind_a_killed_controller_and_takes_each_line_once()
     running.end().await;
 }
 
+/// The most resident memory of a process so far, in KiB.
+fn peak_kib(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Long lines that were accepted before: they leave nothing in the state, so that what is seen is what an upload itself holds.
+/// The log keeps what is newer than its last snapshot, up to a size of its own, which the first two files exceed.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_needs_no_more_memory_however_long_the_file() {
+    let mut running = Running::start("batch-memory", "quick").await;
+    let tenant = running.tenant("north");
+    let batch = post_json(&tenant, "/v1/Batches", json!({"defaults": {"From": FROM}})).await.json();
+    let url = format!("{}/lines", batch["url"].as_str().unwrap());
+    let document = format!("<Response><Say>{}</Say></Response>", "Good morning. ".repeat(200));
+    let upload = async |lines: usize| {
+        let mut text = String::with_capacity(lines * (document.len() + 100));
+        for n in 0..lines {
+            let n = n % 100;
+            let line = json!({"custom_id": n.to_string(), "To": format!("+1555{n:07}"), "Twiml": document});
+            writeln!(text, "{line}").unwrap();
+        }
+        let mib = text.len() >> 20;
+        let request = tenant.request(Method::POST, &url).timeout(Duration::from_secs(300));
+        let report =
+            answer(request.header("Content-Type", "application/x-ndjson").body(text)).await;
+        assert_eq!(report.json()["last_line"], lines, "{report:?}");
+        mib
+    };
+    let controller = running.stage.part("controller").unwrap().id().unwrap();
+    let before = upload(30_000).await + upload(30_000).await;
+    let peak = peak_kib(controller);
+    let after = upload(100_000).await;
+    let grown = (peak_kib(controller) - peak) >> 10;
+    println!(
+        "{} MiB at most in {before} MiB of lines, {grown} MiB more in {after} MiB",
+        peak >> 10
+    );
+    assert!(grown < 40, "{grown} MiB more than {} MiB, in {after} MiB of lines", peak >> 10);
+    running.end().await;
+}
+
 /// Refused lines are told with their numbers, what is wrong and what is allowed, and nothing is started.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_with_wrong_lines_is_not_started_and_says_which() {
