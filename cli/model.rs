@@ -19,8 +19,25 @@ pub struct Overview {
     pub carriers: Vec<Carrier>,
     /// By name.
     pub groups: Vec<Group>,
+    /// What the engine takes requests from.
+    pub lines: Vec<Queued>,
     /// By number.
     pub agents: Vec<Agent>,
+}
+
+/// Queues that compete for the same channels under the same conditions.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Queued {
+    /// The carriers that can serve them.
+    pub carriers: Vec<String>,
+    /// `inbound`, `synchronous` or `ordinary`.
+    pub urgency: String,
+    /// Below what is `guaranteed`, below what is `expected`, or `beyond`.
+    pub class: String,
+    /// How many queues.
+    pub standing: u64,
+    /// Why nothing is taken from them now; `ready` if something is.
+    pub held_by: String,
 }
 
 /// A tenant.

@@ -9,8 +9,8 @@ use busyhour_controller_core::{
     message::{MessageId, MessageView},
     spec::{BatchId, CallId},
     view::{
-        AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, LineFault, QueueView,
-        ShareView, TenantView, Totals,
+        AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, LineFault, LineView,
+        QueueView, ShareView, TenantView, Totals,
     },
 };
 use busyhour_log::ProposeError as LogError;
@@ -97,6 +97,10 @@ impl Views for Ports {
 
     fn groups(&self) -> Vec<GroupView> {
         self.0.read(|state| state.groups().collect())
+    }
+
+    fn lines(&self, max: usize) -> Vec<LineView> {
+        self.0.read(|state| state.lines(max))
     }
 
     fn shares_of(&self, account: AccountSid) -> Vec<ShareView> {

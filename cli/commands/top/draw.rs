@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     commands::explain::About,
-    model::{Carrier, Group, Overview},
+    model::{Carrier, Group, Overview, Queued},
     words::{count, many, rate},
 };
 
@@ -151,7 +151,9 @@ fn tenants(frame: &mut Frame<'_>, area: Rect, app: &mut App) {
     if app.overview.tenants_more > 0 {
         title += &format!(", {} more are quieter", count(app.overview.tenants_more));
     }
-    table(frame, area, app, Pane::Tenants, &rows, (title + " ").bold().into(), Line::default());
+    let lines = app.overview.lines.iter().map(queued).collect::<Vec<_>>().join("; ");
+    let below = if lines.is_empty() { Line::default() } else { format!(" {lines} ").into() };
+    table(frame, area, app, Pane::Tenants, &rows, (title + " ").bold().into(), below.dim());
 }
 
 fn carriers(frame: &mut Frame<'_>, area: Rect, app: &mut App) {
@@ -163,6 +165,13 @@ fn carriers(frame: &mut Frame<'_>, area: Rect, app: &mut App) {
     let groups = app.overview.groups.iter().map(group).collect::<Vec<_>>().join("; ");
     let below = if groups.is_empty() { Line::default() } else { format!(" {groups} ").into() };
     table(frame, area, app, Pane::Carriers, &rows, title.into(), below.dim());
+}
+
+/// Who stands in a line, and why nothing is taken from it.
+pub(super) fn queued(line: &Queued) -> String {
+    let Queued { urgency, class, held_by, .. } = line;
+    let queues = many(line.standing, "queue");
+    format!("{urgency}, {class}, over {}: {queues}, {held_by}", line.carriers.join("+"))
 }
 
 /// What is free of a group of carriers, and for whom.

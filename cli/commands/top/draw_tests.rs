@@ -7,7 +7,7 @@ use super::{
     super::keys::{Asked, press},
     *,
 };
-use crate::model::{Agent, Carrier, Counts, Eta, Inbound, Overview, Room, Share, Tenant};
+use crate::model::{Agent, Carrier, Counts, Eta, Inbound, Overview, Queued, Room, Share, Tenant};
 
 fn tenant(name: &str, queued: u64, in_progress: u64) -> Tenant {
     Tenant {
@@ -71,6 +71,13 @@ fn overview() -> Overview {
             lendable: 9,
             ..Group::default()
         }],
+        lines: vec![Queued {
+            carriers: vec!["harbour".to_owned(), "north".to_owned()],
+            urgency: "ordinary".to_owned(),
+            class: "beyond".to_owned(),
+            standing: 2,
+            held_by: "channels_kept".to_owned(),
+        }],
         agents: vec![
             Agent {
                 name: "agent-1".to_owned(),
@@ -128,6 +135,7 @@ fn mt_27_the_screen_shows_tenants_carriers_and_agents_and_why_no_more() {
             "away",
             "1 of 2 up, 50 slots",
             "13 free, 4 for guarantees",
+            "ordinary, beyond, over harbour+north: 2 queues, channels_kept",
         ] {
             assert!(
                 screen.contains(part),
@@ -155,7 +163,7 @@ fn every_size_of_screen_is_drawn() {
         }
     }
     let low = screen(&mut app(), 80, 14);
-    assert!(low.contains("survey") && !low.contains("harbour"), "only the focused table\n{low}");
+    assert!(low.contains("survey") && !low.contains("CARRIER"), "only the focused table\n{low}");
 }
 
 #[test]
@@ -242,6 +250,7 @@ fn the_same_is_told_without_a_screen() {
         "and 7 more tenants",
         "1 of 2 agents",
         "group default: 13 free",
+        "over harbour+north: 2 queues",
     ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }

@@ -16,6 +16,9 @@ pub(super) fn tables(overview: &Overview) -> String {
     if overview.tenants_more > 0 {
         text += &format!("and {}\n", many(overview.tenants_more, "more tenant"));
     }
+    for line in &overview.lines {
+        text += &format!("{}\n", super::draw::queued(line));
+    }
     text.push('\n');
     table(&mut text, &overview.carriers);
     text.push('\n');

@@ -23,8 +23,8 @@ use busyhour_controller_core::{
     message::{MessageId, MessageView},
     spec::{BatchId, CallId},
     view::{
-        AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, LineFault, QueueView,
-        ShareView, TenantView, Totals,
+        AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, LineFault, LineView,
+        QueueView, ShareView, TenantView, Totals,
     },
 };
 use busyhour_records::Records;
@@ -85,6 +85,10 @@ impl Views for AtOnce {
     fn groups(&self) -> Vec<GroupView> {
         Vec::new()
     }
+    fn lines(&self, _: usize) -> Vec<LineView> {
+        Vec::new()
+    }
+
     fn shares_of(&self, _: AccountSid) -> Vec<ShareView> {
         Vec::new()
     }

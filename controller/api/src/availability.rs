@@ -3,7 +3,7 @@
 
 use axum::{extract::State, response::Response};
 use busyhour_base::AccountSid;
-use busyhour_controller_core::view::{CarrierView, GroupView, Room, ShareView};
+use busyhour_controller_core::view::{CarrierView, GroupView, LineView, Room, ShareView};
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -27,6 +27,8 @@ pub(crate) struct Availability {
     carriers: Vec<CarrierRow>,
     /// By name.
     groups: Vec<GroupRow>,
+    /// What the engine takes requests from.
+    lines: Vec<LineRow>,
     /// By account; of the thousand tenants with the most calls waiting and in progress.
     shares: Vec<ShareRow>,
 }
@@ -94,6 +96,40 @@ pub(crate) struct GroupRow {
     margin: u64,
     /// What a tenant could take beyond what it is expected to use.
     lendable: u64,
+}
+
+/// A line of queues that compete for the same channels under the same conditions: the engine takes the next request from the
+/// first of them. Lines come and go with what waits.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LineRow {
+    /// The carriers of its route, in the order in which they are tried.
+    carriers: Vec<String>,
+    /// `inbound`, `synchronous` or `ordinary`.
+    urgency: &'static str,
+    /// Of their tenants' shares: below what is `guaranteed`, below what is `expected`, or `beyond`.
+    class: &'static str,
+    /// How many queues stand in it, each with a request that nothing of its own holds.
+    standing: usize,
+    /// Why nothing is taken from it now, for machines; `ready` if something is.
+    held_by: &'static str,
+    /// The same for people.
+    message: &'static str,
+}
+
+/// Lines that are shown.
+pub(crate) const LINES_MAX: usize = 100;
+
+impl From<LineView> for LineRow {
+    fn from(view: LineView) -> Self {
+        Self {
+            carriers: view.carriers.iter().map(ToString::to_string).collect(),
+            urgency: view.urgency.as_str(),
+            class: ["guaranteed", "expected", "beyond"][usize::from(view.class.min(2))],
+            standing: view.standing,
+            held_by: view.held_by.code(),
+            message: view.held_by.message(),
+        }
+    }
 }
 
 /// A tenant's share of a group.
@@ -194,6 +230,7 @@ pub(crate) async fn availability(State(app): State<App>, _operator: Operator) ->
         at: Rfc3339((app.platform.clock)()),
         carriers: views.carriers().into_iter().map(CarrierRow::from).collect(),
         groups: views.groups().into_iter().map(GroupRow::from).collect(),
+        lines: views.lines(LINES_MAX).into_iter().map(LineRow::from).collect(),
         shares: shares.map(ShareRow::from).collect(),
     };
     json(StatusCode::OK, &availability)

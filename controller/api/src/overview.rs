@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::{
     App,
-    availability::{CarrierRow, GroupRow, ShareRow},
+    availability::{CarrierRow, GroupRow, LINES_MAX, LineRow, ShareRow},
     dates::Rfc3339,
     edge::{Operator, json},
     error::{ApiError, Code},
@@ -39,6 +39,8 @@ pub(crate) struct Overview {
     carriers: Vec<CarrierRow>,
     /// Groups of carriers whose channels tenants share, by name.
     groups: Vec<GroupRow>,
+    /// What the engine takes requests from; a hundred at most.
+    lines: Vec<LineRow>,
     /// By number.
     agents: Vec<AgentRow>,
 }
@@ -230,6 +232,7 @@ pub(crate) async fn overview(
         tenants_more: totals.tenants.saturating_sub(tenants.len()),
         tenants,
         groups: views.groups().into_iter().map(GroupRow::from).collect(),
+        lines: views.lines(LINES_MAX).into_iter().map(LineRow::from).collect(),
         carriers: views.carriers().into_iter().map(CarrierRow::from).collect(),
         agents: views.agents().into_iter().map(agent).collect(),
     };

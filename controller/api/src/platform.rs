@@ -11,8 +11,8 @@ use busyhour_controller_core::{
     message::{MessageId, MessageView},
     spec::{BatchId, CallId},
     view::{
-        AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, LineFault, QueueView,
-        ShareView, TenantView, Totals,
+        AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, LineFault, LineView,
+        QueueView, ShareView, TenantView, Totals,
     },
 };
 use busyhour_records::Records;
@@ -93,6 +93,8 @@ pub trait Views: Send + Sync {
     fn carriers(&self) -> Vec<CarrierView>;
     /// Every group of carriers whose channels tenants share.
     fn groups(&self) -> Vec<GroupView>;
+    /// The lines from which the engine takes requests, at most so many.
+    fn lines(&self, max: usize) -> Vec<LineView>;
     /// The shares of a tenant.
     fn shares_of(&self, account: AccountSid) -> Vec<ShareView>;
     /// Every agent.

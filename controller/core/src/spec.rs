@@ -53,6 +53,17 @@ pub enum Urgency {
     Ordinary,
 }
 
+impl Urgency {
+    /// The word for it in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Inbound => "inbound",
+            Self::Synchronous => "synchronous",
+            Self::Ordinary => "ordinary",
+        }
+    }
+}
+
 /// What a request is. Throttles, caps and queues of the two are apart (MT-8).
 #[derive(
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,

@@ -12,7 +12,7 @@ use crate::{
 
 mod availability;
 
-pub use availability::{Availability, CarrierView, GroupView, Room, ShareView, Spent};
+pub use availability::{Availability, CarrierView, GroupView, LineView, Room, ShareView, Spent};
 
 /// One live call, or one that has ended and is not yet in the records.
 #[derive(Clone, PartialEq, Eq, Debug)]

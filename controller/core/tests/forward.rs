@@ -9,7 +9,7 @@ use busyhour_controller_core::{
     State,
     command::{Command, Entry},
     forward::{About, Amount, Answer, Bounds, Inquiry},
-    spec::{BatchPlan, CallId, Cap},
+    spec::{BatchPlan, CallId, Cap, Urgency},
 };
 use support::{Machine, call, carrier, ended, tenant};
 
@@ -153,6 +153,31 @@ fn mt_27_caps_batches_and_scheduled_calls_are_foretold() {
     assert_eq!(Some(of_batch.estimate.p50), last);
     assert_eq!(Some(of_tenant.estimate.p50), last);
     assert!(of_batch.estimate.held_by.iter().any(|(reason, _)| *reason == Reason::Cap));
+}
+
+/// What the engine takes requests from is shown with who stands there and why nothing is taken, and goes when nobody stands.
+#[test]
+fn mt_10_lines_follow_what_waits_and_what_there_is() {
+    let tenants = vec![tenant(1, None), tenant(2, None), tenant(3, Some(s(3_600)))];
+    let mut machine = Machine::declared(tenants, vec![carrier("harbour", 1, Span::ZERO)]);
+    assert_eq!(machine.state.lines(10), []);
+    let first = machine.accepted(3, call("+1555"));
+    machine.run(s(1));
+    for account in 1..=3 {
+        machine.accepted(account, call(&format!("+1666{account}")));
+    }
+    machine.run(s(1));
+    let [line] = &machine.state.lines(10)[..] else { panic!("{:?}", machine.state.lines(10)) };
+    assert_eq!(
+        (line.carriers.len(), &*line.carriers[0], line.urgency),
+        (1, "harbour", Urgency::Ordinary)
+    );
+    assert_eq!(line.standing, 2, "the third waits for its throttle, not for a channel");
+    assert_eq!(line.held_by, Reason::CarrierChannels);
+    assert_eq!(machine.state.lines(0), []);
+    machine.says(first, ended(Outcome::Completed, true));
+    run_out(&mut machine, s(30));
+    assert_eq!(machine.state.lines(10), []);
 }
 
 #[test]

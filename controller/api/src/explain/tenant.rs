@@ -4,7 +4,6 @@ use axum::{extract::State, response::Response};
 use busyhour_base::{AccountSid, BatchSid};
 use busyhour_controller_core::{
     forward::About,
-    spec::Urgency,
     view::{QueueView, TenantView},
 };
 use http::StatusCode;
@@ -124,11 +123,7 @@ fn find(app: &App, viewer: &Viewer, name: &str) -> Result<TenantView, ApiError> 
 impl Queue {
     fn new(app: &App, view: &QueueView) -> Self {
         Self {
-            urgency: match view.urgency {
-                Urgency::Inbound => "inbound",
-                Urgency::Synchronous => "synchronous",
-                Urgency::Ordinary => "ordinary",
-            },
+            urgency: view.urgency.as_str(),
             batch_sid: view.batch.map(|batch| app.platform.sid_key.batch(batch.0)),
             waiting: view.waiting,
             in_progress: view.in_progress,

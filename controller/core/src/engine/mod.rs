@@ -216,6 +216,11 @@ impl Engine {
         self.held.is_some()
     }
 
+    /// The lines from which requests are taken: how many stand in each, and why none of them can start, if so.
+    pub fn lines(&self) -> impl Iterator<Item = (turn::Turn, usize, Option<Reason>)> {
+        self.order.standing_lines()
+    }
+
     /// Why nothing is being started though something could be, if so: of several reasons, that of the most urgent.
     pub fn resting(&self) -> Option<Reason> {
         self.held.or_else(|| self.order.at_rest().map(|(_, reason)| reason).next())

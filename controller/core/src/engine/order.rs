@@ -358,6 +358,12 @@ impl Order {
         self.lines.iter().enumerate().filter_map(|(at, line)| Some((turn(at), line.rests?)))
     }
 
+    /// Lines in which somebody stands: how many, and why none of them can start, if so.
+    pub fn standing_lines(&self) -> impl Iterator<Item = (Turn, usize, Option<Reason>)> {
+        let lines = self.lines.iter().enumerate().filter(|(_, line)| line.len > 0);
+        lines.map(|(at, line)| (turn(at), line.len, line.rests))
+    }
+
     /// What held whoever stood since `since` and starts at `due`, if it was the line's rest.
     #[inline]
     pub fn held(&self, turn: Turn, since: u64, due: u64) -> Option<Reason> {

@@ -10,8 +10,8 @@ use crate::{
         Carrier, Direction,
         shares::{Group, Share},
     },
-    spec::Unused,
-    view::{Availability, CarrierView, GroupView, Room, ShareView, Spent},
+    spec::{Unused, Urgency},
+    view::{Availability, CarrierView, GroupView, LineView, Room, ShareView, Spent},
 };
 
 impl State {
@@ -56,6 +56,27 @@ impl State {
                 lendable: group.room.saturating_sub(group.threshold(2)),
             }
         })
+    }
+
+    /// The lines in which somebody stands, at most so many, the most urgent of each route first.
+    pub fn lines(&self, max: usize) -> Vec<LineView> {
+        let lines = self.engine.lines().take(max).map(|(turn, standing, rests)| LineView {
+            carriers: self
+                .engine
+                .ledger()
+                .route(turn.route)
+                .map(|id| Arc::clone(&self.carriers[id].name))
+                .collect(),
+            urgency: match turn.urgency {
+                0 => Urgency::Inbound,
+                1 => Urgency::Synchronous,
+                _ => Urgency::Ordinary,
+            },
+            class: turn.class,
+            standing,
+            held_by: rests.unwrap_or(Reason::Ready),
+        });
+        lines.collect()
     }
 
     /// The shares of a tenant.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use busyhour_base::{AccountSid, Reason, Span};
 use serde::Serialize;
 
-use crate::spec::{Channels, Unused};
+use crate::spec::{Channels, Unused, Urgency};
 
 /// A carrier's channels by what they are doing. They add up to those by contract, and to more only while calls hold channels
 /// that a smaller contract does not have any more.
@@ -116,6 +116,23 @@ pub struct GroupView {
     pub margin: u64,
     /// What a tenant could take beyond what it is expected to use.
     pub lendable: u64,
+}
+
+/// A line of those who compete for the same channels under the same conditions: what the engine takes the next request from.
+/// There is one for each route, urgency and share class in which somebody stands, so that their number follows what
+/// waits and what there is (MT-10).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct LineView {
+    /// The carriers of the route, in the order in which they are tried.
+    pub carriers: Vec<Arc<str>>,
+    /// How urgent its requests are.
+    pub urgency: Urgency,
+    /// Below the guaranteed use (0), below the expected use (1), beyond it (2).
+    pub class: u8,
+    /// How many queues stand in it, each with a request that nothing of its own holds.
+    pub standing: usize,
+    /// Why nothing is taken from it now. [`Reason::Ready`] if something is.
+    pub held_by: Reason,
 }
 
 /// A tenant's share of a group.

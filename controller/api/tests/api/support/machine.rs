@@ -12,8 +12,8 @@ use busyhour_controller_core::{
     },
     spec::{AgentIx, BatchId, CallId, Carrier, Declaration, Excess, Limits, Tenant, Throttle},
     view::{
-        AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, LineFault, QueueView,
-        Record, ShareView, TenantView, Totals,
+        AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, LineFault, LineView,
+        QueueView, Record, ShareView, TenantView, Totals,
     },
 };
 use futures::future::BoxFuture;
@@ -332,6 +332,10 @@ impl Views for Machine {
 
     fn groups(&self) -> Vec<GroupView> {
         self.read(|state| state.groups().collect())
+    }
+
+    fn lines(&self, max: usize) -> Vec<LineView> {
+        self.read(|state| state.lines(max))
     }
 
     fn shares_of(&self, account: AccountSid) -> Vec<ShareView> {
