@@ -6,6 +6,7 @@
 pub mod command;
 pub mod effect;
 pub mod engine;
+pub mod few;
 pub mod forward;
 pub mod message;
 pub mod paged;

@@ -3,8 +3,6 @@
 //! A lane is a queue of requests that pass the same gates and go over the same route: those of one tenant, kind, urgency,
 //! route, application, batch and number.
 
-use std::collections::BTreeMap;
-
 use busyhour_base::Reason;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +17,10 @@ use super::{
     turn::RouteId,
     wheel::NO_TIMER,
 };
-use crate::spec::{Kind, Urgency};
+use crate::{
+    few::Few,
+    spec::{Kind, Urgency},
+};
 
 /// How many urgencies there are; 0 goes first.
 pub const URGENCIES: usize = 3;
@@ -46,7 +47,7 @@ pub(super) struct Tenant {
     pub standing: Standing,
     pub usage: Usage,
     /// Nodes of its tree that are neither roots nor lanes, and roots, by what they are of.
-    pub branches: BTreeMap<Branch, u32>,
+    pub branches: Few<Branch, u32>,
     pub lanes: u32,
 }
 
@@ -124,7 +125,7 @@ impl Engine {
             roots: Vec::new(),
             standing: Standing::default(),
             usage: Usage::default(),
-            branches: BTreeMap::new(),
+            branches: Few::default(),
             lanes: 0,
         });
         self.set_limits(id, limits);

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{State, meter::Meter, remembered::Remembered, requests::List, scopes::Scoped};
 use crate::{
     engine::lanes::LaneKey,
+    few::Few,
     forward::Holding,
     spec::{BatchId, Limits, Share},
     view::{Counts, InboundCounts},
@@ -31,7 +32,7 @@ pub(super) struct TenantState {
     /// Its calls, oldest first.
     pub calls: List,
     /// Its lanes, but for those that are being canceled.
-    pub lanes: BTreeMap<LaneKey, u32>,
+    pub lanes: Few<LaneKey, u32>,
     pub applications: BTreeMap<ApplicationSid, Scoped>,
     pub numbers: BTreeMap<Arc<str>, Scoped>,
     /// How many of these are not declared any more.
@@ -58,7 +59,7 @@ impl TenantState {
             counts: Counts::default(),
             inbound: InboundCounts::default(),
             calls: List::default(),
-            lanes: BTreeMap::new(),
+            lanes: Few::default(),
             applications: BTreeMap::new(),
             numbers: BTreeMap::new(),
             orphans: 0,
