@@ -1,5 +1,5 @@
 //! The demo as a newcomer sees it, and the same seed in virtual time: both must come to the same
-//! (DC-4; MT-2, MT-4, MT-11, MT-12).
+//! (DC-4; MT-2, MT-4, MT-6, MT-9, MT-11 to MT-13).
 
 mod support;
 
@@ -64,6 +64,10 @@ fn the_live_demo_keeps_its_promises_and_the_simulation_foretells_it() {
     let carrier = &live.carriers[0];
     assert!(carrier.channels_peak <= carrier.channels, "{carrier:?}");
     assert!(live.tenants.iter().all(|tenant| tenant.with_digits > 0), "no digit was gathered");
+    for calls in &live.inbound {
+        assert!(calls.answered == calls.placed && calls.speech_heard == calls.placed, "{calls:?}");
+    }
+    assert_eq!(live.inbound.iter().map(|calls| calls.placed).sum::<u64>(), 20);
     let comparison = compare(&live, &simulated(&example), TOLERANCE);
     assert!(comparison.agrees(), "{comparison:#?}\n{}", live.table());
 }

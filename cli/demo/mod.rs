@@ -2,12 +2,13 @@
 //! calls. It ends well only if the report has no failure.
 
 pub mod api;
+mod callers;
 mod collect;
 pub mod connection;
 mod follow;
 mod view;
 
-use std::{io::Write, time::Duration};
+use std::{io::Write, net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use busyhour_carrier::account::Account as CarrierAccount;
@@ -68,8 +69,11 @@ async fn play(
     for batch in &scenario.batches {
         batches.push(submit(&api, stage, declared, batch).await?);
     }
+    let calling = tokio::spawn(callers::play(scenario.clone(), agent_addresses(stage, declared)?));
     follow::until_over(stage, &api, declared, &batches, args.json).await?;
-    let report = sum_up(stage, &api, declared, scenario, &batches).await?;
+    let called = calling.await??;
+    let mut report = sum_up(stage, &api, declared, scenario, &batches).await?;
+    report.inbound = callers::reports(&called, declared, &api.overview().await?);
     std::fs::write(stage.folder().join("report.json"), serde_json::to_string_pretty(&report)?)?;
     let mut output = std::io::stdout().lock();
     if args.json {
@@ -124,6 +128,11 @@ pub async fn raise_under_carrier(
         Ok(connected) => connected.map(|()| api),
         Err(_) => bail!("the agents did not connect; see the logs in {}", stage.folder().display()),
     }
+}
+
+fn agent_addresses(stage: &Stage, declared: &Declared) -> Result<Vec<SocketAddr>> {
+    let agents = 1..=pool(declared)?.agents;
+    agents.map(|n| Ok(stage.address(&format!("agent-{n}.sip"))?.parse()?)).collect()
 }
 
 fn pool(declared: &Declared) -> Result<&PoolSpec> {

@@ -249,6 +249,7 @@ fn world(seed: u64) -> World {
         scenario: Scenario {
             behaviour: Behaviour { seed, habits },
             batches,
+            callers: Vec::new(),
             recordings: BTreeMap::new(),
             speech: BTreeMap::new(),
         },

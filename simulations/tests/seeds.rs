@@ -168,6 +168,7 @@ fn world(seed: u64) -> World {
         scenario: Scenario {
             behaviour: Behaviour { seed, habits },
             batches,
+            callers: Vec::new(),
             recordings: BTreeMap::from([("tune.wav".to_owned(), Span::from_secs(3))]),
             speech: BTreeMap::new(),
         },

@@ -14,8 +14,16 @@ use std::net::SocketAddr;
 
 use crate::{account::Heard, plan::Talk};
 
-pub(crate) use self::thread::{Desk, open_sockets};
+pub(crate) use self::{
+    ear::Ear,
+    thread::{Desk, open_sockets},
+};
 pub use self::{law::Law, session::Session};
+
+/// A packet's audio; `None` if it is no RTP.
+pub(crate) fn read_packet(bytes: &[u8]) -> Option<&[u8]> {
+    rtp::read(bytes).map(|packet| packet.payload)
+}
 
 /// What caller and carrier agreed on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -44,8 +44,24 @@ impl Report {
         }
         text.push('\n');
         self.carrier_lines(&mut text);
+        self.inbound_lines(&mut text);
         self.waiting_lines(&mut text);
         text
+    }
+
+    fn inbound_lines(&self, text: &mut String) {
+        for calls in &self.inbound {
+            let _ = write!(
+                text,
+                "calls to {}: {} placed, {} answered, {} heard speech, ",
+                calls.number, calls.placed, calls.answered, calls.speech_heard
+            );
+            let refused =
+                calls.refused.iter().map(|(status, count)| format!("{count} with {status}"));
+            let refused: Vec<_> = refused.collect();
+            let refused = if refused.is_empty() { "none".to_owned() } else { refused.join(", ") };
+            let _ = writeln!(text, "{refused} refused");
+        }
     }
 
     fn carrier_lines(&self, text: &mut String) {

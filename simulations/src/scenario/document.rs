@@ -19,6 +19,10 @@ pub struct ScenarioDocument {
     /// Batches, submitted at the start.
     #[schemars(length(min = 1, max = 10_000))]
     pub batches: Vec<BatchDocument>,
+    /// Who calls the tenants' numbers; played by the live demo only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub callers: Vec<CallersDocument>,
     /// Recordings beside the application's documents, which the application server makes up as it starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
@@ -27,6 +31,25 @@ pub struct ScenarioDocument {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1_000))]
     pub speech: Vec<SpeechDocument>,
+}
+
+/// Calls to one number.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CallersDocument {
+    /// Called number, declared with an application.
+    #[schemars(regex(pattern = E164_PATTERN))]
+    pub to: String,
+    /// Calling number of all of them.
+    #[schemars(regex(pattern = E164_PATTERN))]
+    pub from: String,
+    /// How many.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub calls: u32,
+    /// From one to the next: 10ms to 1h.
+    pub every: Duration,
+    /// How long each listens before hanging up: 1s to 1h.
+    pub listens: Duration,
 }
 
 /// A measured length of speech.

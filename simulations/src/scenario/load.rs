@@ -11,10 +11,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Batch, Scenario,
+    Batch, Callers, Scenario,
     document::{
-        BatchDocument, HabitDocument, ReactionName, RecordingDocument, ScenarioDocument,
-        SpeechDocument, SpreadDocument,
+        BatchDocument, CallersDocument, HabitDocument, ReactionName, RecordingDocument,
+        ScenarioDocument, SpeechDocument, SpreadDocument,
     },
 };
 use crate::behaviour::{Behaviour, Habit, Reaction, Spread};
@@ -76,12 +76,14 @@ fn read(document: &Document<'_>, declared: &Declared) -> Result<Scenario, LoadEr
         spec.behaviour.iter().enumerate().filter_map(|(n, habit)| checks.habit(n, habit)).collect();
     let batches =
         spec.batches.iter().enumerate().filter_map(|(n, batch)| checks.batch(n, batch)).collect();
+    let callers =
+        spec.callers.iter().enumerate().filter_map(|(n, c)| checks.callers(n, c)).collect();
     let recordings =
         spec.recordings.iter().enumerate().filter_map(|(n, r)| checks.recording(n, r)).collect();
     let speech = spec.speech.iter().enumerate().filter_map(|(n, s)| checks.speech(n, s)).collect();
     LoadErrors::unless_none(checks.errors)?;
     let behaviour = Behaviour { seed: spec.seed, habits };
-    Ok(Scenario { behaviour, batches, recordings, speech })
+    Ok(Scenario { behaviour, batches, callers, recordings, speech })
 }
 
 struct Checks<'a> {
@@ -188,6 +190,38 @@ impl Checks<'_> {
             mean => mean.map(|mean| mean.0),
         };
         Some(Spread { min, max, mean })
+    }
+
+    fn callers(&mut self, index: usize, callers: &CallersDocument) -> Option<Callers> {
+        let path = Path::of(&["spec", "callers"]).index(index);
+        let answered: Vec<_> = self.declared.numbers.values().collect();
+        let answered = answered.into_iter().filter(|number| number.application.is_some());
+        let answered: Vec<_> = answered.map(|number| &number.number).collect();
+        if !answered.contains(&&callers.to) {
+            let problem = format!("no application answers {}", callers.to);
+            return self.refuse(&path.key("to"), problem, names(answered.into_iter()));
+        }
+        let (soonest, shortest, longest) =
+            (Span::from_millis(10), Span::from_secs(1), Span::from_secs(3_600));
+        for (field, length, min) in
+            [("every", callers.every, soonest), ("listens", callers.listens, shortest)]
+        {
+            if length.0 < min || length.0 > longest {
+                let allowed = format!("{} to {}", Duration(min), Duration(longest));
+                return self.refuse(
+                    &path.key(field),
+                    format!("{length} is out of bounds"),
+                    allowed,
+                );
+            }
+        }
+        Some(Callers {
+            to: callers.to.clone(),
+            from: callers.from.clone(),
+            calls: callers.calls,
+            every: callers.every.0,
+            listens: callers.listens.0,
+        })
     }
 
     fn recording(&mut self, index: usize, recording: &RecordingDocument) -> Option<(String, Span)> {

@@ -11,8 +11,8 @@ use busyhour_base::{AccountSid, CallSpec, Direction, Instructions, Span, StatusE
 use crate::behaviour::Behaviour;
 
 pub use document::{
-    BatchDocument, HabitDocument, KeyChoice, KeysDocument, ReactionName, RecordingDocument,
-    ScenarioDocument, SpeechDocument, SpreadDocument,
+    BatchDocument, CallersDocument, HabitDocument, KeyChoice, KeysDocument, ReactionName,
+    RecordingDocument, ScenarioDocument, SpeechDocument, SpreadDocument,
 };
 pub use load::load;
 
@@ -23,10 +23,27 @@ pub struct Scenario {
     pub behaviour: Behaviour,
     /// Submitted at the start, all at once.
     pub batches: Vec<Batch>,
+    /// Who calls the tenants' numbers; the simulator has no callers.
+    pub callers: Vec<Callers>,
     /// Recordings that the application server makes up, by file name.
     pub recordings: BTreeMap<String, Span>,
     /// Measured lengths of speech, by its words; they go before any estimate.
     pub speech: BTreeMap<String, Span>,
+}
+
+/// Calls to one number.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Callers {
+    /// Called number.
+    pub to: String,
+    /// Calling number.
+    pub from: String,
+    /// How many.
+    pub calls: u32,
+    /// From one to the next.
+    pub every: Span,
+    /// How long each listens.
+    pub listens: Span,
 }
 
 /// A batch of calls to consecutive numbers.
