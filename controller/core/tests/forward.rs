@@ -9,7 +9,7 @@ use busyhour_controller_core::{
     State,
     command::{Command, Entry},
     forward::{About, Amount, Answer, Bounds, Inquiry},
-    spec::{BatchPlan, CallId, Cap, Urgency},
+    spec::{BatchPlan, CallId, Cap, Throttle, Urgency},
 };
 use support::{Machine, call, carrier, ended, tenant};
 
@@ -153,6 +153,38 @@ fn mt_27_caps_batches_and_scheduled_calls_are_foretold() {
     assert_eq!(Some(of_batch.estimate.p50), last);
     assert_eq!(Some(of_tenant.estimate.p50), last);
     assert!(of_batch.estimate.held_by.iter().any(|(reason, _)| *reason == Reason::Cap));
+}
+
+/// A batch that is held by its own pacing is told what other pacing would bring, and that is what it brings.
+#[test]
+fn mt_27_other_pacing_of_a_batch_brings_what_is_said() {
+    let bound = |spacing: Option<Span>, max_concurrent| BatchPlan {
+        throttle: spacing.map(|spacing| Throttle { spacing }),
+        max_concurrent,
+        ..BatchPlan::default()
+    };
+    for (plan, limit, better) in [
+        (bound(Some(s(10)), None), Reason::BatchThrottle, bound(Some(s(5)), None)),
+        (bound(None, Some(2)), Reason::BatchConcurrency, bound(None, Some(3))),
+    ] {
+        let start = |plan: BatchPlan| {
+            let mut machine = seasoned(vec![tenant(1, None)], 50);
+            let calls = (0..12).map(|n| call(&format!("+1666{n}"))).collect();
+            let batch = machine.create_batch(1, plan, calls);
+            machine.start_batch(1, batch);
+            let inquiry = machine.state.inquire(&About::Batch(batch), machine.now);
+            (answer(&inquiry.expect("there")), machine)
+        };
+        let (told, _) = start(plan);
+        assert_eq!(told.estimate.binding(), limit, "{told:?}");
+        let (_, foretold) =
+            told.changes.iter().find(|(proposal, _)| proposal.limit == limit).expect("tried");
+        let (after, mut machine) = start(better);
+        let began = machine.now;
+        let last = run_out(&mut machine, s(30)).into_values().max().expect("one");
+        assert_eq!(foretold.p50, last.since(began), "{told:?}");
+        assert_eq!(after.estimate.p50, last.since(began));
+    }
 }
 
 /// What the engine takes requests from is shown with who stands there and why nothing is taken, and goes when nobody stands.

@@ -87,13 +87,13 @@ impl Start {
 pub(crate) struct ChangeBody {
     /// Which limit would be moved, for machines.
     limit: &'static str,
-    /// Whose: a carrier, a tenant, or all agents.
+    /// Whose: a carrier, a tenant, a batch, an application, a number, or all agents.
     of: String,
     /// As it is, in `unit`.
     from: f64,
     /// As it could be.
     to: f64,
-    /// `channels`, `ports`, `slots`, `requests` or `per_second`.
+    /// `channels`, `ports`, `slots`, `requests`, `calls` or `per_second`.
     unit: &'static str,
     /// When it would start then.
     start: Start,

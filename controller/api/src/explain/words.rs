@@ -8,7 +8,8 @@ pub(super) const fn unit(limit: Reason) -> &'static str {
         Reason::CarrierChannels | Reason::TenantChannels => "channels",
         Reason::ServicePorts => "ports",
         Reason::Workers => "slots",
-        Reason::Cap => "requests",
+        Reason::Cap | Reason::ApplicationCap | Reason::NumberCap => "requests",
+        Reason::BatchConcurrency => "calls",
         _ => "per_second",
     }
 }
@@ -25,7 +26,12 @@ pub(super) fn changed(limit: Reason, of: &str, from: f64, to: f64) -> String {
         Reason::Workers => {
             format!("With {more} more slots over all agents ({to} instead of {from})")
         }
-        Reason::Cap => format!("With a cap of {to} requests for {of} instead of {from}"),
+        Reason::BatchConcurrency => {
+            format!("With at most {to} calls of {of} at once instead of {from}")
+        }
+        Reason::Cap | Reason::ApplicationCap | Reason::NumberCap => {
+            format!("With a cap of {to} requests for {of} instead of {from}")
+        }
         Reason::CarrierRate => format!("With {to:.2} calls/s at {of} instead of {from:.2}"),
         _ => format!("With {of}'s throttle at {to:.2}/s instead of {from:.2}/s"),
     }

@@ -208,6 +208,17 @@ impl Engine {
         &self.gates[id]
     }
 
+    /// The limits of a gate as they are, and the words for its throttle and its caps.
+    pub fn limits_of(&self, id: u32) -> (GateLimits, (Reason, Reason)) {
+        let gate = &self.gates[id];
+        let limits = GateLimits {
+            spacing: gate.gcra().spacing(),
+            windows: self.gate_caps(id).map_or(Vec::new(), |caps| caps.windows().to_vec()),
+            concurrent: Some(gate.concurrent()).filter(|most| *most < u32::MAX),
+        };
+        (limits, gate.reasons())
+    }
+
     /// The caps of a gate and what they remember.
     pub fn gate_caps(&self, id: u32) -> Option<&Caps> {
         self.gates[id].caps(&self.caps)

@@ -9,6 +9,7 @@ use super::{Bounds, Estimate, Outlook, Until};
 use crate::{
     engine::{
         Engine,
+        gate::GateLimits,
         lanes::TenantLimits,
         ledger::{Contract, shares},
     },
@@ -50,6 +51,8 @@ pub(crate) enum Target {
 pub(crate) enum Change {
     Carrier(u32, Contract),
     Tenant(u32, TenantLimits),
+    /// Of an application, a number or a batch.
+    Gate(u32, GateLimits),
     /// A tenant's share of a group.
     Share(u32, u16, shares::Terms),
     /// So many more slots at each agent that takes calls.
@@ -153,6 +156,7 @@ impl Change {
         match self {
             Self::Carrier(id, contract) => engine.set_carrier(*id, *contract),
             Self::Tenant(id, limits) => engine.set_limits(*id, limits.clone()),
+            Self::Gate(id, limits) => engine.set_gate(*id, limits.clone()),
             Self::Share(tenant, group, terms) => engine.set_share(*tenant, *group, *terms),
             Self::Slots(more) => {
                 for id in 0..engine.workers().iter().count() {

@@ -1,18 +1,19 @@
 //! The copy by which starts are foretold ([`crate::forward`]), and the questions that it is taken for.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use busyhour_base::{Reason, Span, Timestamp};
 
 use super::{
     State,
-    calls::{Stage, asked},
+    calls::{LaneOwner, Stage, asked},
     declare,
     tick::Due,
 };
 use crate::{
     effect::Phase,
     engine::{
+        gate::GateLimits,
         ledger::{Contract, shares},
         ring::NIL,
         wheel::NO_TIMER,
@@ -23,6 +24,10 @@ use crate::{
     },
     spec::{Cap, Channels, Limits, Throttle},
 };
+
+/// Gates of batches, applications and numbers that are tried at most, and lanes that are looked at for them: each
+/// that binds is a forecast of its own.
+const GATES_MAX: usize = 8;
 
 impl State {
     /// A copy of what decides when requests start; `None` if that is more than may be copied while entries wait.
@@ -78,6 +83,7 @@ impl State {
         };
         if let Some(tenant) = tenant {
             self.propose_for_tenant(tenant, &mut proposals);
+            self.propose_for_gates(&target, &mut proposals);
             self.propose_for_shares(tenant, &mut proposals);
             self.propose_for_agents(&mut proposals);
         }
@@ -148,6 +154,61 @@ impl State {
                 limits.caps[n] = Cap { count: more, window };
             });
         }
+    }
+
+    /// The same for the batches, applications and numbers that are asked about, and half as many calls at once again.
+    fn propose_for_gates(&self, target: &Target, proposals: &mut Vec<(Proposal, Change)>) {
+        let lanes = match target {
+            Target::Request { lane, .. } => std::slice::from_ref(lane),
+            Target::Lanes(lanes) => lanes,
+        };
+        let mut gates = BTreeMap::new();
+        for lane in lanes.iter().take(GATES_MAX) {
+            for (gate, name) in self.named_gates(*lane) {
+                if gates.len() < GATES_MAX {
+                    gates.entry(gate).or_insert(name);
+                }
+            }
+        }
+        for (gate, of) in gates {
+            let (limits, (throttle, cap)) = self.engine.limits_of(gate);
+            let mut propose = |limit, from, to, limits| {
+                let proposal = Proposal { limit, of: Arc::clone(&of), from, to };
+                proposals.push((proposal, Change::Gate(gate, limits)));
+            };
+            if limits.spacing > 0 {
+                let half = limits.spacing.div_ceil(2);
+                let [from, to] = [limits.spacing, half].map(|us| Amount::Spacing(Span(us)));
+                propose(throttle, from, to, GateLimits { spacing: half, ..limits.clone() });
+            }
+            if let Some(most) = limits.concurrent {
+                let more = most.saturating_add(most.div_ceil(2));
+                let [from, to] = [most, more].map(Amount::Count);
+                let limits = GateLimits { concurrent: Some(more), ..limits.clone() };
+                propose(Reason::BatchConcurrency, from, to, limits);
+            }
+            for n in 0..limits.windows.len() {
+                let mut limits = limits.clone();
+                let count = limits.windows[n].count;
+                let more = count.saturating_add(count.div_ceil(2));
+                limits.windows[n].count = more;
+                propose(cap, Amount::Count(count), Amount::Count(more), limits);
+            }
+        }
+    }
+
+    /// The gates of a lane's batch, application and number, with their names.
+    fn named_gates(&self, lane: u32) -> impl Iterator<Item = (u32, Arc<str>)> {
+        let LaneOwner { tenant, batch, key, .. } = &self.lanes[lane];
+        let state = &self.tenants[*tenant];
+        let batch = batch.map(|id| Arc::from(self.batches[id].plan.name.as_str()));
+        let application = state.applications.iter().find(|(_, one)| one.gate == key.application);
+        let application = application.map(|(sid, _)| Arc::from(sid.to_string()));
+        let number = state.numbers.iter().find(|(_, one)| one.gate == key.number);
+        let number = number.map(|(number, _)| Arc::clone(number));
+        let gates = [(key.batch, batch), (key.application, application), (key.number, number)];
+        let gates = gates.into_iter().filter(|(gate, _)| *gate != NIL);
+        gates.filter_map(|(gate, name)| Some((gate, name?)))
     }
 
     /// A maximum share that is a fifth larger.
