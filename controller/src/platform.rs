@@ -113,6 +113,10 @@ impl Views for Ports {
 }
 
 impl MessageViews for Ports {
+    fn explain_message(&self, message: MessageId) -> Option<Explanation> {
+        self.0.read(|state| state.explain_message(message))
+    }
+
     fn message(&self, message: MessageId) -> Option<MessageView> {
         self.0.read(|state| state.message(message))
     }

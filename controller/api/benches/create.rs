@@ -55,6 +55,9 @@ impl Propose for AtOnce {
 }
 
 impl MessageViews for AtOnce {
+    fn explain_message(&self, _: MessageId) -> Option<Explanation> {
+        None
+    }
     fn message(&self, _: MessageId) -> Option<MessageView> {
         None
     }

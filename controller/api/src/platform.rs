@@ -103,6 +103,8 @@ pub trait Views: Send + Sync {
 
 /// Reads messages out of the state machine, in the manner of [`Views`].
 pub trait MessageViews: Send + Sync {
+    /// Why a message that waits is not being sent; `None` if it does not wait.
+    fn explain_message(&self, message: MessageId) -> Option<Explanation>;
     /// One message that waits or is under way, or that has ended and is not yet in the records.
     fn message(&self, message: MessageId) -> Option<MessageView>;
     /// At most `max` messages of an account with numbers below `before`, newest first.

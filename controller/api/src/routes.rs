@@ -35,6 +35,7 @@ pub(crate) fn table() -> Vec<Route> {
         post "/2010-04-01/Accounts/{AccountSid}/Messages/{Sid}.json" messages::update;
         delete "/2010-04-01/Accounts/{AccountSid}/Messages/{Sid}.json" messages::delete;
         post "/v1/Messages/cancel" messages::cancel;
+        get "/v1/Messages/{Sid}/explain" messages::explain;
         get "/v1/Calls/{Sid}/explain" explain::call;
         get "/v1/Batches/{Sid}/explain" explain::batch;
         get "/v1/Tenants/{Name}/explain" explain::tenant;

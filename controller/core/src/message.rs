@@ -56,6 +56,8 @@ pub struct MessageNumber {
     pub number: Arc<str>,
     /// Spacing of its segments.
     pub throttle: Option<Throttle>,
+    /// Its segments in rolling windows, several at once.
+    pub caps: Vec<Cap>,
 }
 
 /// What is rented from a carrier for messages (MT-13).

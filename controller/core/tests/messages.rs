@@ -43,6 +43,7 @@ fn number(owner: u128, number: &str, spacing: Option<Span>) -> MessageNumber {
         account: account(owner),
         number: number.into(),
         throttle: spacing.map(|spacing| Throttle { spacing }),
+        caps: Vec::new(),
     }
 }
 
@@ -202,6 +203,75 @@ fn mt_8_numbers_have_queues_and_throttles_of_their_own() {
         let grid: Vec<_> = (0..5).map(|n| START + Span::from_secs(n)).collect();
         assert_eq!(of_number, grid, "{from}");
     }
+}
+
+/// 400 characters of the GSM alphabet: three segments.
+const THREE: &str = "the quick brown fox jumps over the lazy dog 12345 ";
+
+#[test]
+fn mt_8_the_segment_is_the_unit_of_number_tenant_carrier_and_expected_wait() {
+    let text = THREE.repeat(8);
+    let (none, ms) = (None, |ms| Some(Span::from_millis(ms)));
+    let throttled =
+        MessageLimits { throttle: Some(Throttle { spacing: Span::from_millis(100) }), ..limits() };
+    for (limits, number, rate) in [
+        (limits(), ms(100), Span::ZERO),
+        (throttled, none, Span::ZERO),
+        (limits(), none, Span::from_millis(100)),
+    ] {
+        let mut machine = machine(declared(limits, number, carrier(1_000, rate)));
+        let verdicts = machine.verdicts(submit(1, &text, vec![message(FROM); 4]));
+        let waits: Vec<_> = verdicts.iter().map(|v| v.expect("accepted").wait).collect();
+        assert!(verdicts.iter().all(|v| v.expect("accepted").segments.count == 3));
+        machine.run(Span::from_secs(5));
+        let dues: Vec<_> = machine.sends().iter().map(|send| send.at.since(START)).collect();
+        let grid: Vec<_> = (0..4).map(|n| Span::from_millis(n * 300)).collect();
+        assert_eq!(dues, grid);
+        assert_eq!(waits[3], Span::from_millis(900), "{waits:?}");
+    }
+}
+
+#[test]
+fn mt_8_a_number_has_caps_of_its_own_in_segments() {
+    let text = THREE.repeat(8);
+    let caps = vec![Cap { count: 7, window: Span::from_secs(60) }];
+    let mut declaration = declared(limits(), None, carrier(1_000, Span::ZERO));
+    declaration.messages.numbers[0].caps.clone_from(&caps);
+    let mut scheduled = machine(declaration.clone());
+    let both = [vec![message(FROM); 3], vec![message(OTHER); 3]].concat();
+    scheduled.verdicts(submit(1, &text, both));
+    scheduled.run(Span::from_secs(30));
+    let sent = |machine: &Machine, from: &str| {
+        machine.sends().iter().filter(|send| send.spec.from == from).count()
+    };
+    assert_eq!((sent(&scheduled, FROM), sent(&scheduled, OTHER)), (2, 3), "six of seven segments");
+    scheduled.run(Span::from_secs(31));
+    assert_eq!(sent(&scheduled, FROM), 3);
+    declaration.messages.tenants[0].1.excess = Excess::Refuse;
+    let mut refused = machine(declaration);
+    let verdicts = refused.verdicts(submit(1, &text, vec![message(FROM); 3]));
+    assert_eq!(verdicts[2].err(), Some(Reason::CapRefused));
+}
+
+#[test]
+fn a_waiting_message_is_explained_by_what_binds_it() {
+    let mut machine = machine(declared(limits(), Some(Span::from_secs(1)), carrier(9, Span::ZERO)));
+    let ids: Vec<_> = machine
+        .verdicts(submit(1, "x", vec![message(FROM); 4]))
+        .into_iter()
+        .map(|verdict| verdict.expect("accepted").message)
+        .collect();
+    assert_eq!(machine.state.explain_message(ids[0]), None, "it is being sent");
+    let why = machine.state.explain_message(ids[3]).expect("it waits");
+    assert_eq!(why.position, 2);
+    assert_eq!(why.starts_in, Some(Span::from_secs(3)));
+    let number = machine.sends()[0].clone();
+    assert_eq!(number.message, ids[0]);
+    assert!(why.limits.contains(&(why.binding, Some(Span::from_secs(3)))), "{why:?}");
+    let at = Some(machine.now + Span::from_secs(60));
+    let later = machine.queued(1, "x", NewMessage { not_before: at, ..message(OTHER) });
+    let why = machine.state.explain_message(later).expect("it waits");
+    assert_eq!((why.binding, why.starts_in), (Reason::NotBefore, Some(Span::from_secs(60))));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use busyhour_controller_core::{
 use super::{carrier::SETUP_GUARD, excess, spacing};
 use crate::{
     Declared,
-    kinds::{SegmentThrottle, TenantMessages},
+    kinds::{SegmentCap, SegmentThrottle, TenantMessages},
 };
 
 pub(super) fn compile(declared: &Declared) -> MessageDeclaration {
@@ -34,6 +34,7 @@ pub(super) fn compile(declared: &Declared) -> MessageDeclaration {
                 account: tenant.spec.account,
                 number: Arc::from(spec.number.as_str()),
                 throttle: throttle(&messages.throttle),
+                caps: caps(&messages.caps),
             })
         })
         .collect();
@@ -56,14 +57,17 @@ pub(super) fn compile(declared: &Declared) -> MessageDeclaration {
 }
 
 fn limits(messages: &TenantMessages) -> MessageLimits {
-    let caps = messages.caps.iter().map(|cap| Cap { count: cap.segments, window: cap.per.0 });
     MessageLimits {
         throttle: messages.throttle.as_ref().and_then(throttle),
-        caps: caps.collect(),
+        caps: caps(&messages.caps),
         excess: excess(messages.excess),
         queue_max: messages.queue.max_messages,
         wait_max: messages.queue.max_wait.0,
     }
+}
+
+fn caps(caps: &[SegmentCap]) -> Vec<Cap> {
+    caps.iter().map(|cap| Cap { count: cap.segments, window: cap.per.0 }).collect()
 }
 
 fn throttle(throttle: &SegmentThrottle) -> Option<Throttle> {

@@ -72,11 +72,15 @@ pub struct NumberMessages {
     /// for a person's.
     #[serde(default = "one_per_second")]
     pub throttle: SegmentThrottle,
+    /// Most segments from this number in rolling windows, several at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub caps: Vec<SegmentCap>,
 }
 
 impl Default for NumberMessages {
     fn default() -> Self {
-        Self { throttle: one_per_second() }
+        Self { throttle: one_per_second(), caps: Vec::new() }
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     LoadError, LoadErrors,
-    kinds::{CarrierSpec, SegmentThrottle, TenantSpec},
+    kinds::{CarrierSpec, SegmentCap, SegmentThrottle, TenantSpec},
     schema::Path,
 };
 
@@ -18,6 +18,7 @@ impl Loader<'_> {
         for number in self.numbers.values() {
             if let Some(messages) = &number.spec.messages {
                 check_throttle(number, &messages.throttle, &mut errors);
+                check_caps(number, &messages.caps, &mut errors);
             }
         }
         let room = LoadErrors::MAX.saturating_sub(self.errors.len());
@@ -43,12 +44,16 @@ fn check_tenant(tenant: &Loaded<'_, TenantSpec>, errors: &mut Vec<LoadError>) {
     if let Some(throttle) = &messages.throttle {
         check_throttle(tenant, throttle, errors);
     }
-    for (index, cap) in messages.caps.iter().enumerate() {
-        let path = Path::of(&["spec", "messages", "caps"]).index(index).key("per");
-        errors.extend(check_length(tenant, &path, cap.per, WINDOW));
-    }
+    check_caps(tenant, &messages.caps, errors);
     let path = Path::of(&["spec", "messages", "queue", "maxWait"]);
     errors.extend(check_length(tenant, &path, messages.queue.max_wait, WINDOW));
+}
+
+fn check_caps<T>(loaded: &Loaded<'_, T>, caps: &[SegmentCap], errors: &mut Vec<LoadError>) {
+    for (index, cap) in caps.iter().enumerate() {
+        let path = Path::of(&["spec", "messages", "caps"]).index(index).key("per");
+        errors.extend(check_length(loaded, &path, cap.per, WINDOW));
+    }
 }
 
 fn check_throttle<T>(

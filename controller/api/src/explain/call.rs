@@ -147,7 +147,8 @@ fn waiting(
     }
 }
 
-fn limit((reason, starts_in): (Reason, Option<Span>)) -> Limit {
+/// A limit and the time from now at which it alone would let something start.
+pub(crate) fn limit((reason, starts_in): (Reason, Option<Span>)) -> Limit {
     let starts_in_ms = starts_in.map(Span::as_millis);
     let binds = starts_in_ms != Some(0);
     let message = if binds { reason.message().to_owned() } else { words::free(reason) };

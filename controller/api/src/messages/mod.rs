@@ -2,6 +2,7 @@
 
 mod cancel;
 mod create;
+mod explain;
 mod find;
 mod list;
 mod one;
@@ -10,5 +11,6 @@ mod resource;
 
 pub(crate) use cancel::{__path_cancel, cancel};
 pub(crate) use create::{__path_create, create};
+pub(crate) use explain::{__path_explain, explain};
 pub(crate) use list::{__path_list, list};
 pub(crate) use one::{__path_delete, __path_fetch, __path_update, delete, fetch, update};

@@ -304,3 +304,25 @@ async fn a_repeat_with_the_same_idempotency_key_is_the_same_message() {
     send("other").await.is_error(409, 20_409, &["Idempotency-Key"]);
     assert_eq!(sends(&rig).len(), 1);
 }
+
+#[tokio::test]
+async fn a_message_is_explained_while_it_waits_and_once_it_has_ended() {
+    let rig = Rig::new().await;
+    let first = created(&rig, "hello").await;
+    for _ in 0..3 {
+        created(&rig, "hello").await;
+    }
+    let last = created(&rig, "hello").await;
+    let explain = async |sid: &str| rig.get(&format!("/v1/Messages/{sid}/explain")).await.json();
+    let why = explain(&last).await;
+    assert_eq!((&why["status"], &why["position"]), (&"queued".into(), &3.into()));
+    assert_eq!(why["starts_in_ms"], 4_000, "one segment a second: {why}");
+    assert!(why["limit"]["reason"].is_string() && why["ending"].is_null(), "{why}");
+    let send = sends(&rig).remove(0);
+    report(&rig, &send, MessageEvent::Refused(Reason::MessageFiltered));
+    let why = explain(&first).await;
+    assert_eq!(why["ending"]["reason"], "message_filtered");
+    assert_eq!((&why["position"], &why["carrier"]), (&Value::Null, &"text".into()));
+    let other = format!("/v1/Messages/SM{:032}/explain", 0);
+    rig.get(&other).await.is_error(404, 20_404, &[]);
+}

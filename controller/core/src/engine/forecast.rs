@@ -17,9 +17,25 @@ pub struct Position {
     pub lane: LaneKey,
     /// Requests before it in its lane.
     pub ahead_in_lane: u64,
+    /// Their units.
+    pub units_ahead_in_lane: u64,
 }
 
 impl Position {
+    /// Of a call, whose unit is the call.
+    pub const fn of_call(tenant: u32, lane: LaneKey, ahead_in_lane: u64) -> Self {
+        Self { tenant, lane, ahead_in_lane, units_ahead_in_lane: ahead_in_lane }
+    }
+
+    /// The units of so many requests, if they are like those before it in its lane.
+    fn units(&self, requests: u64) -> u64 {
+        if self.ahead_in_lane == 0 {
+            return requests;
+        }
+        let units = u128::from(requests) * u128::from(self.units_ahead_in_lane);
+        u64::try_from(units.div_ceil(u128::from(self.ahead_in_lane))).unwrap_or(u64::MAX)
+    }
+
     /// The requests that go before it through a gate that it has to pass: all that are more urgent, and of lanes of its own
     /// urgency as many as have their turn before it.
     fn ahead(&self, gate: &Gate) -> u64 {
@@ -47,7 +63,8 @@ impl Engine {
                 self.gate_limits(&self.gates[gate], position, &mut each);
             }
         }
-        self.carrier_limits(self.ahead_of_all(position), &mut each);
+        let ahead = self.ahead_of_all(position);
+        self.carrier_limits(ahead, position.units(ahead), &mut each);
     }
 
     fn gate_limits(
@@ -61,12 +78,13 @@ impl Engine {
         if let Some(reason) = gate.shut() {
             each(reason, None);
         }
+        let units = position.units(ahead);
         if gate.gcra().spacing() > 0 {
-            let grid = gate.gcra().spacing().saturating_mul(ahead);
+            let grid = gate.gcra().spacing().saturating_mul(units);
             each(throttle, Some(gate.gcra().next().max(self.clock).saturating_add(grid)));
         }
         if let Some(caps) = gate.caps(&self.caps) {
-            let start = caps.nth(ahead, self.clock);
+            let start = caps.nth(units, self.clock);
             each(cap, (start != u64::MAX).then_some(start));
         }
         if gate.concurrent() != u32::MAX {
@@ -75,7 +93,7 @@ impl Engine {
         }
     }
 
-    fn carrier_limits(&self, ahead: u64, each: &mut impl FnMut(Reason, Option<u64>)) {
+    fn carrier_limits(&self, ahead: u64, units: u64, each: &mut impl FnMut(Reason, Option<u64>)) {
         let (mut channels, mut ports, mut held, mut in_use) = (0, 0, 0, 0);
         let (mut next, mut rate) = (u64::MAX, 0_u128);
         for id in self.ledger.order() {
@@ -92,7 +110,7 @@ impl Engine {
             each(Reason::NoCarrier, None);
             return;
         }
-        let grid = u128::from(ahead) * 1_000_000_000_000 / rate.max(1);
+        let grid = u128::from(units) * 1_000_000_000_000 / rate.max(1);
         let start = u128::from(next.max(self.clock)).saturating_add(grid);
         each(Reason::CarrierRate, Some(u64::try_from(start).unwrap_or(u64::MAX)));
         each(Reason::CarrierChannels, self.turnover(ahead.saturating_add(held), channels));

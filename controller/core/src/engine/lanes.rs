@@ -458,6 +458,11 @@ impl Engine {
         queue.chain(self.requests.iter(&self.cold[lane].later))
     }
 
+    /// The units of a waiting message.
+    pub fn units_of(&self, request: u32) -> u32 {
+        self.units.of(request)
+    }
+
     /// The urgency of a lane's requests.
     pub fn lane_urgency(&self, lane: u32) -> Urgency {
         match self.nodes[lane].urgency {

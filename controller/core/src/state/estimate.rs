@@ -42,7 +42,7 @@ impl State {
             }
             _ => u64::from(self.engine.lane_len(lane)),
         };
-        let position = Position { tenant, lane: key, ahead_in_lane };
+        let position = Position::of_call(tenant, key, ahead_in_lane);
         let mut limits = Vec::new();
         let not_before = self.requests.times(id).not_before;
         if not_before > Some(Timestamp(self.now)) {
@@ -76,7 +76,7 @@ impl State {
     fn eta_of_lane(&self, lane: u32) -> Option<(Span, Reason)> {
         let len = u64::from(self.engine.lane_len(lane));
         let LaneOwner { tenant, key, .. } = self.lanes[lane];
-        let position = Position { tenant, lane: key, ahead_in_lane: len.checked_sub(1)? };
+        let position = Position::of_call(tenant, key, len.checked_sub(1)?);
         let mut limits = Vec::new();
         self.push_limits(position, self.lanes[lane].batch, &mut limits);
         let (starts_in, binding) = self.binding(&limits);

@@ -74,7 +74,7 @@ impl State {
         self.has_room(tenant, key)?;
         let lane = self.tenants[tenant].lanes.get(&key);
         let ahead_in_lane = lane.map_or(0, |lane| u64::from(self.engine.lane_len(*lane)));
-        let starts = self.expected_start(Position { tenant, lane: key, ahead_in_lane }).max(begins);
+        let starts = self.expected_start(Position::of_call(tenant, key, ahead_in_lane)).max(begins);
         // A batch may take days: its own schedule says when it ends, and it shows how long it takes before it is started.
         if batch.is_none() && starts.since(begins) > self.tenants[tenant].limits.wait_max {
             return Err(Reason::WaitTooLong);

@@ -224,10 +224,14 @@ fn declaration() -> Declaration {
 /// One segment a second.
 fn number(account: AccountSid, number: &str) -> MessageNumber {
     let throttle = Some(Throttle { spacing: Span::from_secs(1) });
-    MessageNumber { account, number: number.into(), throttle }
+    MessageNumber { account, number: number.into(), throttle, caps: Vec::new() }
 }
 
 impl MessageViews for Machine {
+    fn explain_message(&self, message: MessageId) -> Option<Explanation> {
+        self.read(|state| state.explain_message(message))
+    }
+
     fn message(&self, message: MessageId) -> Option<MessageView> {
         self.read(|state| state.message(message))
     }

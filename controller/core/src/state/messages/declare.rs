@@ -65,7 +65,7 @@ impl State {
         let mut kept = BTreeSet::new();
         for number in &declared.numbers {
             let Some(tenant) = self.accounts.get(&number.account).copied() else { continue };
-            self.messages.queue.set_number(tenant, &number.number, number.throttle);
+            self.messages.queue.set_number(tenant, number);
             kept.insert((tenant, Arc::clone(&number.number)));
         }
         let is_kept = |tenant, number: &str| kept.contains(&(tenant, Arc::from(number)));

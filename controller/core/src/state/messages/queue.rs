@@ -18,8 +18,8 @@ use crate::{
         wheel::Handle,
         workers::NO_WORKER,
     },
-    message::{MessageCarrier, MessageLimits},
-    spec::{Kind, Throttle, Urgency},
+    message::{MessageCarrier, MessageLimits, MessageNumber},
+    spec::{Cap, Kind, Urgency},
 };
 
 /// A number of a tenant.
@@ -40,6 +40,8 @@ pub(super) struct Queue {
     numbers: BTreeMap<(u32, Arc<str>), Number>,
     carriers: BTreeMap<Arc<str>, u32>,
     names: BTreeMap<u32, Arc<str>>,
+    /// Segments that wait, by lane.
+    segments: BTreeMap<u32, u64>,
     /// Messages taken in: they are numbered in their order.
     arrived: u64,
 }
@@ -61,6 +63,13 @@ pub(super) struct Turn {
     pub held_by: Reason,
 }
 
+/// Where a message stands, and what it has to pass.
+pub(super) struct Outlook {
+    pub position: u64,
+    /// Each limit, with the instant at which it alone would let the message be sent.
+    pub limits: Vec<(Reason, Option<u64>)>,
+}
+
 impl Queue {
     /// A new tenant; ids follow those of the calls' tenants.
     pub fn add_tenant(&mut self, limits: &MessageLimits, suspended: bool) -> u32 {
@@ -73,10 +82,13 @@ impl Queue {
 
     /// Forgets a tenant with its lanes, which are empty.
     pub fn remove_tenant(&mut self, tenant: u32) {
-        let Self { engine, numbers, .. } = self;
+        let Self { engine, numbers, segments, .. } = self;
         numbers.retain(|(owner, _), number| {
             if *owner == tenant {
-                number.lanes.values().for_each(|lane| engine.remove_lane(*lane));
+                for lane in number.lanes.values() {
+                    engine.remove_lane(*lane);
+                    segments.remove(lane);
+                }
                 engine.remove_gate(number.gate);
             }
             *owner != tenant
@@ -84,17 +96,16 @@ impl Queue {
         self.engine.remove_tenant(tenant);
     }
 
-    /// A number's spacing, for all that waits and will wait there.
-    pub fn set_number(&mut self, tenant: u32, number: &Arc<str>, throttle: Option<Throttle>) {
+    /// A number's spacing and caps, for all that waits and will wait there.
+    pub fn set_number(&mut self, tenant: u32, declared: &MessageNumber) {
         let Self { engine, numbers, .. } = self;
-        let number = numbers.entry((tenant, Arc::clone(number))).or_insert_with(|| Number {
-            declared: true,
-            gate: engine.add_gate(Scope::Number),
-            lanes: BTreeMap::new(),
+        let number = numbers.entry((tenant, Arc::clone(&declared.number))).or_insert_with(|| {
+            Number { declared: true, gate: engine.add_gate(Scope::Number), lanes: BTreeMap::new() }
         });
         number.declared = true;
-        let spacing = throttle.map_or(0, |throttle| throttle.spacing.0);
-        engine.set_gate(number.gate, GateLimits { spacing, ..GateLimits::default() });
+        let spacing = declared.throttle.map_or(0, |throttle| throttle.spacing.0);
+        let windows = windows(&declared.caps);
+        engine.set_gate(number.gate, GateLimits { spacing, windows, concurrent: None });
     }
 
     /// Whether a tenant may send from a number.
@@ -176,17 +187,28 @@ impl Queue {
 
     pub fn push_back(&mut self, lane: u32, message: u32, segments: u16, why: Reason) {
         self.arrived += 1;
+        *self.segments.entry(lane).or_default() += u64::from(segments);
         let asked = Asked { number: self.arrived, units: segments };
         self.engine.push_back(lane, message, asked, why);
     }
 
     pub fn push_front(&mut self, lane: u32, message: u32, segments: u16, why: Reason) {
+        *self.segments.entry(lane).or_default() += u64::from(segments);
         let asked = Asked { number: self.arrived, units: segments };
         self.engine.push_front(lane, message, asked, why);
     }
 
     pub fn unqueue(&mut self, lane: u32, message: u32) {
+        self.left(lane, message);
         self.engine.unqueue(lane, message);
+    }
+
+    /// A message waits no longer.
+    fn left(&mut self, lane: u32, message: u32) {
+        let units = u64::from(self.engine.units_of(message));
+        if let Some(segments) = self.segments.get_mut(&lane) {
+            *segments -= units;
+        }
     }
 
     /// A message that was being sent has its carrier's answer, or was not sent.
@@ -216,13 +238,17 @@ impl Queue {
     pub fn next(&mut self, now: u64) -> Option<Brought> {
         Some(match self.engine.next(now)? {
             Event::Timer(key) => Brought::Timer(key),
-            Event::Start(Start { request, carrier, due, held_by, .. }) => Brought::Start(Turn {
-                message: request,
-                channel: carrier,
-                carrier: Arc::clone(&self.names[&carrier]),
-                due,
-                held_by,
-            }),
+            Event::Start(Start { request, lane, carrier, due, held_by, .. }) => {
+                self.left(lane, request);
+                let name = Arc::clone(&self.names[&carrier]);
+                Brought::Start(Turn {
+                    message: request,
+                    channel: carrier,
+                    carrier: name,
+                    due,
+                    held_by,
+                })
+            }
         })
     }
 
@@ -238,15 +264,49 @@ impl Queue {
         let known = self.numbers.get(&(tenant, Arc::from(number)));
         let lane = known.and_then(|number| number.lanes.get(&(urgency as u8)));
         let ahead_in_lane = lane.map_or(0, |lane| u64::from(self.engine.lane_len(*lane)));
+        let segments = lane.and_then(|lane| self.segments.get(lane)).copied();
+        let position = Position {
+            tenant,
+            lane: self.key(tenant, number, urgency),
+            ahead_in_lane,
+            units_ahead_in_lane: segments.unwrap_or(0),
+        };
+        let limits = self.outlook(position).limits;
+        Timestamp(limits.iter().filter_map(|(_, at)| *at).fold(now, u64::max))
+    }
+
+    /// What a message of a lane has to pass; one that is not in the lane yet stands behind all that are.
+    pub fn explain(
+        &self,
+        (tenant, lane): (u32, u32),
+        message: u32,
+        (number, urgency): (&str, Urgency),
+    ) -> Outlook {
+        let before = self.engine.lane_requests(lane).take_while(|other| *other != message);
+        let (mut ahead_in_lane, mut units_ahead_in_lane) = (0, 0);
+        for other in before {
+            ahead_in_lane += 1;
+            units_ahead_in_lane += u64::from(self.engine.units_of(other));
+        }
         let lane = self.key(tenant, number, urgency);
-        let position = Position { tenant, lane, ahead_in_lane };
-        let mut start = now;
+        self.outlook(Position { tenant, lane, ahead_in_lane, units_ahead_in_lane })
+    }
+
+    /// The limits but for channels, which a message holds only until its carrier has answered, and for workers, which it
+    /// needs none of.
+    fn outlook(&self, position: Position) -> Outlook {
+        let mut limits = Vec::new();
         self.engine.limits(position, |reason, at| {
-            if reason != Reason::CarrierChannels {
-                start = start.max(at.unwrap_or(0));
+            if !matches!(reason, Reason::CarrierChannels | Reason::Workers) {
+                limits.push((reason, at));
             }
         });
-        Timestamp(start)
+        Outlook { position: self.engine.ahead(position), limits }
+    }
+
+    /// The urgency of a lane's messages, and what holds them.
+    pub fn lane_of_message(&self, lane: u32) -> (Urgency, Reason) {
+        (self.engine.lane_urgency(lane), self.engine.lane_held_by(lane))
     }
 
     /// Why nothing is being sent though something could be.
@@ -254,15 +314,27 @@ impl Queue {
         self.engine.resting()
     }
 
-    /// Whether the caps of a tenant are used up by what waits and by what was sent.
-    pub fn is_over_cap(&self, tenant: u32, waiting: u64, now: u64) -> bool {
-        let gate = self.engine.tenant_gate(tenant, Kind::Message);
-        self.engine.gate_caps(gate).is_some_and(|caps| {
-            let over = |window: &Window| {
-                waiting.saturating_add(caps.used(window, now)) >= u64::from(window.count)
-            };
-            caps.windows().iter().any(over)
-        })
+    /// Whether so many segments more are too many for a cap of the tenant or of the number, beside what waits and what was
+    /// sent.
+    pub fn is_over_cap(&self, tenant: u32, number: &str, segments: u16, now: u64) -> bool {
+        let Some(sender) = self.numbers.get(&(tenant, Arc::from(number))) else { return false };
+        let waiting = |number: &Number| -> u64 {
+            number.lanes.values().filter_map(|lane| self.segments.get(lane)).sum()
+        };
+        let of_tenant = self.numbers.range((tenant, Arc::from(""))..);
+        let of_tenant = of_tenant.take_while(|((owner, _), _)| *owner == tenant);
+        let tenant_gate = self.engine.tenant_gate(tenant, Kind::Message);
+        let over = |gate, waiting: u64| {
+            self.engine.gate_caps(gate).is_some_and(|caps| {
+                let asked = waiting.saturating_add(u64::from(segments));
+                let over = |window: &Window| {
+                    asked.saturating_add(caps.used(window, now)) > u64::from(window.count)
+                };
+                caps.windows().iter().any(over)
+            })
+        };
+        over(sender.gate, waiting(sender))
+            || over(tenant_gate, of_tenant.map(|(_, number)| waiting(number)).sum())
     }
 
     pub fn check(&self) -> Result<(), String> {
@@ -270,12 +342,15 @@ impl Queue {
     }
 }
 
+fn windows(caps: &[Cap]) -> Vec<Window> {
+    caps.iter().map(|cap| Window { count: cap.count, length: cap.window.0 }).collect()
+}
+
 fn tenant_limits(limits: &MessageLimits, suspended: bool) -> TenantLimits {
-    let windows = limits.caps.iter();
     TenantLimits {
         messages: GateLimits {
             spacing: limits.throttle.map_or(0, |throttle| throttle.spacing.0),
-            windows: windows.map(|cap| Window { count: cap.count, length: cap.window.0 }).collect(),
+            windows: windows(&limits.caps),
             concurrent: None,
         },
         suspended,

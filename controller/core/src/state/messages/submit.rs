@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use busyhour_base::{Body, MessageSpec, MessageStatus, Reason, Span, Timestamp};
+use busyhour_base::{Body, MessageSpec, MessageStatus, Reason, Segments, Span, Timestamp};
 
 use super::{Stage, State};
 use crate::{
@@ -69,7 +69,7 @@ impl State {
         if !self.messages.queue.knows(tenant, &new.spec.from) {
             return Err(Reason::UnknownNumber);
         }
-        self.has_room_for_message(tenant)?;
+        self.has_room_for_message(tenant, &new.spec.from, body)?;
         let queue = &self.messages.queue;
         let starts = queue.expected_start(tenant, &new.spec.from, new.urgency, self.now);
         let starts = starts.max(begins);
@@ -86,14 +86,15 @@ impl State {
         Ok(AcceptedMessage { message, segments, wait })
     }
 
-    fn has_room_for_message(&self, tenant: u32) -> Result<(), Reason> {
+    fn has_room_for_message(&self, tenant: u32, from: &str, body: &Body) -> Result<(), Reason> {
         let state = &self.messages.tenants[tenant];
         let waiting = state.counts.waiting;
         if waiting >= u64::from(state.limits.queue_max) {
             return Err(Reason::QueueFull);
         }
         let refuses = state.limits.excess == Excess::Refuse;
-        if refuses && self.messages.queue.is_over_cap(tenant, waiting, self.now) {
+        let segments = || Segments::of(body.text()).count;
+        if refuses && self.messages.queue.is_over_cap(tenant, from, segments(), self.now) {
             return Err(Reason::CapRefused);
         }
         Ok(())

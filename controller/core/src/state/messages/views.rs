@@ -5,8 +5,9 @@ use std::sync::Arc;
 use busyhour_base::{AccountSid, MessageStatus, Reason, Span, Timestamp};
 
 use super::{Stage, State};
-use crate::message::{
-    MessageCarrierView, MessageId, MessageRecord, MessageTenantView, MessageView,
+use crate::{
+    message::{MessageCarrierView, MessageId, MessageRecord, MessageTenantView, MessageView},
+    view::Explanation,
 };
 
 impl State {
@@ -79,6 +80,38 @@ impl State {
             }
         }
         view
+    }
+
+    /// Why a message that waits is not being sent; `None` if it does not wait.
+    pub fn explain_message(&self, message: MessageId) -> Option<Explanation> {
+        let messages = &self.messages;
+        let id = *messages.index.get(&message)?;
+        let message = &messages.all[id];
+        if !matches!(message.stage, Stage::Scheduled | Stage::Queued) {
+            return None;
+        }
+        let (urgency, held_by) = messages.queue.lane_of_message(message.lane);
+        let place = (message.tenant, message.lane);
+        let outlook = messages.queue.explain(place, id, (&message.spec.from, urgency));
+        let now = Timestamp(self.now);
+        let not_before = messages.times.get(message.times).and_then(|times| times.not_before);
+        let not_before = not_before.filter(|at| *at > now).map(|at| (Reason::NotBefore, Some(at)));
+        let limits = outlook.limits.into_iter().map(|(reason, at)| (reason, at.map(Timestamp)));
+        let limits: Vec<_> = not_before.into_iter().chain(limits).collect();
+        // One for which no instant can be told goes before all others.
+        let shut = limits.iter().find(|(_, at)| at.is_none()).map(|(reason, _)| *reason);
+        let last = limits.iter().filter_map(|(reason, at)| Some(((*at)?, *reason)));
+        let last = last.filter(|(at, _)| *at > now).max_by_key(|(at, _)| *at);
+        let starts_in = last.map_or(Span::ZERO, |(at, _)| at.since(now));
+        Some(Explanation {
+            position: outlook.position,
+            starts_in: shut.is_none().then_some(starts_in),
+            binding: shut.or(last.map(|(_, reason)| reason)).unwrap_or(held_by),
+            limits: limits
+                .into_iter()
+                .map(|(reason, at)| (reason, at.map(|at| at.since(now))))
+                .collect(),
+        })
     }
 
     /// The outbox is in order of sequence numbers and has no gap.
