@@ -42,7 +42,12 @@ async fn broken_declarations_change_nothing_until_they_are_repaired() {
         ("channels: 20", "channels: many", "spec.channels", "a whole number"),
         ("channels: 20", "channels: 0", "spec.channels", "1 to 1000000"),
         ("codecs: [PCMU]", "codecs: [G729]", "spec.codecs[0]", "PCMU, PCMA"),
-        ("role: Router", "rule: Router", "spec.rule", "agents, allowedNetworks, order, role"),
+        (
+            "role: Router",
+            "rule: Router",
+            "spec.rule",
+            "agents, allowedNetworks, floors, halfLife, order, role",
+        ),
         ("role: Router", "role: Rooter", "spec.role", "Router"),
         ("kind: Pool", "kind: Pond", "kind", "Application, Carrier, Number, Pool, Tenant"),
         ("tenant: south, app", "tenant: sud, app", "spec.tenant", "north, south"),
