@@ -8,6 +8,7 @@ cd "$(dirname "$0")/../.."
 
 all=(
     busyhour-controller-core:engine
+    busyhour-controller-core:full
     busyhour-controller-core:storage
     busyhour-log:durable
     busyhour-api:create

@@ -3,7 +3,7 @@
 
 use busyhour_base::Reason;
 
-use super::{Engine, gate::Gate, lanes::LaneKey, ring::NIL};
+use super::{Engine, gate::Gate, lanes::LaneKey, ring::NIL, turn::RouteId};
 
 /// How long a call is taken to hold its channel before the first one has ended.
 const HOLD_ASSUMED_US: u64 = 60_000_000;
@@ -64,7 +64,7 @@ impl Engine {
             }
         }
         let ahead = self.ahead_of_all(position);
-        self.carrier_limits(ahead, position.units(ahead), &mut each);
+        self.carrier_limits(position.lane.route, ahead, position.units(ahead), &mut each);
     }
 
     fn gate_limits(
@@ -93,11 +93,17 @@ impl Engine {
         }
     }
 
-    fn carrier_limits(&self, ahead: u64, units: u64, each: &mut impl FnMut(Reason, Option<u64>)) {
+    fn carrier_limits(
+        &self,
+        route: RouteId,
+        ahead: u64,
+        units: u64,
+        each: &mut impl FnMut(Reason, Option<u64>),
+    ) {
         let (mut channels, mut ports, mut held, mut in_use) = (0, 0, 0, 0);
         let (mut next, mut rate) = (u64::MAX, 0_u128);
-        for id in self.ledger.order() {
-            let carrier = self.ledger.get(*id);
+        for id in self.ledger.route(route) {
+            let carrier = self.ledger.get(id);
             let contract = carrier.contract();
             channels += u64::from(contract.channels.total());
             ports += u64::from(contract.ports.min(contract.channels.total()));

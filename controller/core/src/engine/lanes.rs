@@ -147,6 +147,7 @@ impl Engine {
     pub fn remove_tenant(&mut self, id: u32) {
         assert_eq!(self.tenants[id].lanes, 0, "a tenant's lanes go before it");
         let tenant = self.tenants.remove(id).expect("the tenant exists");
+        self.ledger.forget_tenant(id);
         for gate in tenant.gates {
             self.remove_gate(gate);
         }

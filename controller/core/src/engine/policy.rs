@@ -9,7 +9,7 @@
 //! | plan | the service plan's place: within one, tenants take turns |
 //! | kind | the place of the request's kind: within one, tenants take turns |
 //! | resource use | channel time that the tenant used lately; it counts half after each half-life |
-//! | random | drawn from a seed and the number of the stand |
+//! | random | so much above the last served one's as is drawn from a seed and the number of the stand |
 
 use serde::{Deserialize, Serialize};
 
@@ -147,7 +147,8 @@ impl Engine {
                 let usage = self.tenants[self.cold[id].tenant].usage;
                 usage.at(self.policy.era(self.clock))
             }
-            OrderPolicy::Random { seed } => mix(seed ^ stand),
+            // Above who was served last, so that nobody waits for ever for an unlucky draw.
+            OrderPolicy::Random { seed } => served.saturating_add(mix(seed ^ stand) >> 40),
         }
     }
 

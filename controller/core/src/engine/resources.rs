@@ -5,7 +5,7 @@ use busyhour_base::Reason;
 use super::{
     Channel, Engine, Key,
     inbound::Wants,
-    ledger::{Contract, Direction, Hold, shares, tariff},
+    ledger::{Contract, Direction, Hold, shares, table::Draft, tariff},
     ring::NIL,
     turn::RouteId,
     wheel::NO_TIMER,
@@ -56,6 +56,24 @@ impl Engine {
     pub fn order_carriers(&mut self, order: Vec<u32>) {
         self.ledger.reorder(order);
         self.wake(|_, _| true);
+    }
+
+    /// Puts a table of routes in force, whose carriers are numbered as in `carriers`. Says which routes' requests have to be
+    /// looked up again, each by itself.
+    pub fn route_by(&mut self, draft: &Draft, carriers: &[u32]) -> Vec<RouteId> {
+        let stale = self.ledger.route_by(draft, carriers);
+        self.reclass_all();
+        stale
+    }
+
+    /// The route of a request whose route was `id` and that these carriers refused.
+    pub fn route_without(&mut self, id: RouteId, refused: &[u32]) -> Option<RouteId> {
+        self.ledger.route_without(id, refused)
+    }
+
+    /// Routes that nobody waits for can be given again.
+    pub fn reclaim_routes(&mut self, used: impl Fn(RouteId) -> bool) {
+        self.ledger.reclaim_routes(used);
     }
 
     /// Forgets a carrier that holds no channel.
@@ -136,8 +154,8 @@ impl Engine {
         let direction = self.direction(lane);
         let cold = &mut self.cold[lane];
         cold.in_progress -= 1;
-        let (tenant, route) = (cold.tenant, self.nodes[lane].route);
-        let class = self.ledger.class(tenant, route);
+        let tenant = cold.tenant;
+        let class = self.ledger.class_at(tenant, carrier);
         let hold = Hold { carrier, tenant, direction, leased };
         match channel {
             Channel::Free => {
@@ -160,7 +178,7 @@ impl Engine {
         if self.nodes[lane].counts {
             self.leave_gate(self.nodes[self.nodes[lane].parent].gate);
         }
-        if direction == Direction::Inbound || self.ledger.class(tenant, route) != class {
+        if self.ledger.class_at(tenant, carrier) != class {
             self.reclass(tenant);
         }
     }
@@ -206,13 +224,17 @@ impl Engine {
 
     /// What time brings a carrier, and a timer for the next such thing.
     pub(super) fn keep_house(&mut self, id: u32) {
-        let next = self.ledger.keep_house(id, self.clock);
+        let mut freed = Vec::new();
+        let next = self.ledger.keep_house(id, self.clock, |tenant| freed.push(tenant));
         let timer = std::mem::replace(&mut self.ledger.get_mut(id).timer, NO_TIMER);
         if timer != NO_TIMER {
             self.wheel.cancel(timer);
         }
         if let Some(at) = next {
             self.ledger.get_mut(id).timer = self.wheel.set(at, Key::Quarantine.of(id));
+        }
+        for tenant in freed.into_iter().filter(|tenant| *tenant != NIL) {
+            self.reclass(tenant);
         }
         self.wake_carrier(id);
         self.inbound.wake_all();

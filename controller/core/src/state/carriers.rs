@@ -8,7 +8,7 @@ use std::{
 use busyhour_base::{Reason, Span};
 use serde::{Deserialize, Serialize};
 
-use super::{State, meter::Meter};
+use super::{State, meter::Meter, routing::ladders};
 use crate::{
     command::Capacity,
     effect::{Effect, Reply},
@@ -68,6 +68,10 @@ impl State {
     /// # Errors
     /// Why not.
     pub(super) fn may_declare(&self, new: &Declaration) -> Result<(), Reason> {
+        let draft = Self::draft(new)?;
+        if !self.engine.ledger().has_numbers_for(&draft) {
+            return Err(Reason::TooLarge);
+        }
         let twice = |shares: &[Share]| {
             let groups: BTreeSet<_> = shares.iter().map(|share| &share.group).collect();
             groups.len() < shares.len()
@@ -287,17 +291,10 @@ fn contract(carrier: &Carrier, group: u16) -> Contract {
 
 /// Its own prices, and those of each of its destinations that has some.
 fn terms(carrier: &Carrier) -> Terms {
-    let own = carrier.serves.iter().map(|to| &to.prices).filter(|prices| !prices.is_empty());
-    let mut ladders = vec![carrier.tariff.prices.clone()];
-    for prices in own {
-        if !ladders.contains(prices) {
-            ladders.push(prices.clone());
-        }
-    }
     Terms {
         period: carrier.tariff.period,
         increment_s: carrier.tariff.increment.as_secs(),
         commitment: carrier.tariff.commitment,
-        ladders,
+        ladders: ladders(carrier),
     }
 }

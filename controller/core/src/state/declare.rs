@@ -50,6 +50,7 @@ impl State {
             self.drop_carrier(self.carrier_names[&carrier.name], fx);
         }
         self.order_carriers();
+        self.declare_routes();
         self.forget_groups();
         Reply::Done
     }

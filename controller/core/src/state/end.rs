@@ -7,7 +7,7 @@ use busyhour_base::{Ending, Outcome, Reason, Span, Timestamp};
 use super::{State, calls::Stage};
 use crate::{
     effect::{Effect, Phase},
-    engine::{Channel, turn::ANY_ROUTE},
+    engine::Channel,
     view::Record,
 };
 
@@ -90,7 +90,8 @@ impl State {
         self.engine.finished(lane, live.carrier, live.agent, channel, held, leased);
         let talk = ending.map_or(0, |ending| ending.talk.0);
         if talk > 0 && !self.is_inbound(live.request) {
-            self.engine.charge(live.carrier, ANY_ROUTE, talk);
+            let route = self.lanes[lane].key.route;
+            self.engine.charge(live.carrier, route, talk);
         }
     }
 

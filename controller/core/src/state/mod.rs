@@ -40,6 +40,7 @@ mod remembered;
 mod reports;
 mod requests;
 mod retry;
+mod routing;
 mod scopes;
 mod snapshot;
 mod submit;

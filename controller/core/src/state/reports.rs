@@ -1,7 +1,7 @@
 //! `Reports`: what agents say of calls. Applying a report twice changes nothing, and one that fits no attempt in
 //! progress is counted and passed over.
 
-use busyhour_base::{CallEvent, Reason, Timestamp};
+use busyhour_base::{CallEvent, Ending, Reason, Timestamp};
 
 use super::{
     State,
@@ -56,10 +56,22 @@ impl State {
             CallEvent::Sent => self.reaches(id, live, Phase::Sent, heard_at, fx),
             CallEvent::Ringing => self.reaches(id, live, Phase::Ringing, heard_at, fx),
             CallEvent::Answered => self.reaches(id, live, Phase::InProgress, heard_at, fx),
-            CallEvent::Ended(ending) => match self.next_attempt(id, live, ending) {
-                Some(at) => self.try_again(id, live, ending, at, fx),
-                None => self.end(id, ending.clone(), Teller::Agent, fx),
-            },
+            CallEvent::Ended(ending) => self.attempt_over(id, live, ending, fx),
+        }
+    }
+
+    /// An attempt has ended: the call goes to the next carrier, waits for another attempt, or ends too.
+    fn attempt_over(&mut self, id: u32, live: u32, ending: &Ending, fx: &mut Vec<Effect>) {
+        if let Some(key) = self.next_carrier(id, live, ending) {
+            return self.try_elsewhere(id, live, ending, key, fx);
+        }
+        let mut ending = ending.clone();
+        match self.next_attempt(id, live, &ending) {
+            Some(at) => self.try_again(id, live, &ending, at, fx),
+            None => {
+                self.exhausted(id, &mut ending);
+                self.end(id, ending, Teller::Agent, fx);
+            }
         }
     }
 

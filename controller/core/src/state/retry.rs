@@ -46,6 +46,23 @@ impl State {
         at: Timestamp,
         fx: &mut Vec<Effect>,
     ) {
+        self.attempt_ended(id, live, ending);
+        let lane = self.route_anew(id);
+        if at.0 <= self.now {
+            self.requests.set_stage(id, Stage::Queued);
+            self.engine.push_back(lane, id, asked(self.requests.call(id)), Reason::Retry);
+        } else {
+            let (number, times) = self.requests.times_mut(id);
+            (times.not_before, times.again) = (Some(at), true);
+            times.begin = self.engine.set_timer(at.0, Due::Call.of(number));
+            self.engine.put_off(lane, id);
+            self.requests.set_stage(id, Stage::Scheduled);
+        }
+        self.changed(id, Phase::Queued, fx);
+    }
+
+    /// An attempt has ended and is noted; its call waits, and is in no queue yet.
+    pub(super) fn attempt_ended(&mut self, id: u32, live: u32, ending: &Ending) {
         let call = &self.live[live];
         let attempt = Attempt {
             number: self.requests.attempt(id),
@@ -67,16 +84,5 @@ impl State {
             counts.in_progress -= 1;
             counts.queued += 1;
         });
-        if at.0 <= self.now {
-            self.requests.set_stage(id, Stage::Queued);
-            self.engine.push_back(lane, id, asked(self.requests.call(id)), Reason::Retry);
-        } else {
-            let (number, times) = self.requests.times_mut(id);
-            (times.not_before, times.again) = (Some(at), true);
-            times.begin = self.engine.set_timer(at.0, Due::Call.of(number));
-            self.engine.put_off(lane, id);
-            self.requests.set_stage(id, Stage::Scheduled);
-        }
-        self.changed(id, Phase::Queued, fx);
     }
 }

@@ -15,15 +15,16 @@ use crate::{
         gate::{GateLimits, Scope},
         lanes::LaneKey,
         ring::NIL,
-        turn::ANY_ROUTE,
     },
-    spec::{Application, Kind, NewCall, Number, Pace},
+    spec::{Application, Kind, NewCall, Number, NumberKind, Pace},
 };
 
 /// An application or a number, as far as it limits requests.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Scoped {
     pace: Pace,
+    /// Of a number.
+    pub kind: NumberKind,
     pub gate: u32,
     /// If not, it goes with its last lane.
     declared: bool,
@@ -44,7 +45,7 @@ impl State {
         LaneKey {
             kind: Kind::Call,
             urgency: new.urgency as u8,
-            route: ANY_ROUTE,
+            route: self.route_of(tenant, &new.spec.from, &new.spec.to),
             application: gate(new.application.and_then(|sid| state.applications.get(&sid))),
             batch: batch.map_or(NIL, |batch| self.batches[batch].gate),
             number: gate(state.numbers.get(new.spec.from.as_str())),
@@ -98,8 +99,10 @@ impl State {
         for Application { sid, pace } in applications {
             self.declare_scope(tenant, &Which::Application(*sid), pace);
         }
-        for Number { number, pace, .. } in numbers {
+        for Number { number, pace, kind, .. } in numbers {
             self.declare_scope(tenant, &Which::Number(Arc::clone(number)), pace);
+            let scope = self.tenants[tenant].numbers.get_mut(number);
+            scope.expect("it was just declared").kind = *kind;
         }
         self.drop_orphans(tenant);
     }
@@ -107,8 +110,12 @@ impl State {
     fn declare_scope(&mut self, tenant: u32, which: &Which, pace: &Pace) {
         let Self { tenants, engine, .. } = self;
         let state = &mut tenants[tenant];
-        let mut new =
-            |scope| Scoped { pace: Pace::default(), gate: engine.add_gate(scope), declared: true };
+        let mut new = |scope| Scoped {
+            pace: Pace::default(),
+            kind: NumberKind::default(),
+            gate: engine.add_gate(scope),
+            declared: true,
+        };
         let scope = match which {
             Which::Application(sid) => {
                 state.applications.entry(*sid).or_insert_with(|| new(Scope::Application))

@@ -208,6 +208,13 @@ impl Ledger {
         share.map_or(Some(2), Share::class)
     }
 
+    /// As [`Ledger::class`], of the group that a carrier belongs to.
+    #[inline]
+    pub fn class_at(&self, tenant: u32, carrier: u32) -> Option<u8> {
+        let share = self.shares.get(tenant, self.carriers[carrier].contract.group);
+        share.map_or(Some(2), Share::class)
+    }
+
     /// In the order of declaration.
     pub fn order(&self) -> &[u32] {
         &self.order
@@ -347,12 +354,13 @@ impl Ledger {
     }
 
     /// What time brings a carrier: channels whose quarantine is over are free again, others become active, a period of its
-    /// contract ends. When the next such thing is due.
-    pub fn keep_house(&mut self, id: u32, now: u64) -> Option<u64> {
+    /// contract ends. When the next such thing is due. `freed` is told the tenants that have a channel less.
+    pub fn keep_house(&mut self, id: u32, now: u64, mut freed: impl FnMut(u32)) -> Option<u64> {
         while let Some(kept) = self.carriers[id].quarantine.pop_front_if(|kept| kept.until <= now) {
             self.alter(id, |carrier| carrier.held_mut(kept.direction).quarantined -= 1);
             let group = self.carriers[id].contract.group;
             self.count(group, kept.tenant, kept.direction, -1);
+            freed(kept.tenant);
         }
         self.alter(id, |carrier| carrier.activate(now));
         if self.carriers[id].tariff.roll(now) {

@@ -128,6 +128,29 @@ impl Requests {
         id
     }
 
+    /// A request belongs to another lane from now on.
+    pub fn move_to(&mut self, id: u32, lane: u32, in_batch: bool) {
+        let place = self.place(id);
+        let (packed, length) = packed::read(self.arena.from(place));
+        let (base, facts) = (packed.base, Facts { lane, ..packed.facts });
+        let spec = packed.spec(self.specs.get(packed.facts.lane, base));
+        let custom_id = packed.custom_id.map(|custom_id| custom_id.to_text());
+        let kind = self.specs.choose(lane, in_batch, &spec);
+        let to = (kind, self.specs.get(lane, kind));
+        self.scratch.clear();
+        packed::write(&mut self.scratch, facts, &spec, custom_id.as_deref(), to);
+        let moved = self.arena.push(self.call(id).0, &self.scratch);
+        let word = self.words[id as usize];
+        if word & ASIDE != 0 {
+            self.asides[word as u32].place = moved;
+        } else {
+            self.words[id as usize] = PLAIN | moved;
+        }
+        self.specs.release(base);
+        self.arena.remove(place, length);
+        self.tidy();
+    }
+
     /// Forgets a request.
     pub fn remove(&mut self, id: u32) {
         let place = self.place(id);
