@@ -344,5 +344,6 @@ fn the_demo_is_declared_without_a_fault() {
         [Some(Span::from_secs(1)), Some(Span::from_millis(500))],
         "in order of account"
     );
-    assert_eq!(declaration.carriers[0].channels.total(), 30);
+    let channels = declaration.carriers[0].channels;
+    assert_eq!((channels.both, channels.inbound, channels.outbound), (30, 4, 0));
 }

@@ -174,7 +174,8 @@ impl State {
         self.engine.set_carrier(id, Contract { spacing, group, ..Contract::default() });
     }
 
-    /// Carriers stand in the order of the declaration; those that are gone are forgotten when nothing is left of them.
+    /// Carriers stand in the order of the declaration; those that are gone are forgotten when nothing
+    /// is left of them.
     pub(super) fn order_carriers(&mut self) {
         let declared = self.declaration.carriers.iter();
         let mut order: Vec<_> = declared.map(|carrier| self.carrier_names[&carrier.name]).collect();
@@ -182,7 +183,9 @@ impl State {
             self.carriers.iter().filter(|(_, c)| !c.declared).map(|(id, _)| id).collect();
         for id in gone {
             let ledger = self.engine.ledger().get(id);
-            if ledger.in_use() + ledger.quarantined() > 0 {
+            // If it comes back, its calls per second count from the last one on (MT-12).
+            let just_used = ledger.next_setup() > self.now;
+            if ledger.in_use() + ledger.quarantined() > 0 || just_used {
                 order.push(id);
                 continue;
             }
@@ -193,7 +196,7 @@ impl State {
         self.engine.order_carriers(order);
     }
 
-    /// Forgets carriers that are not declared any more and hold no channel.
+    /// Forgets carriers that are not declared any more, hold no channel and would take a call at once.
     pub(super) fn forget_carriers(&mut self) {
         if self.carriers.len() > self.declaration.carriers.len() {
             self.order_carriers();

@@ -69,6 +69,8 @@ pub struct World {
     /// Dials of each carrier, in order.
     setups: BTreeMap<String, Vec<Timestamp>>,
     last_due: BTreeMap<u128, Timestamp>,
+    /// How many dials there were when a tenant was last found forgotten: those before count no more.
+    forgotten: BTreeMap<u128, usize>,
 }
 
 impl World {
@@ -88,12 +90,26 @@ impl World {
             lose_orders: false,
             setups: BTreeMap::new(),
             last_due: BTreeMap::new(),
+            forgotten: BTreeMap::new(),
         }
+    }
+
+    /// A tenant that is not declared any more is forgotten when its last call is in the records. If it is declared
+    /// again, it is a new one.
+    fn forget_tenants(&mut self) {
+        let state = &self.machine.state;
+        let known: BTreeSet<_> = state.tenants().map(|tenant| tenant.account.0).collect();
+        self.last_due.retain(|account, _| known.contains(account));
+        let dials = self.machine.dials.len();
+        let accounts = self.machine.dials.iter().map(|(_, dial)| dial.account.0);
+        let gone = accounts.filter(|account| !known.contains(account));
+        self.forgotten.extend(gone.map(|account| (account, dials)));
     }
 
     pub fn declare(&mut self, declaration: Declaration) {
         // What was due before is held to the declaration before.
         self.apply(Command::Tick);
+        self.forget_tenants();
         let before = std::mem::replace(&mut self.declared, declaration.clone());
         let reply = self.apply(Command::Declare(Box::new(declaration)));
         if reply != Reply::Done {
@@ -250,7 +266,8 @@ impl World {
             }
             for cap in &tenant.limits.caps {
                 let mine = |(_, d): &&(Timestamp, Dial)| d.account == dial.account;
-                let inside = self.machine.dials.iter().rev().filter(mine);
+                let forgotten = self.forgotten.get(&dial.account.0).copied().unwrap_or(0);
+                let inside = self.machine.dials[forgotten..].iter().rev().filter(mine);
                 let inside = inside
                     .skip_while(|(_, d)| (d.call, d.attempt) != (dial.call, dial.attempt))
                     .take_while(|(other, _)| at.since(*other) < cap.window)
