@@ -5,7 +5,9 @@ pub mod agent;
 pub mod http;
 
 use std::{
+    collections::BTreeSet,
     future::Future,
+    os::unix::fs::DirEntryExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -86,10 +88,18 @@ impl House {
     }
 
     /// The folders as they are on the disk at this moment, as a killed controller would leave them.
+    ///
+    /// A file that is renamed or removed under the copier's hands makes a picture of no moment at all: it is taken again.
     pub fn copy(&self) -> Self {
-        let copy = Self { dir: tempfile::tempdir().unwrap(), agent_grace: self.agent_grace };
-        copy_folder(self.dir.path(), copy.dir.path());
-        copy
+        for _ in 0..100 {
+            let copy = Self { dir: tempfile::tempdir().unwrap(), agent_grace: self.agent_grace };
+            let before = listing(self.dir.path());
+            let copied = copy_folder(self.dir.path(), copy.dir.path());
+            if copied.is_ok() && listing(self.dir.path()) == before {
+                return copy;
+            }
+        }
+        panic!("the files of {} never stay as they are for one copy", self.dir.path().display());
     }
 
     pub fn data(&self) -> PathBuf {
@@ -175,16 +185,31 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     done.unwrap_or_else(|_| panic!("never came: {what}"))
 }
 
-fn copy_folder(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap().flatten() {
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
         let to = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            std::fs::create_dir(&to).unwrap();
-            copy_folder(&entry.path(), &to);
+        if entry.file_type()?.is_dir() {
+            std::fs::create_dir(&to)?;
+            copy_folder(&entry.path(), &to)?;
         } else {
-            std::fs::copy(entry.path(), to).unwrap();
+            std::fs::copy(entry.path(), to)?;
         }
     }
+    Ok(())
+}
+
+/// Every file under a folder, with the inode that tells a file from another one of the same name.
+fn listing(folder: &Path) -> BTreeSet<(PathBuf, u64)> {
+    let mut all = BTreeSet::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            all.extend(listing(&path));
+        }
+        all.insert((path, entry.ino()));
+    }
+    all
 }
 
 /// Every byte of every file under a folder.
