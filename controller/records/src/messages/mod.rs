@@ -69,20 +69,8 @@ impl Records {
         account: AccountSid,
         message: MessageId,
     ) -> Result<bool, RecordsError> {
-        let doing = "redact a message";
-        let mut writer = self.writer().await;
-        let mut tx = writer.begin().await.map_err(failed(doing))?;
-        let Some(body) = body_of(&mut tx, account, message).await.map_err(failed(doing))? else {
-            return Ok(false);
-        };
-        sqlx::query("UPDATE messages SET body = NULL WHERE message = ?")
-            .bind(integer(message.0))
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(doing))?;
-        drop_body(&mut tx, body).await.map_err(failed(doing))?;
-        tx.commit().await.map_err(failed(doing))?;
-        Ok(true)
+        let update = "UPDATE messages SET body = NULL WHERE message = ?";
+        self.without_body(account, message, "redact a message", update).await
     }
 
     /// Deletes a recorded message of this account. Answers whether there was such a message.
@@ -91,17 +79,26 @@ impl Records {
         account: AccountSid,
         message: MessageId,
     ) -> Result<bool, RecordsError> {
-        let doing = "delete a message";
+        let delete = "DELETE FROM messages WHERE message = ?";
+        self.without_body(account, message, "delete a message", delete).await
+    }
+
+    /// Does `change` to a recorded message of this account, and drops its text if it was the last to have it. Answers
+    /// whether there is such a message.
+    async fn without_body(
+        &self,
+        account: AccountSid,
+        message: MessageId,
+        doing: &'static str,
+        change: &'static str,
+    ) -> Result<bool, RecordsError> {
         let mut writer = self.writer().await;
         let mut tx = writer.begin().await.map_err(failed(doing))?;
         let Some(body) = body_of(&mut tx, account, message).await.map_err(failed(doing))? else {
             return Ok(false);
         };
-        sqlx::query("DELETE FROM messages WHERE message = ?")
-            .bind(integer(message.0))
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(doing))?;
+        let change = sqlx::query(change).bind(integer(message.0));
+        change.execute(&mut *tx).await.map_err(failed(doing))?;
         drop_body(&mut tx, body).await.map_err(failed(doing))?;
         tx.commit().await.map_err(failed(doing))?;
         Ok(true)
