@@ -18,7 +18,7 @@ use tokio::{
 };
 
 /// How long a part may take from its start to its ready line.
-const READY_WITHIN: Duration = Duration::from_secs(30);
+const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How long a part may take to end when asked.
 const END_WITHIN: Duration = Duration::from_secs(10);
 

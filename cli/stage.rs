@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -26,17 +26,19 @@ pub struct Stage {
     binary: PathBuf,
     folder: PathBuf,
     example: PathBuf,
+    ip: IpAddr,
     parts: BTreeMap<String, Part>,
     /// Addresses given at the first start, kept for every restart.
     kept: BTreeMap<String, String>,
 }
 
 impl Stage {
-    /// An empty stage: the folder is emptied, and gets fresh secrets and a copy of the declarations.
+    /// An empty stage: the folder is emptied, and gets fresh secrets and a copy of the declarations. Every part will be at `ip`,
+    /// on a port that the system gives it.
     ///
     /// # Errors
     /// Files cannot be read or written.
-    pub fn set(binary: &Path, example: &Path, folder: &Path) -> Result<Self> {
+    pub fn set(binary: &Path, example: &Path, folder: &Path, ip: IpAddr) -> Result<Self> {
         if folder.exists() {
             fs::remove_dir_all(folder).with_context(|| format!("emptying {}", folder.display()))?;
         }
@@ -44,6 +46,7 @@ impl Stage {
             binary: binary.to_owned(),
             folder: folder.to_owned(),
             example: example.to_owned(),
+            ip,
             parts: BTreeMap::new(),
             kept: BTreeMap::new(),
         };
@@ -227,7 +230,7 @@ impl Stage {
     }
 
     fn kept_or_free(&self, of: &str) -> String {
-        self.kept.get(of).cloned().unwrap_or_else(|| "127.0.0.1:0".to_owned())
+        self.kept.get(of).cloned().unwrap_or_else(|| SocketAddr::new(self.ip, 0).to_string())
     }
 }
 

@@ -35,6 +35,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     // No agent code: it is the independent witness.
     ("busyhour-carrier", &["busyhour-base", "busyhour-simulations"]),
+    // For tests.
+    ("busyhour-peer", &[]),
 ];
 
 /// The pure crates: time, randomness and I/O are arguments.

@@ -221,7 +221,7 @@ async fn a_batch_is_steered_while_it_runs() {
     let url = started(&tenant, json!({"pacing": {"cps": 0.016, "max_concurrent": 4}}), 60).await;
     let sid = url.rsplit('/').next().unwrap().to_owned();
     let invited = async || running.carrier_account().await.calls.len();
-    let within = Duration::from_secs(30);
+    let within = Duration::from_secs(60);
     until("the first call", within, async || (invited().await > 0).then_some(())).await;
     let batch = &say(&running, &["pace", &sid, "--cps", "none"]).await[0];
     assert_eq!(
@@ -351,7 +351,7 @@ async fn lines_are_dialled_again_as_the_carrier_counts_them_and_the_callback_is_
         assert!(form.contains("Accepted=40") && form.contains("BatchStatus=completed"), "{form}");
         assert_eq!(headers["x-twilio-signature"], signature(token, &hook, &form));
     }
-    until("the callback to be settled", Duration::from_secs(30), async || {
+    until("the callback to be settled", Duration::from_secs(60), async || {
         tenant.get(&url).await.json()["callback"]["owed"].is_null().then_some(())
     })
     .await;

@@ -3,7 +3,16 @@
 
 mod support;
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{
+    path::Path,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 use busyhour::commands::{example, simulate::documents};
 use busyhour_base::{Span, Timestamp};
@@ -17,9 +26,11 @@ use support::{binary, folder, root};
 const HOP: Span = Span::from_millis(1);
 /// The engine takes so long for a second of speech, in this build.
 const SYNTHESIS: Span = Span::from_millis(25);
-/// How far a live start may be from its simulated one: what a busy machine with two cores adds to each of the
-/// four calls or so that follow one another on a channel, ringing, speech and hang-up together.
+/// How far a live start may be from its simulated one on a machine that has nothing else to do.
 const TOLERANCE: Span = Span::from_millis(1_000);
+/// What comes on top of it on a machine that has: so many times in a row a start waits for some thread to be woken, in the four
+/// calls or so that follow one another on a channel, with ringing, speech, keys and hang-up.
+const WAKES_IN_A_ROW: u64 = 200;
 
 fn live(example: &Path) -> Report {
     let output = Command::new(binary())
@@ -32,6 +43,26 @@ fn live(example: &Path) -> Report {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     serde_json::from_slice(&output.stdout).expect("the report is JSON")
+}
+
+/// How much later than it asked to a thread of this machine is woken, on average, while `work` is done.
+fn lag_during<T>(work: impl FnOnce() -> T) -> (Span, T) {
+    const SLEEP: Duration = Duration::from_millis(5);
+    let done = Arc::new(AtomicBool::new(false));
+    let ends = done.clone();
+    let measuring = thread::spawn(move || {
+        let (mut lag, mut wakes) = (Duration::ZERO, 0);
+        while !ends.load(Ordering::Relaxed) {
+            let asleep = Instant::now();
+            thread::sleep(SLEEP);
+            lag += asleep.elapsed() - SLEEP;
+            wakes += 1;
+        }
+        Span::from(lag / wakes.max(1))
+    });
+    let result = work();
+    done.store(true, Ordering::Relaxed);
+    (measuring.join().expect("the measurement ends"), result)
 }
 
 fn simulated(folder: &Path) -> Report {
@@ -57,7 +88,7 @@ fn simulated(folder: &Path) -> Report {
 #[test]
 fn the_live_demo_keeps_its_promises_and_the_simulation_foretells_it() {
     let example = root().join("examples/demo");
-    let live = live(&example);
+    let (lag, live) = lag_during(|| live(&example));
     assert_eq!(live.failures(), Vec::<String>::new());
     assert_eq!(live.calls.len(), 120);
     assert!(Duration::from_micros(live.lasted_us) < Duration::from_secs(180));
@@ -68,6 +99,8 @@ fn the_live_demo_keeps_its_promises_and_the_simulation_foretells_it() {
         assert!(calls.answered == calls.placed && calls.speech_heard == calls.placed, "{calls:?}");
     }
     assert_eq!(live.inbound.iter().map(|calls| calls.placed).sum::<u64>(), 20);
-    let comparison = compare(&live, &simulated(&example), TOLERANCE);
-    assert!(comparison.agrees(), "{comparison:#?}\n{}", live.table());
+    let tolerance = TOLERANCE + lag.times(WAKES_IN_A_ROW);
+    let comparison = compare(&live, &simulated(&example), tolerance);
+    assert!(comparison.agrees(), "lag {lag}: {comparison:#?}\n{}", live.table());
+    println!("starts differ by {} at most; lag {lag}", comparison.start_difference_max);
 }

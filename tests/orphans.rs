@@ -43,7 +43,7 @@ async fn a_killed_demo_leaves_nothing_running() {
     })
     .await;
     demo.kill().await.unwrap();
-    until("every part to end", Duration::from_secs(20), async || {
+    until("every part to end", Duration::from_secs(60), async || {
         parts.iter().all(|part| !runs(*part)).then_some(())
     })
     .await;

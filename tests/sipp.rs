@@ -9,7 +9,7 @@ use std::{net::SocketAddr, time::Duration};
 use serde_json::Value;
 use support::{
     Running,
-    sipp::{self, Messages, Sipp},
+    sipp::{Messages, Sipp},
     tenant::{Ended, Tenant},
     until,
 };
@@ -23,7 +23,7 @@ struct Installation {
 
 impl Installation {
     async fn start(name: &str) -> Self {
-        let trunk = sipp::address();
+        let trunk = busyhour_peer::own_address();
         let running = Running::start_under(name, "sipp", trunk).await;
         let tenant = running.tenant("east");
         Self { running, tenant, trunk }
@@ -31,7 +31,7 @@ impl Installation {
 
     async fn sipp(&self, scenario: &str) -> Sipp {
         let folder = self.running.stage.folder().join("sipp").join(scenario);
-        Sipp::start(scenario, self.trunk, folder).await
+        Sipp::start(scenario, self.trunk, &folder).await
     }
 
     async fn place(&self) -> String {
@@ -127,7 +127,7 @@ impl Installation {
     fn caller(&self, scenario: &str, number: &str) -> Sipp {
         let folder = self.running.stage.folder().join("sipp").join(scenario);
         let agent = self.running.stage.address("agent-1.sip").unwrap();
-        Sipp::call(scenario, agent, number, folder)
+        Sipp::call(scenario, agent, number, &folder)
     }
 
     /// The tenant's calls, newest first.
@@ -139,7 +139,7 @@ impl Installation {
 
     /// The tenant's only inbound call so far that is not in `before`, once it rings.
     async fn rings(&self) -> Value {
-        until("a call to ring", Duration::from_secs(10), async || {
+        until("a call to ring", Duration::from_secs(60), async || {
             let calls = self.calls().await;
             calls.into_iter().find(|c| c["direction"] == "inbound" && c["status"] == "ringing")
         })
@@ -158,7 +158,7 @@ impl Installation {
     async fn occupied(&self) -> (Sipp, String) {
         let sipp = self.sipp("answer").await;
         let call = self.place().await;
-        until("the channel to be taken", Duration::from_secs(10), async || {
+        until("the channel to be taken", Duration::from_secs(60), async || {
             let answer = self.tenant.get(&self.tenant.path(&format!("Calls/{call}.json"))).await;
             (answer.json()["status"] == "in-progress").then_some(())
         })
@@ -235,7 +235,7 @@ async fn mt_6_a_caller_goes_before_requests_that_waited_longer_for_the_last_chan
 async fn a_callers_channel_comes_back_after_the_quarantine_when_the_agent_is_killed() {
     let mut installation = Installation::start("sipp-calls-in-killed").await;
     let _caller = installation.caller("calls_in_at_once", DESK);
-    until("the caller to be answered", Duration::from_secs(10), async || {
+    until("the caller to be answered", Duration::from_secs(60), async || {
         let calls = installation.calls().await;
         calls.iter().any(|call| call["status"] == "in-progress").then_some(())
     })
@@ -244,7 +244,7 @@ async fn a_callers_channel_comes_back_after_the_quarantine_when_the_agent_is_kil
     let (_, ended) = installation.inbound_ended().await;
     assert_eq!((ended.status.as_str(), ended.reason.as_str()), ("failed", "in_doubt_agent_lost"));
     assert_eq!(installation.carrier().await["quarantined"], 1);
-    until("the channel to be free", Duration::from_secs(15), async || {
+    until("the channel to be free", Duration::from_secs(60), async || {
         (installation.carrier().await["free"] == 1).then_some(())
     })
     .await;

@@ -24,7 +24,7 @@ use busyhour_protocol::{
     Secret,
     v1::{self, to_agent::Message},
 };
-use common::{Agent, Sipp, Stub, order};
+use common::{Agent, PATIENCE, Sipp, Stub, order};
 use parking_lot::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -110,14 +110,17 @@ impl Application {
 
     /// Values of a parameter in the status callbacks, once as many have come.
     async fn statuses(&self, parameter: &str, count: usize) -> Vec<String> {
-        for _ in 0..500 {
-            let values = self.callbacks(parameter);
-            if values.len() >= count {
-                return values;
+        let all = async {
+            loop {
+                let values = self.callbacks(parameter);
+                if values.len() >= count {
+                    return values;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("fewer than {count} status callbacks");
+        };
+        let all = tokio::time::timeout(PATIENCE, all).await;
+        all.unwrap_or_else(|_| panic!("fewer than {count} status callbacks"))
     }
 }
 
@@ -127,8 +130,8 @@ async fn a_call_is_directed_by_its_application_and_tells_it_of_its_progress() {
     let mut stub = Stub::start().await;
     let _agent = Agent::start(&stub);
     stub.linked().await;
-    let sipp = Sipp::start("answer");
-    let mut order = order(sipp.port, "");
+    let sipp = Sipp::start("answer").await;
+    let mut order = order(sipp.address(), "");
     app.direct(&mut order.spec, "/start");
     stub.dial(&order).await;
     let (_, ending) = stub.whole_call().await;
@@ -148,8 +151,8 @@ async fn the_fallback_is_asked_when_the_document_cannot_be_had() {
     let mut stub = Stub::start().await;
     let _agent = Agent::start(&stub);
     stub.linked().await;
-    let sipp = Sipp::start("answer");
-    let mut order = order(sipp.port, "");
+    let sipp = Sipp::start("answer").await;
+    let mut order = order(sipp.address(), "");
     app.direct(&mut order.spec, "/missing");
     stub.dial(&order).await;
     stub.whole_call().await;
@@ -167,7 +170,7 @@ async fn the_callback_of_an_undialled_call_is_sent() {
     let mut stub = Stub::start().await;
     let _agent = Agent::start(&stub);
     stub.linked().await;
-    let mut order = order(9, "");
+    let mut order = order("127.0.0.1:9".parse().unwrap(), "");
     app.direct(&mut order.spec, "/start");
     let callback = v1::Callback {
         call_sid: order.call_sid.to_string(),
@@ -217,8 +220,8 @@ async fn no_secret_is_logged_at_any_level() {
     let mut stub = Stub::start().await;
     let _agent = Agent::start(&stub);
     stub.linked().await;
-    let sipp = Sipp::start("digest");
-    let mut order = order(sipp.port, "");
+    let sipp = Sipp::start("digest").await;
+    let mut order = order(sipp.address(), "");
     order.trunk.username = Some("trunk".to_owned());
     order.trunk.password = Secret::new("s3cret");
     app.direct(&mut order.spec, "/start");
@@ -227,7 +230,8 @@ async fn no_secret_is_logged_at_any_level() {
     let (_, ending) = stub.whole_call().await;
     assert_eq!((ending.outcome, ending.reason), (Outcome::Completed, Reason::Completed));
     let messages = sipp.verdict().await;
-    let proof = messages.split("response=\"").nth(1).expect("a digest").split('"').next().unwrap();
+    let proof =
+        messages.text.split("response=\"").nth(1).expect("a digest").split('"').next().unwrap();
     let log = String::from_utf8_lossy(&log.0.lock()).into_owned();
     assert!(log.contains(&order.call_sid.to_string()), "nothing was logged");
     let secrets = ["s3cret", "tenant secret", common::TOKEN, "Authorization", proof];

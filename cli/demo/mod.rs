@@ -8,7 +8,11 @@ pub mod connection;
 mod follow;
 mod view;
 
-use std::{io::Write, net::SocketAddr, time::Duration};
+use std::{
+    io::Write,
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use busyhour_carrier::account::Account as CarrierAccount;
@@ -26,9 +30,9 @@ use collect::Results;
 use connection::Connection;
 
 /// How long the agents may take to connect.
-const AGENTS_WITHIN: Duration = Duration::from_secs(20);
+const AGENTS_WITHIN: Duration = Duration::from_secs(60);
 /// How long the carrier may take to see the last call's end.
-const CARRIER_WITHIN: Duration = Duration::from_secs(20);
+const CARRIER_WITHIN: Duration = Duration::from_secs(60);
 /// Between two looks at a condition that is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -40,7 +44,7 @@ pub async fn run(args: DemoArgs) -> Result<()> {
     let shutdown = process::shutdown()?;
     let (declared, scenario) = example(&args.example)?;
     let binary = std::env::current_exe()?;
-    let mut stage = Stage::set(&binary, &args.example, &args.folder)?;
+    let mut stage = Stage::set(&binary, &args.example, &args.folder, Ipv4Addr::LOCALHOST.into())?;
     let played = tokio::select! {
         played = play(&mut stage, &declared, &scenario, &args) => played,
         () = shutdown.cancelled() => Err(anyhow::anyhow!("interrupted")),

@@ -121,10 +121,13 @@ fn run(shared: &Shared, clock: impl Fn() -> Timestamp, mut tick: impl FnMut() ->
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::{sync::mpsc, time::Instant};
 
     use super::*;
     use crate::clock;
+
+    /// Only a failure lasts so long, however slow the machine.
+    const BOUND: Duration = Duration::from_secs(60);
 
     #[test]
     fn it_ticks_when_asked_soon_after_and_not_before() {
@@ -137,15 +140,24 @@ mod tests {
             ticked.send((wake, clock::now())).is_ok()
         })
         .unwrap();
-        let mut late: Vec<u64> = (0..200)
-            .map(|_| {
-                waker.set(Some(clock::now() + Span::from_micros(700)));
-                let (wake, at) = ticks.recv_timeout(Duration::from_secs(10)).unwrap();
-                at.as_micros().checked_sub(wake).expect("never too early")
-            })
-            .collect();
-        late.sort_unstable();
-        assert!(late[100] < 1_000, "half of the ticks come {} us late", late[100]);
+        let late = || -> u64 {
+            let mut late: Vec<u64> = (0..200)
+                .map(|_| {
+                    waker.set(Some(clock::now() + Span::from_micros(700)));
+                    let (wake, at) = ticks.recv_timeout(BOUND).unwrap();
+                    at.as_micros().checked_sub(wake).expect("never too early")
+                })
+                .collect();
+            late.sort_unstable();
+            late[100]
+        };
+        // A busy machine is late itself, but not all the time; a ticker that is late by itself always is.
+        let bound = Instant::now() + BOUND;
+        let mut half = late();
+        while half >= 1_000 && Instant::now() < bound {
+            half = late();
+        }
+        assert!(half < 1_000, "half of the ticks come {half} us late");
         assert!(ticks.try_recv().is_err(), "nothing was asked for");
         drop(ticker);
     }
@@ -162,6 +174,6 @@ mod tests {
         .unwrap();
         waker.set(Some(clock::now() + Span::from_secs(3_600)));
         waker.set(Some(clock::now()));
-        ticks.recv_timeout(Duration::from_secs(10)).unwrap();
+        ticks.recv_timeout(BOUND).unwrap();
     }
 }

@@ -6,7 +6,7 @@ mod common;
 use busyhour_base::{CallEvent, Direction, Instructions, Span};
 use busyhour_protocol::{AnswerOrder, Refusal, v1::to_agent::Message};
 use common::{
-    House,
+    DECLARATION, House,
     agent::{Agent, completed, hello},
     http,
 };
@@ -83,7 +83,10 @@ async fn unknown_numbers_and_repeated_offers_are_refused() {
 /// MT-9: a bounded time, then 503; and MT-6: what frees up meanwhile is the caller's.
 #[tokio::test]
 async fn without_a_slot_it_rings_for_as_long_as_its_number_says() {
-    let house = House::new();
+    // One number that gives up soon, and one that does not while the test is about it.
+    let patient = "---\napiVersion: busyhour.dev/v1alpha1\nkind: Number\nmetadata: {name: patient}\n\
+        spec: {number: \"+15550100002\", tenant: acme, application: desk, ringFor: 2m}\n";
+    let house = House::declaring(&format!("{DECLARATION}{patient}"));
     let controller = house.start().await;
     let mut one = hello("agent-1");
     one.slots = 1;
@@ -95,7 +98,7 @@ async fn without_a_slot_it_rings_for_as_long_as_its_number_says() {
     assert_eq!(refused(&mut agent).await, (2, 503));
     let told = agent.verdict().await;
     assert!(matches!(&told, Message::Callback(c) if c.outcome == "failed"), "{told:?}");
-    agent.offer(3, NUMBER).await;
+    agent.offer(3, "+15550100002").await;
     assert!(matches!(agent.verdict().await, Message::Ring(ring) if ring.offer == 3));
     http::place(controller.ready.api, "+15551000001", &[]).await;
     agent.report_of(first.call, 1, &[CallEvent::Ended(completed())]).await;

@@ -121,18 +121,21 @@ async fn each_step_of_a_message_is_told_in_order_and_signed_by_its_tenants_token
 
 #[tokio::test]
 async fn a_controller_killed_with_messages_under_way_loses_none_and_sends_none_twice() {
+    // The carrier keeps all of its channels busy for longer than it takes to send the messages and to copy the disk.
+    const CHANNELS: usize = 8;
     let yaml = declaring_messages(
-        "seed: 3, undeliveredPermille: 200, refusedPermille: 100, answerMs: 400, deliveryMs: 400",
+        "seed: 3, undeliveredPermille: 200, refusedPermille: 100, answerMs: 3000, deliveryMs: 100",
     );
+    let yaml = yaml.replace("outboundChannels: 50", &format!("outboundChannels: {CHANNELS}"));
     let house = House::declaring(&yaml);
     let controller = house.start().await;
     let api = controller.ready.api;
     let mut sids = Vec::new();
-    for n in 0..60 {
+    for n in 0..2 * CHANNELS {
         sids.push(send(api, &format!("number {n}"), &[]).await);
     }
     eventually("messages are with the carrier", || async {
-        (handed(&house).len() >= 30).then_some(())
+        (handed(&house).len() >= CHANNELS).then_some(())
     })
     .await;
     // What a kill leaves behind: the disk as it is at one moment.
@@ -159,7 +162,7 @@ async fn a_controller_killed_with_messages_under_way_loses_none_and_sends_none_t
 
 #[tokio::test]
 async fn a_message_taken_before_a_kill_is_reported_on_after_it() {
-    let house = House::declaring(&declaring_messages("deliveryMs: 3000"));
+    let house = House::declaring(&declaring_messages("deliveryMs: 6000"));
     let controller = house.start().await;
     let sid = send(controller.ready.api, "hello", &[]).await;
     let api = controller.ready.api;

@@ -115,7 +115,8 @@ impl Running {
     ) -> Result<Self> {
         busyhour::process::prepare_tls();
         let (declared, scenario) = example(example_folder)?;
-        let mut stage = Stage::set(binary(), example_folder, &folder(name))?;
+        let mut stage =
+            Stage::set(binary(), example_folder, &folder(name), busyhour_peer::own_ip().into())?;
         let api = match carrier {
             None => demo::raise(&mut stage, &declared, controller).await?,
             Some(address) => {

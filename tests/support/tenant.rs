@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::until;
 
 /// How long a call of these tests may take to its outcome. A BYE that is never answered alone takes 32 s.
-const OUTCOME_WITHIN: Duration = Duration::from_secs(60);
+const OUTCOME_WITHIN: Duration = Duration::from_secs(120);
 
 /// An account with an HTTP client of its own.
 pub struct Tenant {
@@ -55,7 +55,7 @@ pub struct Ended {
 impl Tenant {
     pub fn new(base: &str, account: Account) -> Self {
         // The bound is above that of the slowest answer; without it a hung one would hang the test.
-        let http = Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
+        let http = Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap();
         Self { account, base: base.to_owned(), http }
     }
 

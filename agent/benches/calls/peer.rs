@@ -34,13 +34,13 @@ pub fn run() {
 
 async fn serve() {
     let carrier = Carrier::bind();
-    let port = carrier.address.port();
+    let carrier_at = carrier.address;
     std::thread::spawn(move || carrier.run());
     let mut stub = Stub::start().await;
     println!("controller {}", stub.address);
     stub.linked().await;
     println!("linked");
-    let mut driver = Driver { stub, port, next: 0 };
+    let mut driver = Driver { stub, carrier: carrier_at, next: 0 };
     let (sender, mut orders) = mpsc::channel(1);
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
@@ -66,14 +66,14 @@ async fn serve() {
 
 struct Driver {
     stub: Stub,
-    port: u16,
+    carrier: SocketAddr,
     next: u64,
 }
 
 impl Driver {
     async fn dial(&mut self, document: &str) {
         self.next += 1;
-        let mut order = order(self.port, document);
+        let mut order = order(self.carrier, document);
         order.call = self.next;
         order.call_sid = CallSid(self.next.into());
         order.spec.time_limit = Span::from_secs(600);

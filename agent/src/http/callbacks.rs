@@ -272,7 +272,7 @@ mod tests {
             let (request, key) = job(&url, number);
             callbacks.send(CallSid(1).into(), request, key);
         }
-        tokio::time::timeout(Duration::from_secs(10), callbacks.drained()).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(60), callbacks.drained()).await.unwrap();
         let wanted: Vec<String> = (0..4).map(|n| format!("SequenceNumber={n}")).collect();
         assert_eq!(*seen.bodies.lock(), wanted);
         assert_eq!(callbacks.0.lanes.lock().queues.len(), 0);
@@ -294,7 +294,7 @@ mod tests {
             callbacks.send(CallSid(call).into(), request, key);
         }
         assert_eq!(callbacks.waiting(), 2, "the third is over the bound");
-        tokio::time::timeout(Duration::from_secs(10), callbacks.drained()).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(60), callbacks.drained()).await.unwrap();
         assert!(seen.bodies.lock().is_empty());
     }
 }

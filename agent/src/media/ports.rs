@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn ports_are_even_bounded_and_rest_before_reuse() {
-        let ip = IpAddr::from([127, 0, 0, 1]);
+        let ip = busyhour_peer::own_ip().into();
         let ports = Ports::new(ip, Some(42_001..=42_007));
         let all: Vec<Bound> = (0..3).map(|_| ports.bind().unwrap()).collect();
         let numbers: Vec<u16> = all.iter().map(|b| b.address.port()).collect();

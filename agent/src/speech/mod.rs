@@ -219,9 +219,11 @@ mod tests {
     async fn a_stuck_engine_is_killed_and_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let stuck = folder.path().join("stuck");
-        std::fs::write(&stuck, "#!/bin/sh\nexec sleep 1000\n").unwrap();
-        std::fs::set_permissions(&stuck, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-            .unwrap();
+        // Written by another process: a child that is being started here could still hold it open, and what is open for
+        // writing cannot be run (execve(2), ETXTBSY).
+        let script = r#"printf '#!/bin/sh\nexec sleep 1000\n' >"$0" && chmod 755 "$0""#;
+        let written = std::process::Command::new("sh").args(["-c", script]).arg(&stuck).status();
+        assert!(written.unwrap().success());
         let config = SpeechConfig {
             flite: stuck,
             workers: 1,

@@ -3,9 +3,8 @@
 #![allow(dead_code)]
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    net::SocketAddr,
     path::{Path, PathBuf},
-    process::Stdio,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -17,6 +16,7 @@ use busyhour_agent::{Options, run, sip::Timers};
 use busyhour_base::{
     AccountSid, CallEvent, CallSid, CallSpec, Direction, Ending, Instructions, Span, StatusEvents,
 };
+use busyhour_peer::Messages;
 use busyhour_protocol::{
     DialOrder, Secret, Trunk,
     v1::{
@@ -28,13 +28,13 @@ use busyhour_protocol::{
 };
 use parking_lot::Mutex;
 use tempfile::TempDir;
-use tokio::{process::Child, sync::mpsc, time::timeout};
+use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::{StreamExt, wrappers::ReceiverStream, wrappers::TcpListenerStream};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 /// Longest wait for anything.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// The fence that the controller gives first.
 pub const FENCE: u64 = 5;
 pub const TOKEN: &str = "cluster secret";
@@ -302,82 +302,60 @@ impl Drop for Agent {
     }
 }
 
-/// A free UDP port on loopback. Another process may take it before its user does; the tests would then fail loudly.
-pub fn free_port() -> u16 {
-    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
-}
-
 /// `sipp` playing one scenario for one call.
 pub struct Sipp {
-    pub port: u16,
+    sipp: busyhour_peer::Sipp,
     folder: TempDir,
-    child: Child,
-    scenario: String,
 }
 
 impl Sipp {
-    pub fn start(scenario: &str) -> Self {
-        Self::start_with(scenario, &[])
+    /// Takes a call, and listens when this returns.
+    pub async fn start(scenario: &str) -> Self {
+        let (folder, address) = (tempfile::tempdir().unwrap(), busyhour_peer::own_address());
+        let file = Self::file(scenario);
+        let sipp = busyhour_peer::Sipp::serve(&file, address, folder.path(), ONE_CALL).await;
+        Self { sipp, folder }
     }
 
     /// Calls in at the agent.
     pub fn call(scenario: &str, agent: SocketAddr) -> Self {
-        Self::start_with(scenario, &[&agent.to_string(), "-s", "+15550100001"])
-    }
-
-    fn start_with(scenario: &str, more: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let file =
-            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/sipp/{scenario}.xml"));
-        let port = free_port();
-        let child = tokio::process::Command::new("sipp")
-            .arg("-sf")
-            .arg(file)
-            .args(["-i", "127.0.0.1", "-mi", "127.0.0.1", "-m", "1", "-nostdin", "-rtp_echo"])
-            .args(["-p", &port.to_string(), "-mp", &(free_port() & !1).to_string()])
-            .args(more)
-            .args(["-timeout", "25s", "-timeout_error", "-trace_err", "-trace_msg"])
-            .args(["-error_file", "errors.log", "-message_file", "messages.log"])
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("sipp is installed (package sip-tester)");
-        Self { port, folder, child, scenario: scenario.to_owned() }
+        let number = [ONE_CALL, &["-s", "+15550100001"]].concat();
+        let sipp = busyhour_peer::Sipp::call(&Self::file(scenario), agent, folder.path(), &number);
+        Self { sipp, folder }
     }
 
-    /// Waits for its end and its verdict: every message was as its scenario wants it.
-    pub async fn verdict(mut self) -> String {
-        let status = timeout(PATIENCE, self.child.wait()).await.expect("sipp ends").unwrap();
-        let read =
-            |name| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
-        let messages = read("messages.log");
-        assert!(
-            status.success(),
-            "{}: {status}\n{}\n{messages}",
-            self.scenario,
-            read("errors.log")
-        );
-        messages
+    fn file(scenario: &str) -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/sipp/{scenario}.xml"))
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.sipp.address
+    }
+
+    /// Waits for its end and its verdict: every message was as its scenario wants it. The messages as it saw them.
+    pub async fn verdict(self) -> Messages {
+        self.sipp.verdict().await
     }
 }
 
-/// An order to call the carrier at `port`.
-pub fn order(port: u16, document: &str) -> DialOrder {
+const ONE_CALL: &[&str] = &["-m", "1", "-rtp_echo"];
+
+/// An order to call the carrier at `address`.
+pub fn order(address: SocketAddr, document: &str) -> DialOrder {
     DialOrder {
         call: 77,
         attempt: 1,
         fence: FENCE,
         due_in: Span::ZERO,
-        valid_for: Span::from_secs(5),
+        // Only what is due late is refused for it, however slow the machine.
+        valid_for: Span::from_secs(60),
         call_sid: CallSid(0x77),
         account: AccountSid(0x1),
         auth_token: Secret::new("tenant secret"),
         trunk: Trunk {
             carrier: "sipp".to_owned(),
-            address: format!("127.0.0.1:{port}"),
+            address: address.to_string(),
             username: None,
             password: Secret::new(""),
             codecs: vec!["PCMU".to_owned()],

@@ -19,7 +19,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 /// The bound on waiting for anything: generous, since machines stall; a condition that holds is seen at once.
-pub const WAIT: Duration = Duration::from_secs(20);
+pub const WAIT: Duration = Duration::from_secs(60);
 
 pub const CLUSTER_TOKEN: &str = "cluster-token-for-tests";
 
@@ -186,8 +186,10 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
 }
 
 fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
+    let mut entries = std::fs::read_dir(from)?.collect::<std::io::Result<Vec<_>>>()?;
+    // A message is in the log before it is in its carrier's account. The copy must have it so, too.
+    entries.sort_by_key(|entry| entry.file_name() != "message-carriers");
+    for entry in entries {
         let to = to.join(entry.file_name());
         if entry.file_type()?.is_dir() {
             std::fs::create_dir(&to)?;

@@ -45,7 +45,7 @@ async fn server() -> (String, tokio::task::JoinHandle<()>) {
 
 fn http(allowed: &[&str]) -> Http {
     let nets = allowed.iter().map(|net| net.parse().unwrap()).collect();
-    let config = HttpConfig { total: Duration::from_millis(1_500), ..HttpConfig::default() };
+    let config = HttpConfig { total: Duration::from_secs(60), ..HttpConfig::default() };
     Http::new(Guard::new(nets), config).unwrap()
 }
 
@@ -89,11 +89,20 @@ async fn what_a_server_does_wrong_is_told_apart_and_bounded() {
     assert_eq!(ask("/broken").await, FetchError::Status(500));
     assert_eq!(ask("/huge").await, FetchError::TooLarge);
     assert!(matches!(ask("/loop").await, FetchError::Transport(m) if m.contains("redirects")));
-    assert!(matches!(ask("/stuck").await, FetchError::Transport(m) if m.contains("no answer")));
     assert!(
         matches!(ask("/inside").await, FetchError::Forbidden(m) if m.contains("169.254.169.254"))
     );
     assert!(matches!(ask("/file").await, FetchError::Forbidden(m) if m.contains("file")));
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_given_up() {
+    let (base, _server) = server().await;
+    let guard = Guard::new(vec!["127.0.0.0/8".parse().unwrap()]);
+    let config = HttpConfig { total: Duration::from_millis(500), ..HttpConfig::default() };
+    let http = Http::new(guard, config).unwrap();
+    let stuck = http.document(&request(format!("{base}/stuck"), Method::Post), &key()).await;
+    assert!(matches!(stuck, Err(FetchError::Transport(m)) if m.contains("no answer")));
 }
 
 #[tokio::test]

@@ -112,9 +112,9 @@ pub fn open(disk: &sim_disk::SimDisk) -> Result<Log<Journal>, busyhour_log::Open
     Log::open_on(Arc::new(disk.clone()), small(Path::new(FOLDER)), Journal::default())
 }
 
-/// Waits until something holds, for at most ten seconds.
+/// Waits until something holds, for at most a minute.
 pub fn eventually(mut holds: impl FnMut() -> bool) {
-    let end = std::time::Instant::now() + Duration::from_secs(10);
+    let end = std::time::Instant::now() + Duration::from_secs(60);
     while !holds() {
         assert!(std::time::Instant::now() < end, "it never came to hold");
         std::thread::yield_now();
