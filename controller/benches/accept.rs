@@ -5,9 +5,10 @@
 
 #[path = "../tests/common/mod.rs"]
 mod common;
+#[path = "support/tenants.rs"]
+mod tenants;
 
 use std::{
-    fmt::Write as _,
     net::SocketAddr,
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -16,6 +17,7 @@ use std::{
 use common::{House, http};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
+use tenants::{account, declaration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -37,32 +39,12 @@ fn main() {
     let args: Vec<String> = std::env::args().collect();
     match args.iter().position(|arg| arg == "load") {
         Some(at) => load(&args[at + 1..]),
-        None => serve(),
+        None => {
+            // As the controller's own program does.
+            busyhour_controller::memory::prefer_huge_pages().expect("this program, started anew");
+            serve();
+        }
     }
-}
-
-fn account(n: usize) -> String {
-    format!("AC{:032x}", n + 1)
-}
-
-fn declaration() -> String {
-    let mut yaml = String::new();
-    for n in 0..ACCOUNTS {
-        let account = account(n);
-        writeln!(
-            yaml,
-            "apiVersion: busyhour.dev/v1alpha1\nkind: Tenant\nmetadata: {{name: t{n}}}\n\
-             spec:\n  account: {account}\n  authToken: token-{n}\n  allowedDestinations: [\"+\"]\n---\n\
-             apiVersion: busyhour.dev/v1alpha1\nkind: Number\nmetadata: {{name: n{n}}}\n\
-             spec: {{number: \"+1555010{n:04}\", tenant: t{n}}}\n---"
-        )
-        .expect("writing to a string");
-    }
-    yaml.push_str(
-        "apiVersion: busyhour.dev/v1alpha1\nkind: Carrier\nmetadata: {name: north}\n\
-         spec: {address: \"127.0.0.1:5999\", channels: 1000, callsPerSecond: 1000}\n",
-    );
-    yaml
 }
 
 /// One connection's request, the same each time.
@@ -95,7 +77,7 @@ fn serve() {
 
 /// A load on a new controller: the load's account, and our processor time per request.
 fn measure(connections: usize) -> (Value, Duration) {
-    let house = House::declaring(&declaration());
+    let house = House::declaring(&declaration(ACCOUNTS, "", 1_000));
     common::runtime().block_on(async {
         let controller = house.start().await;
         let api = controller.ready.api;

@@ -11,23 +11,28 @@ mod house;
 mod machine;
 #[allow(dead_code, reason = "each benchmark uses its part")]
 mod support;
+#[path = "support/tenants.rs"]
+mod tenants;
 #[path = "../src/ticker.rs"]
 #[allow(dead_code, unused_imports, reason = "nothing is woken, and its own tests run elsewhere")]
 mod ticker;
 
-use std::{collections::VecDeque, fmt::Write as _, net::SocketAddr, thread, time::Instant};
+use std::{
+    collections::VecDeque, fmt::Write as _, net::SocketAddr, sync::Arc, thread, time::Instant,
+};
 
 use busyhour_base::AccountSid;
 use busyhour_controller::clock;
 use busyhour_controller_core::{
-    command::{BatchCommand, Command, Submit},
+    command::{BatchCommand, Command},
     effect::Reply,
-    spec::{BatchId, BatchPlan},
+    spec::{BatchId, BatchPlan, Lines, Requests},
 };
 use busyhour_log::{Log, Pending};
 use house::{House as Installation, START, new_call};
 use machine::Core;
 use serde_json::json;
+use tenants::{account, declaration};
 
 const ROUNDS: usize = 3;
 /// Uploads at once: one for each core.
@@ -39,6 +44,8 @@ const CHUNK: u64 = 500;
 const IN_FLIGHT: usize = 4;
 
 fn main() {
+    // As the controller's own program does.
+    busyhour_controller::memory::prefer_huge_pages().expect("this program, started anew");
     let (mut bare, mut whole) = (0.0_f64, 0.0_f64);
     for _ in 0..ROUNDS {
         bare = bare.max(through_the_log());
@@ -93,8 +100,14 @@ fn upload(log: &Log<Core>, tenant: u64) {
 }
 
 fn chunk(account: AccountSid, batch: BatchId, tenant: u64, first: u64) -> Command {
-    let calls = (first..first + CHUNK).map(|n| new_call(tenant, n)).collect();
-    Command::Submit(Submit { account, idempotency: None, batch: Some(batch), calls })
+    let mut requests = Requests::default();
+    let shared = requests.share(new_call(tenant, first));
+    for n in first..first + CHUNK {
+        let (to, name) = (format!("+1555{n:08}"), format!("customer-{n}"));
+        requests.push(n + 1, shared, &to, Some(&name));
+    }
+    let lines = Lines { account, batch, part: None, requests, faults: Vec::new() };
+    Command::Batch(BatchCommand::Take(Arc::new(lines)))
 }
 
 fn taken(pending: Option<Pending<(busyhour_base::Timestamp, Reply)>>) {
@@ -104,34 +117,10 @@ fn taken(pending: Option<Pending<(busyhour_base::Timestamp, Reply)>>) {
     assert!(verdicts.iter().all(Result::is_ok));
 }
 
-fn account(n: usize) -> String {
-    format!("AC{:032x}", n + 1)
-}
-
-fn declaration() -> String {
-    let mut yaml = String::new();
-    for n in 0..UPLOADS {
-        let account = account(n);
-        writeln!(
-            yaml,
-            "apiVersion: busyhour.dev/v1alpha1\nkind: Tenant\nmetadata: {{name: t{n}}}\n\
-             spec:\n  account: {account}\n  authToken: token-{n}\n  allowedDestinations: [\"+\"]\n---\n\
-             apiVersion: busyhour.dev/v1alpha1\nkind: Number\nmetadata: {{name: n{n}}}\n\
-             spec: {{number: \"+1555010{n:04}\", tenant: t{n}}}\n---"
-        )
-        .expect("writing to a string");
-    }
-    yaml.push_str(
-        "apiVersion: busyhour.dev/v1alpha1\nkind: Carrier\nmetadata: {name: north}\n\
-         spec: {address: \"127.0.0.1:5999\", channels: 100000, callsPerSecond: 100000}\n",
-    );
-    yaml
-}
-
 /// Lines a second as tenants send them.
 fn through_http() -> f64 {
     let bodies: Vec<String> = (0..UPLOADS).map(body).collect();
-    let house = common::House::declaring(&declaration());
+    let house = common::House::declaring(&declaration(UPLOADS, "", 100_000));
     common::runtime().block_on(async {
         let controller = house.start().await;
         let api = controller.ready.api;

@@ -6,10 +6,11 @@
 
 #[path = "../tests/common/mod.rs"]
 mod common;
+#[path = "support/tenants.rs"]
+mod tenants;
 
 use std::{
     collections::HashMap,
-    fmt::Write as _,
     net::SocketAddr,
     process::{Command, Stdio},
 };
@@ -26,6 +27,7 @@ use common::{
     http,
 };
 use serde_json::{Value, json};
+use tenants::{account, declaration};
 
 const TENANTS: usize = 1_000;
 const CALLS: usize = 100;
@@ -44,33 +46,8 @@ fn main() {
     }
 }
 
-fn account(n: usize) -> String {
-    format!("AC{:032x}", n + 1)
-}
-
-fn declaration() -> String {
-    let mut yaml = String::new();
-    for n in 0..TENANTS {
-        let account = account(n);
-        writeln!(
-            yaml,
-            "apiVersion: busyhour.dev/v1alpha1\nkind: Tenant\nmetadata: {{name: t{n}}}\n\
-             spec:\n  account: {account}\n  authToken: token-{n}\n  throttle: {{callsPerSecond: 10}}\n  \
-             allowedDestinations: [\"+\"]\n---\n\
-             apiVersion: busyhour.dev/v1alpha1\nkind: Number\nmetadata: {{name: n{n}}}\n\
-             spec: {{number: \"+1555010{n:04}\", tenant: t{n}}}\n---"
-        )
-        .expect("writing to a string");
-    }
-    yaml.push_str(
-        "apiVersion: busyhour.dev/v1alpha1\nkind: Carrier\nmetadata: {name: north}\n\
-         spec: {address: \"127.0.0.1:5999\", channels: 100000, callsPerSecond: 100000}\n",
-    );
-    yaml
-}
-
 async fn pace() {
-    let house = House::declaring(&declaration());
+    let house = House::declaring(&declaration(TENANTS, "throttle: {callsPerSecond: 10}", 100_000));
     let controller = house.start().await;
     // Late enough for every batch to be set up before the first begins.
     let first = Timestamp(clock::now().as_micros() + 15_000_000);

@@ -90,6 +90,8 @@ fn started(folder: &Path) -> Started {
 
 /// The other process.
 fn start(folder: &Path) {
+    // As the controller's own program does.
+    busyhour_controller::memory::prefer_huge_pages().expect("this program, started anew");
     let core = support::silent_core(State::new());
     let began = Instant::now();
     let log = Log::open(settings(folder), core).expect("the log opens");

@@ -42,6 +42,13 @@ pub(crate) struct Pump {
     pub valid_after_due: Span,
     pub given_back: mpsc::Sender<CallReport>,
     pub couriers: Couriers,
+    /// See [`queued`].
+    pub queued: metrics::Counter,
+}
+
+/// The metric of calls that were queued.
+pub(crate) fn queued() -> metrics::Counter {
+    metrics::counter!(names::CALLS, "phase" => phase_word(Phase::Queued))
 }
 
 impl Pump {
@@ -87,7 +94,12 @@ impl Pump {
             Effect::Message(effect) => self.message(effect),
             Effect::BatchNews { .. } => self.owed.notify_one(),
             Effect::Changed { call, account, phase } => {
-                metrics::counter!(names::CALLS, "phase" => phase_word(phase)).increment(1);
+                if phase == Phase::Queued {
+                    // Of a batch there are hundreds in one entry: the metric is looked up once.
+                    self.queued.increment(1);
+                } else {
+                    metrics::counter!(names::CALLS, "phase" => phase_word(phase)).increment(1);
+                }
                 self.spans.changed(call, account, phase);
             }
         }

@@ -20,6 +20,7 @@ mod hours;
 mod installation;
 mod link;
 mod machine;
+pub mod memory;
 mod messages;
 mod metric_definitions;
 mod notices;

@@ -148,6 +148,7 @@ impl Controller {
             sid_key: self.sid_key,
             valid_after_due: link::valid_after_due(self.options.agent_grace),
             given_back,
+            queued: effects::queued(),
         };
         // These end with the log, after everything else.
         let pump = tokio::spawn(pump.run(inner.effects));

@@ -163,7 +163,7 @@ pub enum BatchCommand {
         hang_up: bool,
     },
     /// Lines for a draft. Each is accepted or refused by itself; [`crate::effect::Reply::Submitted`] says which.
-    Take(Box<Lines>),
+    Take(Arc<Lines>),
     /// Another pace, from now on. No line loses its place.
     Pace {
         /// Whose.

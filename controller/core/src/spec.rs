@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 mod batch;
 mod carrier;
+mod line;
 
 use crate::message::MessageDeclaration;
 pub use batch::{
@@ -20,6 +21,7 @@ pub use carrier::{
     Allocation, Carrier, Channels, Commitment, DEFAULT_GROUP, Destination, Number, NumberKind,
     Period, Price, Share, Tariff, Unused,
 };
+pub use line::{NewRequest, Requests};
 
 /// A call's number in the log; [`busyhour_base::SidKey`] turns it into the public sid.
 #[derive(

@@ -2,13 +2,15 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use busyhour_base::{CallEvent, Ending, Method, Outcome, Reason, Span, Timestamp, Webhook};
 use busyhour_controller_core::{
     command::{BatchCommand, Change, Command},
     effect::{Effect, Reply},
     spec::{
         BatchHook, BatchId, BatchPlan, CallId, Fault, Lines, NewCall, Opening, Openings, Part,
-        Retry, RetryOn, Throttle, UploadFormat,
+        Requests, Retry, RetryOn, Throttle, UploadFormat,
     },
     view::{BatchEvent, BatchStatus, Record, What},
 };
@@ -344,12 +346,11 @@ mod uploads {
 
     fn take(machine: &mut Machine, batch: BatchId, part: Part, calls: Vec<NewCall>) -> Reply {
         let first = part.next_line - calls.len() as u64;
-        machine.apply(Command::Batch(BatchCommand::Take(Box::new(Lines {
+        machine.apply(Command::Batch(BatchCommand::Take(Arc::new(Lines {
             account: account(1),
             batch,
-            numbers: (first..).take(calls.len()).collect(),
+            requests: (first..).zip(calls).collect(),
             part: Some(part),
-            calls,
             faults: Vec::new(),
         }))))
     }
@@ -397,11 +398,10 @@ mod uploads {
             account: account(1),
             batch,
             part: None,
-            calls: vec![same.clone(), same, late],
-            numbers: vec![1, 2, 3],
+            requests: (1..).zip([same.clone(), same, late]).collect(),
             faults: (4..2_000).map(fault).collect(),
         };
-        machine.apply(Command::Batch(BatchCommand::Take(Box::new(lines))));
+        machine.apply(Command::Batch(BatchCommand::Take(Arc::new(lines))));
         let view = machine.state.batch(batch).unwrap().upload;
         assert_eq!(view.refused, 1_997, "a line that is here already is no fault");
         assert_eq!(view.known, 1_000);
@@ -416,11 +416,10 @@ mod uploads {
             account: account(1),
             batch: other,
             part: None,
-            calls: Vec::new(),
-            numbers: Vec::new(),
+            requests: Requests::default(),
             faults: vec![long],
         };
-        machine.apply(Command::Batch(BatchCommand::Take(Box::new(lines))));
+        machine.apply(Command::Batch(BatchCommand::Take(Arc::new(lines))));
         let view = machine.state.batch(other).unwrap().upload;
         assert_eq!((view.refused, view.known), (1, 0), "64 KiB of text are kept");
     }

@@ -25,12 +25,31 @@ pub(crate) struct InFlight<M: Machine> {
 }
 
 impl<M: Machine> InFlight<M> {
-    /// Answers everyone the same.
-    pub(crate) fn refuse(self, error: &ProposeError) {
-        for waiting in self.waiting {
+    /// Answers each its own.
+    pub(crate) fn answer(&mut self, replies: Vec<M::Reply>) {
+        for (waiting, reply) in self.waiting.drain(..).zip(replies) {
             // Whoever does not wait any more need not be told.
+            let _ = waiting.send(Ok(reply));
+        }
+    }
+
+    /// Answers everyone the same.
+    pub(crate) fn refuse(mut self, error: &ProposeError) {
+        self.refuse_all(error);
+    }
+
+    fn refuse_all(&mut self, error: &ProposeError) {
+        for waiting in self.waiting.drain(..) {
+            // As above.
             let _ = waiting.send(Err(error.clone()));
         }
+    }
+}
+
+/// Whoever is let go without an answer is told that nobody knows.
+impl<M: Machine> Drop for InFlight<M> {
+    fn drop(&mut self) {
+        self.refuse_all(&ProposeError::InDoubt);
     }
 }
 

@@ -1,19 +1,20 @@
-//! The log's own thread: gathers proposals into a group, makes it durable, applies it, answers.
+//! The log's own thread: gathers proposals into a group, makes it durable, and hands it on to be applied and answered.
 
 use std::{
-    any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use busyhour_base::Timestamp;
 use parking_lot::Mutex;
 
 use crate::{
-    applier::{Applier, InFlight},
+    applier::InFlight,
+    applying::{Applying, Panicked, panicked},
     batch::{self, Batch},
     config::Config,
-    error::{Fatal, ProposeError, panic_message},
+    error::{Fatal, ProposeError},
     growth::Growth,
     machine::Machine,
     node::Node,
@@ -29,13 +30,13 @@ pub(crate) const TICK: Duration = Duration::from_millis(100);
 pub(crate) struct Driver<M: Machine> {
     pub(crate) config: Config,
     pub(crate) node: Node,
-    pub(crate) applier: Applier<M>,
+    pub(crate) applying: Applying<M>,
     pub(crate) snapshots: Snapshots,
     pub(crate) growth: Growth,
     pub(crate) exit: Exit<M>,
     pub(crate) status: Arc<Mutex<Status>>,
-    /// The last raft entry that is in the machine.
-    pub(crate) applied: u64,
+    /// The last raft entry, the last command and its instant that are in the machine or on their way there.
+    pub(crate) handed: Handed,
     /// What is being written.
     pub(crate) in_flight: Option<InFlight<M>>,
     /// Keeps other processes out of the folder. The last field, so that it is dropped when
@@ -43,23 +44,48 @@ pub(crate) struct Driver<M: Machine> {
     pub(crate) _lock: Box<dyn Send>,
 }
 
+/// How far what is durable was handed on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Handed {
+    pub(crate) index: u64,
+    pub(crate) commands: u64,
+    pub(crate) at: Timestamp,
+}
+
+/// Why the thread stops before it is told to.
+enum Stop {
+    /// The log cannot go on.
+    Fatal(Fatal),
+    /// Nor can the machine, and that has been told.
+    Panicked,
+}
+
+impl From<Fatal> for Stop {
+    fn from(fatal: Fatal) -> Self {
+        Self::Fatal(fatal)
+    }
+}
+
+impl From<Panicked> for Stop {
+    fn from(Panicked: Panicked) -> Self {
+        Self::Panicked
+    }
+}
+
 impl<M: Machine> Driver<M> {
     /// Works until the queue is closed and empty, or until the log cannot go on.
     pub(crate) fn work(mut self) {
         let end = catch_unwind(AssertUnwindSafe(|| self.run()));
         let fatal = match end {
-            Ok(Ok(())) => return,
-            Ok(Err(fatal)) => fatal,
+            Ok(Ok(()) | Err(Stop::Panicked)) => return,
+            Ok(Err(Stop::Fatal(fatal))) => fatal,
             Err(payload) => panicked(&*payload),
         };
-        // By default this does not return: nobody may be told anything that could be wrong.
+        // By default this does not return: nobody may be told anything that could be wrong. Who waits hears of it after this.
         (self.config.on_fatal)(&fatal);
-        if let Some(group) = self.in_flight.take() {
-            group.refuse(&ProposeError::InDoubt);
-        }
     }
 
-    fn run(&mut self) -> Result<(), Fatal> {
+    fn run(&mut self) -> Result<(), Stop> {
         let mut tick = Instant::now() + TICK;
         loop {
             let mut wait = tick.saturating_duration_since(Instant::now());
@@ -81,6 +107,7 @@ impl<M: Machine> Driver<M> {
             self.tell_status();
         }
         self.node.mark()?;
+        self.applying.finish()?;
         if self.snapshots.wait()?.is_some() {
             self.snapshot_done()?;
         }
@@ -88,9 +115,9 @@ impl<M: Machine> Driver<M> {
         Ok(())
     }
 
-    /// Writes `first` and what else waits as one entry, applies it and answers.
-    fn group(&mut self, first: Proposal<M>) -> Result<(), Fatal> {
-        let at = (self.config.clock)().max(self.applier.at());
+    /// Writes `first` and what else waits as one entry, and hands it on.
+    fn group(&mut self, first: Proposal<M>) -> Result<(), Stop> {
+        let at = (self.config.clock)().max(self.handed.at);
         let mut batch = Batch::new(at, self.config.group_bytes / 8);
         let mut group = InFlight { at, commands: Vec::new(), waiting: Vec::new() };
         let mut bytes = 0;
@@ -139,29 +166,28 @@ impl<M: Machine> Driver<M> {
         self.node.files().room(group_sectors(bytes, 1))
     }
 
-    /// Lets raft make durable what it has, and applies what that commits.
-    fn settle(&mut self) -> Result<(), Fatal> {
+    /// Lets raft make durable what it has, and hands on what that commits.
+    fn settle(&mut self) -> Result<(), Stop> {
         for entry in self.node.settle()? {
-            self.applied = entry.index;
+            self.handed.index = entry.index;
             // Raft's own entries carry nothing for the machine.
             if !entry.data.is_empty()
-                && let Some(group) = &mut self.in_flight
+                && let Some(group) = self.in_flight.take()
             {
-                let replies = self.applier.live(group);
-                if let Some(group) = self.in_flight.take() {
-                    for (waiting, reply) in group.waiting.into_iter().zip(replies) {
-                        // Whoever does not wait any more need not be told.
-                        let _ = waiting.send(Ok(reply));
-                    }
-                }
+                self.handed.commands += group.commands.len() as u64;
+                self.handed.at = group.at;
+                // Whoever is answered finds the log as it is now.
+                self.tell_status();
+                self.applying.entry(entry.index, group)?;
             }
         }
-        self.node.applied(self.applied);
+        // Nothing but the end of the process keeps what was handed on from being applied.
+        self.node.applied(self.handed.index);
         Ok(())
     }
 
     /// Takes a snapshot when one is due, and forgets the log that a finished one covers.
-    fn tend_snapshots(&mut self) -> Result<(), Fatal> {
+    fn tend_snapshots(&mut self) -> Result<(), Stop> {
         let written = self.node.files().written();
         if self.snapshots.writing() {
             let done = self.snapshots.poll()?;
@@ -171,14 +197,11 @@ impl<M: Machine> Driver<M> {
                 self.growth.failed(written);
             }
         } else if self.growth.due(written, self.snapshots.newest_bytes()) {
-            let position = SnapshotPosition {
-                index: self.applied,
-                term: self.node.term_of(self.applied)?,
-                commands: self.applier.commands(),
-                at: self.applier.at(),
-            };
+            let Handed { index, commands, at } = self.handed;
+            let term = self.node.term_of(index)?;
             self.growth.take(written);
-            self.snapshots.start(position, self.applier.freeze());
+            let take = self.snapshots.start(SnapshotPosition { index, term, commands, at });
+            self.applying.freeze(take)?;
         }
         Ok(())
     }
@@ -194,8 +217,6 @@ impl<M: Machine> Driver<M> {
         let mut status = self.status.lock();
         status.term = progress.term;
         status.commit = progress.commit;
-        status.applied = self.applied;
-        status.commands = self.applier.commands();
         status.groups = self.node.groups();
         status.last_sync = self.node.last_sync();
         status.log_bytes = self.growth.bytes(written);
@@ -205,10 +226,6 @@ impl<M: Machine> Driver<M> {
             status.snapshot_error = self.snapshots.error().cloned();
         }
     }
-}
-
-fn panicked(payload: &(dyn Any + Send)) -> Fatal {
-    Fatal::Panic(panic_message(payload))
 }
 
 /// Whether a replay will see the command that is applied now.

@@ -14,10 +14,11 @@
 //!    ([`ProposeError::NoRoom`]); nothing has happened then either.
 //! 3. The entry, raft's term and vote, and the commit index are written as one *group*, with one
 //!    `fdatasync`.
-//! 4. The commands are applied in order, under one write lock, and then the proposers are answered.
+//! 4. A thread of its own applies the commands in order, under one write lock, and then answers the proposers.
 //!
 //! While step 3 waits for the disk, the next group gathers: the slower the disk, the larger the
-//! groups.
+//! groups. While step 4 works, step 3 goes on with the next group; it waits when one entry is being applied and another
+//! is to be.
 //!
 //! # What is written when
 //!
@@ -95,6 +96,7 @@
 pub mod disk;
 
 mod applier;
+mod applying;
 mod batch;
 mod config;
 mod driver;

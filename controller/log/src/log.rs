@@ -8,9 +8,10 @@ use tokio::sync::watch;
 
 use crate::{
     applier::Applier,
+    applying::Applying,
     config::Config,
     disk::{Disk, RealDisk},
-    driver::Driver,
+    driver::{Driver, Handed},
     error::{OpenError, ProposeError},
     growth::Growth,
     machine::Machine,
@@ -60,12 +61,24 @@ impl<M: Machine> Log<M> {
         let snapshot_index = recovered.snapshot.map_or(0, |at| at.index);
         let replayed = Replayed::new(&config, machine.clone(), recovered)?;
         let recovery = Recovery { snapshot_index, replayed: replayed.commands, torn };
+        {
+            let mut status = status.lock();
+            (status.applied, status.commands) = (replayed.applied, replayed.applier.commands());
+        }
+        let handed = Handed {
+            index: replayed.applied,
+            commands: replayed.applier.commands(),
+            at: replayed.applier.at(),
+        };
+        let applying =
+            Applying::start(replayed.applier, status.clone(), config.on_fatal.clone())
+                .map_err(OpenError::io("starting the thread of the machine of", &config.folder))?;
         let driver = Driver {
             node: replayed.node,
-            applier: replayed.applier,
+            applying,
             snapshots: replayed.snapshots,
             growth: Growth::new(config.snapshot_after_bytes, replayed.log_bytes),
-            applied: replayed.applied,
+            handed,
             exit,
             status: status.clone(),
             in_flight: None,

@@ -1,6 +1,6 @@
 //! The agent's end of the protocol, held by a test.
 
-use std::net::SocketAddr;
+use std::{collections::VecDeque, net::SocketAddr};
 
 use busyhour_base::{CallEvent, Ending, Outcome, Reason, Span};
 use busyhour_protocol::{
@@ -25,6 +25,8 @@ pub struct Agent {
     pub welcome: v1::Welcome,
     /// Who may call in, as it was told last.
     pub trunks: Vec<v1::InboundTrunk>,
+    /// Callbacks that came while an acknowledgement was waited for: those that are owed come when they like.
+    owed: VecDeque<Message>,
     seq: u64,
 }
 
@@ -68,6 +70,7 @@ impl Agent {
                 out,
                 welcome: v1::Welcome::default(),
                 trunks: Vec::new(),
+                owed: VecDeque::new(),
                 seq: 0,
             };
             agent.say(from_agent::Message::Hello(hello)).await;
@@ -93,6 +96,13 @@ impl Agent {
 
     /// The next message, or how the stream ended. Who may call in is kept aside.
     pub async fn next(&mut self) -> Result<Option<to_agent::Message>, Status> {
+        match self.owed.pop_front() {
+            Some(owed) => Ok(Some(owed)),
+            None => self.newest().await,
+        }
+    }
+
+    async fn newest(&mut self) -> Result<Option<to_agent::Message>, Status> {
         loop {
             let next = within("a message of the controller", self.incoming.message()).await?;
             match next.map(|message| message.message.expect("a message that we know")) {
@@ -162,11 +172,12 @@ impl Agent {
         self.seq
     }
 
-    /// Waits until everything up to this number is acknowledged; what may be forgotten.
+    /// Waits until everything up to this number is acknowledged; what may be forgotten. Callbacks on the way are kept.
     pub async fn acknowledged(&mut self, seq: u64) -> Vec<v1::JournalEntry> {
         let mut forget = Vec::new();
         loop {
-            match self.next().await.unwrap() {
+            match self.newest().await.unwrap() {
+                Some(callback @ Message::Callback(_)) => self.owed.push_back(callback),
                 Some(Message::Ack(ack)) => {
                     forget.extend(ack.forget);
                     if ack.seq >= seq {

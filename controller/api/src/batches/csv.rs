@@ -25,7 +25,7 @@ const RECORD_MAX: usize = LINE_MAX + READ_AHEAD;
 pub(super) struct CsvLines<R> {
     stream: Parser<R>,
     names: Vec<Arc<str>>,
-    columns: Vec<Column>,
+    columns: Vec<Column<'static>>,
 }
 
 impl<R: Read> CsvLines<R> {
@@ -54,7 +54,7 @@ impl<R: Read> CsvLines<R> {
         }
         let mut columns = Vec::with_capacity(names.len());
         for name in &names {
-            let column = Column::named(name.trim())?;
+            let column = Column::named(name.trim())?.into_owned();
             if columns.contains(&column) {
                 let message = format!("Column {name} is there twice");
                 return Err(ApiError::new(Code::InvalidParameter, message));
@@ -72,7 +72,7 @@ impl<R: Read> CsvLines<R> {
         self.stream.place
     }
 
-    pub(super) fn next(&mut self) -> Next {
+    pub(super) fn next(&mut self) -> Next<'_> {
         let record = self.stream.empty_lines();
         let line = self.stream.place.line;
         match record.and_then(|()| self.stream.record()) {
@@ -82,7 +82,7 @@ impl<R: Read> CsvLines<R> {
         }
     }
 
-    fn row(&self, line: u64, record: &Record) -> Next {
+    fn row(&self, line: u64, record: &Record) -> Next<'_> {
         let bad = |message: String| {
             let error = ApiError::new(Code::InvalidParameter, message);
             Next::Bad(LineError::new(line, None, &error))
@@ -97,7 +97,7 @@ impl<R: Read> CsvLines<R> {
         let mut row = Row { line, ..Row::default() };
         for (n, column) in self.columns.iter().enumerate() {
             match std::str::from_utf8(self.stream.field(n)) {
-                Ok(text) => row.put(column, text.to_owned()),
+                Ok(text) => row.put(column, text.into()),
                 Err(_) => return bad(format!("{column:?} is not UTF-8")),
             }
         }

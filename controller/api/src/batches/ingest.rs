@@ -13,14 +13,14 @@ use busyhour_base::{AccountSid, Reason, Timestamp};
 use busyhour_controller_core::{
     command::{BatchCommand, Command},
     effect::Reply,
-    spec::{BatchId, Fault, NewCall, Part, UploadFormat},
+    spec::{BatchId, Fault, NewCall, NewRequest, Part, Requests, UploadFormat},
 };
 use futures::StreamExt as _;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
-    line::{Context, LineError, request},
+    line::{Context, LineError, Made, Rest, request},
     read::{Format, Lines, Next, Place},
 };
 use crate::{
@@ -75,9 +75,9 @@ pub(super) struct Resume {
 /// Checked lines, in order.
 #[derive(Default)]
 struct Chunk {
-    calls: Vec<NewCall>,
-    /// Where each call stood.
-    lines: Vec<u64>,
+    requests: Requests,
+    /// What most of them share, by its number.
+    shared: Option<u32>,
     /// Lines that cannot become calls.
     errors: Vec<LineError>,
     bytes: usize,
@@ -162,7 +162,7 @@ impl Upload {
     fn chunk<R: Read>(&self, lines: &mut Lines<R>) -> (Chunk, bool) {
         let context = Context::new(self.account, &self.directory, &self.defaults, self.now);
         let mut chunk = Chunk::default();
-        while chunk.calls.len() + chunk.errors.len() < CHUNK_LINES && chunk.bytes < CHUNK_BYTES {
+        while chunk.requests.len() + chunk.errors.len() < CHUNK_LINES && chunk.bytes < CHUNK_BYTES {
             match lines.next() {
                 Next::End => return (chunk, false),
                 Next::Broken(error) => {
@@ -173,16 +173,40 @@ impl Upload {
                 Next::Bad(error) => chunk.errors.push(error),
                 Next::Row(row) if row.line < self.from_line => {}
                 Next::Row(row) => match request(&row, &context) {
-                    Ok(call) => {
-                        chunk.bytes += size(&call);
-                        chunk.lines.push(row.line);
-                        chunk.calls.push(call);
-                    }
+                    Ok(made) => chunk.add(row.line, made),
                     Err(error) => chunk.errors.push(error),
                 },
             }
         }
         (chunk, true)
+    }
+}
+
+impl Chunk {
+    fn add(&mut self, line: u64, made: Made<'_>) {
+        let Made { to, custom_id, rest } = made;
+        self.bytes += to.len() + custom_id.len();
+        let rest = match (rest, self.shared) {
+            (Rest::Own(own), _) => self.share(own),
+            (Rest::Shared(_), Some(shared)) => shared,
+            (Rest::Shared(shared), None) => {
+                let shared = self.share(shared.clone());
+                *self.shared.insert(shared)
+            }
+        };
+        self.requests.push(line, rest, &to, Some(&custom_id));
+    }
+
+    fn share(&mut self, rest: NewCall) -> u32 {
+        self.bytes += size(&rest);
+        self.requests.share(rest)
+    }
+
+    /// The last line that it has something of.
+    fn last_line(&self) -> u64 {
+        let taken = self.requests.iter().last().map(|(line, _)| line);
+        let bad = self.errors.last().map(|error| error.line);
+        taken.max(bad).unwrap_or(0)
     }
 }
 
@@ -204,7 +228,7 @@ impl Resume {
     }
 }
 
-/// What a call weighs in the log, roughly.
+/// What a call weighs in the log but for number and name, roughly.
 fn size(call: &NewCall) -> usize {
     use busyhour_base::Instructions;
     let document = match &call.spec.instructions {
@@ -217,25 +241,22 @@ fn size(call: &NewCall) -> usize {
 }
 
 async fn submit(app: App, account: AccountSid, batch: BatchId, chunk: Chunk) -> Taken {
-    let last_line = chunk.lines.last().copied().into_iter();
-    let last_line = last_line.chain(chunk.errors.last().map(|error| error.line)).max();
-    let mut taken =
-        Taken { last_line: last_line.unwrap_or(0), broken: chunk.broken, ..Taken::default() };
-    if chunk.calls.is_empty() && chunk.errors.is_empty() && chunk.part.is_none() {
+    let last_line = chunk.last_line();
+    let mut taken = Taken { last_line, broken: chunk.broken, ..Taken::default() };
+    if chunk.requests.is_empty() && chunk.errors.is_empty() && chunk.part.is_none() {
         return taken;
     }
-    let lines = busyhour_controller_core::spec::Lines {
+    let lines = Arc::new(busyhour_controller_core::spec::Lines {
         account,
         batch,
         part: chunk.part,
-        calls: chunk.calls,
-        numbers: chunk.lines,
+        requests: chunk.requests,
         faults: chunk.errors.iter().map(fault).collect(),
-    };
+    });
     match propose(&app, &lines).await {
         Ok(verdicts) => {
             taken.errors = chunk.errors;
-            taken.count(&lines.calls, &lines.numbers, &verdicts);
+            taken.count(&lines.requests, &verdicts);
         }
         Err(error) => {
             taken.last_line = 0;
@@ -260,15 +281,15 @@ type Verdict = Result<(), Reason>;
 /// Proposes a chunk. While the queue in front of the log is full it waits, and with it the client.
 async fn propose(
     app: &App,
-    lines: &busyhour_controller_core::spec::Lines,
+    lines: &Arc<busyhour_controller_core::spec::Lines>,
 ) -> Result<Vec<Verdict>, ApiError> {
     let tries = OVERLOAD_WAIT.as_millis() / OVERLOAD_STEP.as_millis();
     for _ in 0..tries {
-        let command = Command::Batch(BatchCommand::Take(Box::new(lines.clone())));
+        let command = Command::Batch(BatchCommand::Take(Arc::clone(lines)));
         match app.platform.proposer.propose(command).await {
             Err(ProposeError::Overloaded) => tokio::time::sleep(OVERLOAD_STEP).await,
             Err(error) => return Err(error.into()),
-            Ok(applied) => return verdicts(applied.reply, lines.calls.len()),
+            Ok(applied) => return verdicts(applied.reply, lines.requests.len()),
         }
     }
     Err(ProposeError::Overloaded.into())
@@ -293,14 +314,14 @@ fn verdicts(reply: Reply, lines: usize) -> Result<Vec<Verdict>, ApiError> {
 }
 
 impl Taken {
-    fn count(&mut self, calls: &[NewCall], lines: &[u64], verdicts: &[Verdict]) {
-        for ((call, line), verdict) in calls.iter().zip(lines).zip(verdicts) {
+    fn count(&mut self, requests: &Requests, verdicts: &[Verdict]) {
+        for ((line, NewRequest { custom_id, .. }), verdict) in requests.iter().zip(verdicts) {
             match verdict {
                 Ok(()) => self.accepted += 1,
                 Err(Reason::Duplicate) => self.duplicates += 1,
                 Err(reason) => {
                     let error = ApiError::refused(*reason);
-                    self.errors.push(LineError::new(*line, call.custom_id.clone(), &error));
+                    self.errors.push(LineError::new(line, custom_id.map(Arc::from), &error));
                 }
             }
         }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::variables;
 use crate::{
-    calls::{self, Template, is_known, new_call},
+    calls::{self, Template, callable, is_known, new_call},
     directory::{Account, Directory},
     error::{ApiError, Code},
     form::Params,
@@ -24,18 +24,18 @@ const VARIABLE_NAME_MAX: usize = 64;
 
 /// What a column holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Column {
+pub(super) enum Column<'a> {
     /// `custom_id`.
     CustomId,
     /// A parameter of `calls.create`.
     Parameter(&'static str),
     /// `var.` and a name.
-    Variable(String),
+    Variable(Cow<'a, str>),
 }
 
-impl Column {
+impl<'a> Column<'a> {
     /// Reads a column's name.
-    pub(super) fn named(name: &str) -> Result<Self, ApiError> {
+    pub(super) fn named(name: &'a str) -> Result<Self, ApiError> {
         if name == "custom_id" {
             return Ok(Self::CustomId);
         }
@@ -43,7 +43,7 @@ impl Column {
             let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
             let fits = (1..=VARIABLE_NAME_MAX).contains(&variable.len());
             if fits && variable.bytes().all(plain) {
-                return Ok(Self::Variable(variable.to_owned()));
+                return Ok(Self::Variable(variable.into()));
             }
         } else if let Some(known) = is_known(name) {
             return Ok(Self::Parameter(known));
@@ -54,24 +54,33 @@ impl Column {
         );
         Err(ApiError::parameter(Code::InvalidParameter, "column", name, &allowed))
     }
+
+    /// The same, for as long as one likes.
+    pub(super) fn into_owned(self) -> Column<'static> {
+        match self {
+            Self::CustomId => Column::CustomId,
+            Self::Parameter(name) => Column::Parameter(name),
+            Self::Variable(name) => Column::Variable(name.into_owned().into()),
+        }
+    }
 }
 
-/// One line as it was read.
+/// One line as it was read. What needs no unescaping stays where it was read.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Row {
+pub(super) struct Row<'a> {
     /// Its place in the file, from 1.
     pub(super) line: u64,
     /// The tenant's name for it.
-    pub(super) custom_id: Option<String>,
+    pub(super) custom_id: Option<Cow<'a, str>>,
     /// Parameters, those that are not empty.
-    pub(super) parameters: Vec<(&'static str, String)>,
+    pub(super) parameters: Vec<(&'static str, Cow<'a, str>)>,
     /// Variables.
-    pub(super) variables: Vec<(String, String)>,
+    pub(super) variables: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
-impl Row {
+impl<'a> Row<'a> {
     /// Takes a value. Empty ones count as left out.
-    pub(super) fn put(&mut self, column: &Column, value: String) {
+    pub(super) fn put(&mut self, column: &Column<'a>, value: Cow<'a, str>) {
         if value.is_empty() {
             return;
         }
@@ -113,6 +122,26 @@ pub(super) struct Context<'a> {
     template: Option<(Template, &'a Account)>,
 }
 
+/// The request that a line becomes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Made<'r> {
+    /// The number called.
+    pub(super) to: Cow<'r, str>,
+    /// The tenant's name for it.
+    pub(super) custom_id: Cow<'r, str>,
+    /// The rest.
+    pub(super) rest: Rest<'r>,
+}
+
+/// What a request has beside its number called and its name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Rest<'c> {
+    /// What all lines share that have nothing else of their own.
+    Shared(&'c NewCall),
+    /// Its own.
+    Own(NewCall),
+}
+
 impl<'a> Context<'a> {
     pub(super) fn new(
         account: AccountSid,
@@ -122,34 +151,60 @@ impl<'a> Context<'a> {
     ) -> Self {
         let row = Row::default();
         let template = Template::new(&merged(&row, defaults), account, directory, now).ok();
+        // Without variables nothing is filled in, unless something is to be: then every line has to be looked at.
+        let template = template.filter(|template| !variables::are_named(&template.rest().spec));
         let template = template.zip(directory.accounts.get(&account));
         Self { account, directory, defaults, now, template }
     }
 
-    fn call(&self, row: &Row) -> Result<NewCall, ApiError> {
-        if let (Some((template, account)), [("To", to)]) = (&self.template, &row.parameters[..]) {
-            return template.call(to, account);
+    fn call<'r>(&'r self, row: &'r Row<'_>) -> Result<(Cow<'r, str>, Rest<'r>), ApiError> {
+        if let (Some((template, account)), [("To", to)], []) =
+            (&self.template, &row.parameters[..], &row.variables[..])
+        {
+            return Ok((callable(to, account)?, Rest::Shared(template.rest())));
         }
         let params = merged(row, self.defaults);
-        new_call(&params, self.account, self.directory, self.now)
+        let mut call = new_call(&params, self.account, self.directory, self.now)?;
+        // The request was made just now and nobody else holds it, so that nothing is copied.
+        let spec = Arc::make_mut(&mut call.spec);
+        variables::fill(spec, &row.variables)?;
+        Ok((std::mem::take(&mut spec.to).into(), Rest::Own(call)))
     }
 }
 
 /// Makes a request of a line, under its `custom_id` or, without one, under `line-` and its number, so that the same
 /// file sent again dials nobody twice.
-pub(super) fn request(row: &Row, context: &Context<'_>) -> Result<NewCall, LineError> {
-    let custom_id: Arc<str> = match &row.custom_id {
-        Some(id) => id.as_str().into(),
+pub(super) fn request<'r>(
+    row: &'r Row<'_>,
+    context: &'r Context<'_>,
+) -> Result<Made<'r>, LineError> {
+    let custom_id: Cow<'r, str> = match &row.custom_id {
+        Some(id) => Cow::Borrowed(id),
         None => format!("line-{}", row.line).into(),
     };
-    build(row, context, &custom_id).map_err(|error| {
-        let shown = custom_id.chars().count() <= CUSTOM_ID_MAX;
-        LineError::new(row.line, shown.then_some(custom_id), &error)
-    })
+    match build(row, context, &custom_id) {
+        Ok((to, rest)) => Ok(Made { to, custom_id, rest }),
+        Err(error) => {
+            let shown = custom_id.chars().count() <= CUSTOM_ID_MAX;
+            let shown = shown.then(|| custom_id.as_ref().into());
+            Err(LineError::new(row.line, shown, &error))
+        }
+    }
 }
 
-fn build(row: &Row, context: &Context<'_>, custom_id: &Arc<str>) -> Result<NewCall, ApiError> {
-    if custom_id.chars().count() > CUSTOM_ID_MAX || custom_id.chars().any(char::is_control) {
+/// Whether a name is short and of printing characters of ASCII, as most are.
+fn is_plain(name: &str) -> bool {
+    name.len() <= CUSTOM_ID_MAX && name.bytes().all(|byte| (0x20..0x7f).contains(&byte))
+}
+
+fn build<'r>(
+    row: &'r Row<'_>,
+    context: &'r Context<'_>,
+    custom_id: &str,
+) -> Result<(Cow<'r, str>, Rest<'r>), ApiError> {
+    let fits = is_plain(custom_id)
+        || (custom_id.chars().count() <= CUSTOM_ID_MAX && !custom_id.chars().any(char::is_control));
+    if !fits {
         let allowed = "at most 128 characters, none of them a control character";
         return Err(ApiError::parameter(Code::InvalidParameter, "custom_id", custom_id, allowed));
     }
@@ -158,11 +213,7 @@ fn build(row: &Row, context: &Context<'_>, custom_id: &Arc<str>) -> Result<NewCa
         let message = format!("{count} variables: at most {VARIABLES_MAX} are allowed");
         return Err(ApiError::new(Code::InvalidParameter, message));
     }
-    let mut call = context.call(row)?;
-    // The request was made just now and nobody else holds it, so that nothing is copied.
-    variables::fill(Arc::make_mut(&mut call.spec), &row.variables)?;
-    call.custom_id = Some(Arc::clone(custom_id));
-    Ok(call)
+    context.call(row)
 }
 
 /// Parameters that say which document comes first: a line that has one of the first three leaves all defaults among
@@ -170,12 +221,12 @@ fn build(row: &Row, context: &Context<'_>, custom_id: &Arc<str>) -> Result<NewCa
 const DOCUMENT: [&str; 4] = ["Url", "Twiml", "ApplicationSid", "Method"];
 
 /// The line's own parameters, and the defaults that it leaves out.
-fn merged<'a>(row: &'a Row, defaults: &'a [(String, String)]) -> Params<'a> {
+fn merged<'a>(row: &'a Row<'_>, defaults: &'a [(String, String)]) -> Params<'a> {
     let own = |name: &str| row.parameters.iter().any(|(found, _)| *found == name);
     let own_document = DOCUMENT[..3].iter().any(|name| own(name));
     let overruled = |name: &str| own(name) || (own_document && DOCUMENT.contains(&name));
     let mine = row.parameters.iter();
-    let mine = mine.map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(value.as_str())));
+    let mine = mine.map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(value.as_ref())));
     let rest = defaults.iter().filter(|(name, _)| !overruled(name));
     let rest =
         rest.map(|(name, value)| (Cow::Borrowed(name.as_str()), Cow::Borrowed(value.as_str())));
@@ -227,9 +278,21 @@ mod tests {
         }
     }
 
-    fn row(parameters: &[(&'static str, &str)]) -> Row {
-        let parameters = parameters.iter().map(|(name, value)| (*name, (*value).to_owned()));
+    fn row(parameters: &[(&'static str, &'static str)]) -> Row<'static> {
+        let parameters = parameters.iter().map(|(name, value)| (*name, (*value).into()));
         Row { line: 3, parameters: parameters.collect(), ..Row::default() }
+    }
+
+    /// The request whole.
+    fn made(row: &Row<'_>, context: &Context<'_>) -> Result<NewCall, LineError> {
+        let Made { to, custom_id, rest } = request(row, context)?;
+        let mut call = match rest {
+            Rest::Shared(rest) => rest.clone(),
+            Rest::Own(rest) => rest,
+        };
+        Arc::make_mut(&mut call.spec).to = to.into_owned();
+        call.custom_id = Some(custom_id.as_ref().into());
+        Ok(call)
     }
 
     fn defaults(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -254,9 +317,9 @@ mod tests {
         for to in ["+15550123", "+4915550123", "nobody", " 15550123"] {
             let short = row(&[("To", to)]);
             let long = row(&[("To", to), ("From", "+15550100"), ("Timeout", "30")]);
-            assert_eq!(request(&short, &context), request(&long, &context), "{to}");
+            assert_eq!(made(&short, &context), made(&long, &context), "{to}");
         }
-        let call = request(&row(&[("To", "+15550123")]), &context).unwrap();
+        let call = made(&row(&[("To", "+15550123")]), &context).unwrap();
         assert_eq!((call.spec.to.as_str(), call.spec.ring_timeout.as_secs()), ("+15550123", 30));
         assert_eq!(call.custom_id.as_deref(), Some("line-3"));
     }
@@ -266,9 +329,21 @@ mod tests {
         let directory = directory();
         let defaults = defaults(&[("Url", "https://a.example/x")]);
         let context = Context::new(ACCOUNT, &directory, &defaults, Timestamp(1_000_000));
-        let error = request(&row(&[("To", "+15550123")]), &context).unwrap_err();
+        let error = made(&row(&[("To", "+15550123")]), &context).unwrap_err();
         assert_eq!(error.code, Code::FromMissing.number());
         let whole = row(&[("To", "+15550123"), ("From", "+15550100")]);
-        assert_eq!(request(&whole, &context).unwrap().spec.from, "+15550100");
+        assert_eq!(made(&whole, &context).unwrap().spec.from, "+15550100");
+    }
+
+    #[test]
+    fn defaults_that_name_a_variable_are_filled_in_line_by_line() {
+        let directory = directory();
+        let defaults = defaults(&[("From", "+15550100"), ("Url", "https://a.example/{var.x}")]);
+        let context = Context::new(ACCOUNT, &directory, &defaults, Timestamp(1_000_000));
+        let bare = row(&[("To", "+15550123")]);
+        assert!(made(&bare, &context).unwrap_err().message.contains("{var.x}"));
+        let filled = Row { variables: vec![("x".into(), "7".into())], ..bare };
+        let call = made(&filled, &context).unwrap();
+        assert!(format!("{:?}", call.spec.instructions).contains("https://a.example/7"));
     }
 }

@@ -12,6 +12,7 @@ mod ingest;
 mod line;
 mod lines;
 mod list;
+mod object;
 mod plan;
 mod read;
 mod resource;

@@ -3,25 +3,24 @@
 use std::io::{self, BufRead, BufReader, Read};
 
 use busyhour_controller_core::spec::UploadFormat;
-use serde::{Deserialize, Deserializer, de};
-use serde_json::Value;
 
 use super::{
     csv::CsvLines,
-    line::{Column, LineError, Row, texts},
+    line::{LineError, Row},
+    object,
 };
 use crate::error::{ApiError, Code};
 
 /// Longest line, in bytes: a `Twiml` of 4,000 characters with every one escaped, and some URLs.
 pub(super) const LINE_MAX: usize = 64 * 1_024;
 /// What is read at once.
-pub(super) const READ_AHEAD: usize = 16 * 1_024;
+pub(super) const READ_AHEAD: usize = 64 * 1_024;
 
 /// What comes of reading on.
 #[derive(Debug)]
-pub(super) enum Next {
+pub(super) enum Next<'a> {
     /// A line.
-    Row(Row),
+    Row(Row<'a>),
     /// A line that cannot be read; the one behind it can.
     Bad(LineError),
     /// Nothing more can be read. What came before it stays read.
@@ -84,7 +83,7 @@ impl<R: Read> Lines<R> {
     }
 
     /// The next line that is not empty.
-    pub(super) fn next(&mut self) -> Next {
+    pub(super) fn next(&mut self) -> Next<'_> {
         match self {
             Self::Csv(lines) => lines.next(),
             Self::Ndjson(lines) => lines.next(),
@@ -131,7 +130,7 @@ impl<R: Read> NdjsonLines<R> {
         Self { stream, place, whole, buffer: Vec::new() }
     }
 
-    fn next(&mut self) -> Next {
+    fn next(&mut self) -> Next<'_> {
         loop {
             let line = self.place.line;
             let piece = match self.read() {
@@ -148,12 +147,11 @@ impl<R: Read> NdjsonLines<R> {
             if piece.long {
                 return bad(line, &format!("The line is longer than {LINE_MAX} bytes"));
             }
-            let text = self.buffer.trim_ascii();
-            if text.is_empty() {
+            if self.buffer.trim_ascii().is_empty() {
                 continue;
             }
-            return match serde_json::from_slice::<Object>(text) {
-                Ok(Object(row)) => Next::Row(Row { line, ..row }),
+            return match object::row(self.buffer.trim_ascii()) {
+                Ok(row) => Next::Row(Row { line, ..row }),
                 Err(error) => bad(line, &error.to_string()),
             };
         }
@@ -188,45 +186,9 @@ impl<R: Read> NdjsonLines<R> {
     }
 }
 
-fn bad(line: u64, message: &str) -> Next {
+fn bad(line: u64, message: &str) -> Next<'static> {
     let error = ApiError::new(Code::InvalidParameter, message.to_owned());
     Next::Bad(LineError::new(line, None, &error))
-}
-
-/// A JSON object as a row, with every name checked.
-struct Object(Row);
-
-impl<'de> Deserialize<'de> for Object {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_map(ObjectVisitor)
-    }
-}
-
-struct ObjectVisitor;
-
-impl<'de> de::Visitor<'de> for ObjectVisitor {
-    type Value = Object;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an object of parameters")
-    }
-
-    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
-        let mut row = Row::default();
-        while let Some(name) = map.next_key::<String>()? {
-            let column = Column::named(&name).map_err(|error| de::Error::custom(error.message))?;
-            let value: Value = map.next_value()?;
-            let values =
-                texts(&value).map_err(|what| de::Error::custom(format!("{name} is {what}")))?;
-            if column == Column::CustomId && (row.custom_id.is_some() || values.len() > 1) {
-                return Err(de::Error::custom("custom_id is given twice"));
-            }
-            for value in values {
-                row.put(&column, value);
-            }
-        }
-        Ok(Object(row))
-    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,33 @@
+use std::borrow::Cow;
+
 use proptest::prelude::*;
 
 use super::*;
 
-fn read(format: Format, text: &[u8]) -> Vec<Next> {
+/// The same, for as long as one likes.
+fn owned(next: Next<'_>) -> Next<'static> {
+    let text = |text: Cow<'_, str>| Cow::<'static, str>::Owned(text.into_owned());
+    match next {
+        Next::Row(row) => Next::Row(Row {
+            line: row.line,
+            custom_id: row.custom_id.map(text),
+            parameters: row.parameters.into_iter().map(|(n, value)| (n, text(value))).collect(),
+            variables: row.variables.into_iter().map(|(n, value)| (text(n), text(value))).collect(),
+        }),
+        Next::Bad(error) => Next::Bad(error),
+        Next::Broken(error) => Next::Broken(error),
+        Next::End => Next::End,
+    }
+}
+
+fn read(format: Format, text: &[u8]) -> Vec<Next<'static>> {
     let mut lines = match Lines::open(format, text, true) {
         Ok(lines) => lines,
         Err(error) => return vec![Next::Broken(error)],
     };
     let mut all = Vec::new();
     loop {
-        match lines.next() {
+        match owned(lines.next()) {
             Next::End => return all,
             broken @ Next::Broken(_) => {
                 all.push(broken);
@@ -20,7 +38,7 @@ fn read(format: Format, text: &[u8]) -> Vec<Next> {
     }
 }
 
-fn message(next: &Next) -> (u64, &str) {
+fn message<'a>(next: &'a Next<'_>) -> (u64, &'a str) {
     match next {
         Next::Bad(error) => (error.line, &error.message),
         Next::Broken(error) => (0, &error.message),
@@ -34,7 +52,7 @@ fn both_formats_say_the_same() {
     let ndjson = br#"{"custom_id":"a","To":"+4930123456","var.name":"Z, oe","Timeout":30}
 {"custom_id":"b","To":"+4930123457","var.name":null,"Timeout":""}
 "#;
-    let rows = |format, text| -> Vec<Row> {
+    let rows = |format, text| -> Vec<Row<'static>> {
         let all = read(format, text).into_iter();
         let rows = all.map(|next| match next {
             Next::Row(row) => Row { line: 0, ..row },
@@ -44,7 +62,7 @@ fn both_formats_say_the_same() {
     };
     let from_csv = rows(Format::Csv, csv);
     assert_eq!(from_csv, rows(Format::Ndjson, ndjson));
-    assert_eq!(from_csv[0].parameters[1], ("Timeout", "30".to_owned()));
+    assert_eq!(from_csv[0].parameters[1], ("Timeout", Cow::Borrowed("30")));
     assert_eq!(from_csv[1].parameters.len(), 1);
 }
 
@@ -65,6 +83,31 @@ fn line_numbers_are_those_of_the_file() {
     let numbers: Vec<u64> = all[1..].iter().map(|next| message(next).0).collect();
     assert_eq!(numbers, [4, 5, 6, 7]);
     assert!(message(&all[3]).1.contains("\"Tos\""));
+}
+
+#[test]
+fn json_values_are_taken_as_a_form_has_them_or_named() {
+    let row = |text: &str| match &read(Format::Ndjson, text.as_bytes())[..] {
+        [Next::Row(row)] => row.clone(),
+        other => panic!("{other:?}"),
+    };
+    let line = r#"{"T\u006f":"\u002b1","Timeout":30,"var.a":-1,"var.b":1.0,"var.c":true,"var.d":[null,"x",2.5e3]}"#;
+    let taken = row(line);
+    assert_eq!(taken.parameters, [("To", Cow::Borrowed("+1")), ("Timeout", Cow::Borrowed("30"))]);
+    let values: Vec<_> =
+        taken.variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(values, ["a=-1", "b=1.0", "c=true", "d=x", "d=2500.0"]);
+    let wrong = |text: &str| match &read(Format::Ndjson, text.as_bytes())[..] {
+        [Next::Bad(error)] => error.message.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert!(wrong(r#"{"To":{"a":[1]}}"#).contains("To is an object"));
+    assert!(wrong(r#"{"To":["1",{}]}"#).contains("To is an object"));
+    assert!(wrong(r#"{"To":[["1"]]}"#).contains("To is a list within a list"));
+    for twice in [r#""a","custom_id":"b""#, r#"["a","b"]"#, r#""a","custom_id":null"#] {
+        assert!(wrong(&format!(r#"{{"custom_id":{twice}}}"#)).contains("given twice"), "{twice}");
+    }
+    assert!(wrong(r#"{"To":"1"} x"#).contains("trailing"));
 }
 
 #[test]
@@ -103,7 +146,7 @@ fn part(
     place: Place,
     text: &[u8],
     whole: bool,
-) -> (Vec<Next>, Option<UploadFormat>, Place) {
+) -> (Vec<Next<'static>>, Option<UploadFormat>, Place) {
     let lines = match known {
         Some(known) => Lines::go_on(known, text, place, whole),
         None => Lines::open(format, text, whole),
@@ -111,7 +154,7 @@ fn part(
     let mut lines = lines.unwrap();
     let mut all = Vec::new();
     loop {
-        match lines.next() {
+        match owned(lines.next()) {
             Next::End => return (all, Some(lines.format()), lines.place()),
             other => all.push(other),
         }

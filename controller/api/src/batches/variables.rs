@@ -3,7 +3,7 @@
 //! A variable that the first document's URL does not name is added to its query, so that an application gets it
 //! without a template. In a document given in place, one that is not named has no effect.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 use busyhour_base::{CallSpec, Instructions};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -11,19 +11,25 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::error::{ApiError, Code};
 
 /// A line's variables by name, without `var.`.
-pub(super) type Variables = [(String, String)];
+pub(super) type Variables<'a> = [(Cow<'a, str>, Cow<'a, str>)];
+
+/// What a template begins with.
+const OPENS: &str = "{var.";
 
 /// Longest URL and document with variables filled in: as long as without any.
 const URL_MAX: usize = 2_048;
 const DOCUMENT_MAX: usize = 4_000;
 
 /// Fills them in wherever the request has an address or a document.
-pub(super) fn fill(spec: &mut CallSpec, variables: &Variables) -> Result<(), ApiError> {
+pub(super) fn fill(spec: &mut CallSpec, variables: &Variables<'_>) -> Result<(), ApiError> {
+    if variables.is_empty() && !are_named(spec) {
+        return Ok(());
+    }
     let mut named = Vec::new();
     match &mut spec.instructions {
         Instructions::Url(hook) => {
             let mut url = expand("Url", &hook.url, variables, percent, &mut named)?;
-            let rest = variables.iter().filter(|(name, _)| !named.contains(&name.as_str()));
+            let rest = variables.iter().filter(|(name, _)| !named.contains(&name.as_ref()));
             add_to_query(&mut url, rest);
             hook.url = fits("Url", url, URL_MAX)?;
         }
@@ -43,24 +49,34 @@ pub(super) fn fill(spec: &mut CallSpec, variables: &Variables) -> Result<(), Api
     Ok(())
 }
 
+/// Whether an address or the document names a variable.
+pub(super) fn are_named(spec: &CallSpec) -> bool {
+    let first = match &spec.instructions {
+        Instructions::Url(hook) => &hook.url,
+        Instructions::Document(text) => text,
+    };
+    let hooks = [&spec.fallback, &spec.status_callback].into_iter().flatten();
+    hooks.map(|hook| &hook.url).chain([first]).any(|text| text.contains(OPENS))
+}
+
 /// Puts values in the place of `{var.name}`, and notes which were named. Other templates stay as they are: they are
 /// filled in when the call is up.
 fn expand<'v>(
     place: &str,
     text: &str,
-    variables: &'v Variables,
+    variables: &'v Variables<'_>,
     escape: fn(&str, &mut String),
     named: &mut Vec<&'v str>,
 ) -> Result<String, ApiError> {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(start) = rest.find("{var.") {
+    while let Some(start) = rest.find(OPENS) {
         let (before, template) = rest.split_at(start);
-        let after = &template["{var.".len()..];
+        let after = &template[OPENS.len()..];
         let Some((name, behind)) = after.split_once('}') else {
             break;
         };
-        let found = variables.iter().find(|(known, _)| known == name);
+        let found = variables.iter().find(|(known, _)| known.as_ref() == name);
         let (known, value) = found.ok_or_else(|| {
             let shown: String = name.chars().take(64).collect();
             let message = format!("{place} names {{var.{shown}}}, which the line does not have");
@@ -75,7 +91,10 @@ fn expand<'v>(
     Ok(filled)
 }
 
-fn add_to_query<'v>(url: &mut String, variables: impl Iterator<Item = &'v (String, String)>) {
+fn add_to_query<'v>(
+    url: &mut String,
+    variables: impl Iterator<Item = &'v (Cow<'v, str>, Cow<'v, str>)>,
+) {
     let fragment = url.find('#').map(|at| url.split_off(at));
     for (name, value) in variables {
         url.push(if url.contains('?') { '&' } else { '?' });
@@ -137,8 +156,8 @@ mod tests {
         Instructions::Url(Webhook { url: text.to_owned(), method: Method::Post })
     }
 
-    fn variables() -> Vec<(String, String)> {
-        vec![("name".to_owned(), "Zoë & Co".to_owned()), ("n".to_owned(), "7".to_owned())]
+    fn variables() -> Vec<(Cow<'static, str>, Cow<'static, str>)> {
+        vec![("name".into(), "Zoë & Co".into()), ("n".into(), "7".into())]
     }
 
     #[test]
@@ -162,7 +181,7 @@ mod tests {
     fn a_variable_that_is_not_there_is_named() {
         let error = fill(&mut spec(url("https://a.example/{var.x}")), &variables()).unwrap_err();
         assert!(error.message.contains("{var.x}"), "{}", error.message);
-        let long = vec![("name".to_owned(), "a".repeat(3_000))];
+        let long = vec![("name".into(), "a".repeat(3_000).into())];
         assert!(fill(&mut spec(url("https://a.example/")), &long).is_err());
     }
 }

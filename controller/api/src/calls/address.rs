@@ -17,6 +17,9 @@ const SIP_MAX: usize = 255;
 /// The canonical form of an address. A number may be written with spaces, dots, dashes and parentheses. Nothing
 /// that could end a SIP header gets through: every character is on a list.
 pub(crate) fn canonical(text: &str) -> Result<Cow<'_, str>, AddressError> {
+    if is_e164(text) {
+        return Ok(Cow::Borrowed(text));
+    }
     if text.starts_with("sip:") || text.starts_with("sips:") {
         return if is_sip(text) { Ok(Cow::Borrowed(text)) } else { Err(AddressError::Malformed) };
     }
@@ -30,9 +33,16 @@ pub(crate) fn canonical(text: &str) -> Result<Cow<'_, str>, AddressError> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(AddressError::Malformed);
     }
-    let e164 =
-        number.starts_with('+') && (7..=15).contains(&digits.len()) && !digits.starts_with('0');
-    if e164 { Ok(number) } else { Err(AddressError::NotANumber) }
+    if is_e164(&number) { Ok(number) } else { Err(AddressError::NotANumber) }
+}
+
+/// `+` and 7 to 15 digits, the first of which is not 0.
+fn is_e164(text: &str) -> bool {
+    text.strip_prefix('+').is_some_and(|digits| {
+        (7..=15).contains(&digits.len())
+            && !digits.starts_with('0')
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
 /// `sip:user@host`, with an optional port. Parameters and headers are not taken: they could change the route.

@@ -17,7 +17,7 @@ pub(crate) use fetch::{__path_fetch, fetch};
 pub(crate) use filter::range;
 pub(crate) use find::{Found, find, find_any};
 pub(crate) use list::{__path_list, list};
-pub(crate) use params::{NAMES, Template, check, is_known, new_call};
+pub(crate) use params::{NAMES, Template, callable, check, is_known, new_call};
 pub(crate) use resource::{CallList, CallResource, Facts, Text};
 pub(crate) use update::{__path_update, update};
 pub(crate) use webhooks::webhook;

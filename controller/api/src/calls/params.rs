@@ -6,7 +6,7 @@
 //! without them and are not looked at; nor is `CallReason`, which is only shown. Names that
 //! the field does not know are passed over, as the field does.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use busyhour_base::{
     AccountSid, ApplicationSid, CallSpec, Direction, Instructions, Span, Timestamp,
@@ -90,8 +90,9 @@ pub(crate) fn new_call(
     let to = called(params, entry)?.ok_or_else(|| {
         ApiError::new(Code::ToMissing, "To is missing: a number or SIP address is required")
     })?;
-    let call = but_for_to(params, account, directory, now)?;
-    Ok(with_to(call, to))
+    let mut call = but_for_to(params, account, directory, now)?;
+    Arc::make_mut(&mut call.spec).to = to;
+    Ok(call)
 }
 
 /// What requests have in common that differ in nothing but `To`, checked once for all of them.
@@ -109,15 +110,10 @@ impl Template {
         but_for_to(params, account, directory, now).map(Self)
     }
 
-    /// What [`new_call`] makes of the same parameters and this `To`.
-    pub(crate) fn call(&self, to: &str, account: &Account) -> Result<NewCall, ApiError> {
-        Ok(with_to(self.0.clone(), callable(to, account)?))
+    /// What [`new_call`] makes of the same parameters and any `To`, but for that: [`callable`] makes it of that.
+    pub(crate) const fn rest(&self) -> &NewCall {
+        &self.0
     }
-}
-
-fn with_to(mut call: NewCall, to: String) -> NewCall {
-    Arc::make_mut(&mut call.spec).to = to;
-    call
 }
 
 fn but_for_to(
@@ -198,10 +194,12 @@ const ADDRESS: &str =
 const LOST_PLUS: &str = "an E.164 number such as +14155550123, its + sent as %2B: in a form or a URL a bare + is a space";
 
 fn called(params: &Params<'_>, account: &Account) -> Result<Option<String>, ApiError> {
-    params.one("To")?.map(|text| callable(text, account)).transpose()
+    let to = params.one("To")?.map(|text| callable(text, account)).transpose()?;
+    Ok(to.map(Cow::into_owned))
 }
 
-fn callable(text: &str, account: &Account) -> Result<String, ApiError> {
+/// The canonical form of a number or address that the account may call.
+pub(crate) fn callable<'a>(text: &'a str, account: &Account) -> Result<Cow<'a, str>, ApiError> {
     let to = canonical(text).map_err(|error| {
         let code = match error {
             AddressError::NotANumber => Code::NotANumber,
@@ -215,7 +213,7 @@ fn callable(text: &str, account: &Account) -> Result<String, ApiError> {
         let allowed = "the account's plan does not allow this destination";
         return Err(ApiError::parameter(Code::Forbidden, "To", text, allowed));
     }
-    Ok(to.into_owned())
+    Ok(to)
 }
 
 /// `CallerId` is shown to the called party in place of `From`; both have to be numbers of the account.

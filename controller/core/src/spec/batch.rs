@@ -5,7 +5,7 @@ use std::sync::Arc;
 use busyhour_base::{AccountSid, Outcome, Reason, Span, Timestamp, Webhook};
 use serde::{Deserialize, Serialize};
 
-use super::{BatchId, NewCall, Throttle};
+use super::{BatchId, Requests, Throttle};
 
 /// How a batch is paced and when (`WIRE.md`, batches).
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -168,10 +168,8 @@ pub struct Lines {
     pub batch: BatchId,
     /// What part of the upload they are, if it can be resumed.
     pub part: Option<Part>,
-    /// The requests.
-    pub calls: Vec<NewCall>,
-    /// Where each request stood in its file, from 1.
-    pub numbers: Vec<u64>,
+    /// The requests, each with where it stood in its file, from 1.
+    pub requests: Requests,
     /// Lines that cannot become requests.
     pub faults: Vec<Fault>,
 }

@@ -4,7 +4,7 @@
 //! taken move in the same entry as the lines, and a part is taken only where the last one ended, so that no
 //! line is lost or taken twice.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use busyhour_base::Reason;
 use serde::{Deserialize, Serialize};
@@ -97,7 +97,8 @@ impl State {
         if self.tenants[tenant].suspended {
             return Err(Reason::Suspended);
         }
-        if lines.calls.len() > self.options.submit_max || lines.numbers.len() != lines.calls.len() {
+        let requests = &lines.requests;
+        if requests.len() > self.options.submit_max || !requests.are_well_formed() {
             return Err(Reason::TooLarge);
         }
         if self.batches[batch].status != BatchStatus::Draft {
@@ -114,16 +115,18 @@ impl State {
             let told = LineFault { custom_id: fault.custom_id.clone(), what };
             self.batches[batch].upload.note(fault.line, told);
         }
-        let mut verdicts = Vec::with_capacity(lines.calls.len());
-        for (call, line) in lines.calls.iter().zip(&lines.numbers) {
-            let verdict = self.submit_one(tenant, Some(batch), call, fx);
+        let names = requests.iter().filter_map(|(_, new)| new.custom_id);
+        self.batches[batch].custom_ids.expect(names);
+        let mut verdicts = Vec::with_capacity(requests.len());
+        for (line, new) in requests.iter() {
+            let verdict = self.submit_one(tenant, Some(batch), new, fx);
             // A line that is here already is no fault: it was sent again.
             if let Err(reason) = verdict
                 && reason != Reason::Duplicate
             {
                 let what = What::Refused(reason);
-                let told = LineFault { custom_id: call.custom_id.clone(), what };
-                self.batches[batch].upload.note(*line, told);
+                let told = LineFault { custom_id: new.custom_id.map(Arc::from), what };
+                self.batches[batch].upload.note(line, told);
             }
             verdicts.push(verdict);
         }

@@ -10,7 +10,7 @@ use crate::{
     effect::{Effect, Phase},
     engine::lanes::{Asked, LaneKey},
     paged::{Paged, items},
-    spec::{CallId, NewCall},
+    spec::{CallId, NewRequest},
 };
 
 /// Where a call is.
@@ -105,7 +105,7 @@ impl State {
     pub(super) fn take_in(
         &mut self,
         lane: u32,
-        new: &NewCall,
+        new: NewRequest<'_>,
         wait: Span,
         fx: &mut Vec<Effect>,
     ) -> CallId {
@@ -122,12 +122,12 @@ impl State {
         if let Some(batch) = self.lanes[lane].batch {
             let batch = &mut self.batches[batch];
             batch.unrecorded += 1;
-            if let Some(name) = &new.custom_id {
+            if let Some(name) = new.custom_id {
                 batch.custom_ids.insert(name);
             }
         }
         self.changed(id, Phase::Queued, fx);
-        self.time(id, new);
+        self.time(id, new.rest);
         if self.requests.stage(id) == Stage::Queued {
             self.engine.push_back(lane, id, asked(call), Reason::Ready);
         }

@@ -16,7 +16,7 @@ use crate::{
         lanes::LaneKey,
         ring::NIL,
     },
-    spec::{Application, Kind, NewCall, Number, NumberKind, Pace},
+    spec::{Application, Kind, NewRequest, Number, NumberKind, Pace},
 };
 
 /// An application or a number, as far as it limits requests.
@@ -39,13 +39,14 @@ pub(super) enum Which {
 
 impl State {
     /// What the lane of a request is of, and the gates on its way. A scope that is not declared limits nothing.
-    pub(super) fn lane_key(&self, tenant: u32, batch: Option<u32>, new: &NewCall) -> LaneKey {
+    pub(super) fn lane_key(&self, tenant: u32, batch: Option<u32>, new: NewRequest<'_>) -> LaneKey {
+        let NewRequest { to, rest: new, .. } = new;
         let state = &self.tenants[tenant];
         let gate = |scope: Option<&Scoped>| scope.map_or(NIL, |scope| scope.gate);
         LaneKey {
             kind: Kind::Call,
             urgency: new.urgency as u8,
-            route: self.route_of(tenant, &new.spec.from, &new.spec.to),
+            route: self.route_of(tenant, &new.spec.from, to),
             application: gate(new.application.and_then(|sid| state.applications.get(&sid))),
             batch: batch.map_or(NIL, |batch| self.batches[batch].gate),
             number: gate(state.numbers.get(new.spec.from.as_str())),

@@ -11,7 +11,7 @@ use crate::{
         lanes::{LaneKey, URGENCIES},
         ring::NIL,
     },
-    spec::{Excess, NewCall, Urgency},
+    spec::{Excess, NewRequest, Urgency},
     view::BatchStatus,
 };
 
@@ -25,8 +25,11 @@ impl State {
         if let Some(first) = self.tenants[tenant].remembered.get(submit.idempotency, now) {
             return first;
         }
-        let verdicts: Vec<_> =
-            submit.calls.iter().map(|call| self.submit_one(tenant, batch, call, fx)).collect();
+        let verdicts: Vec<_> = submit
+            .calls
+            .iter()
+            .map(|call| self.submit_one(tenant, batch, call.into(), fx))
+            .collect();
         if let [Err(reason)] = verdicts[..] {
             return Reply::Refused(reason);
         }
@@ -55,22 +58,23 @@ impl State {
         &mut self,
         tenant: u32,
         batch: Option<u32>,
-        call: &NewCall,
+        new: NewRequest<'_>,
         fx: &mut Vec<Effect>,
     ) -> Result<Accepted, Reason> {
         // Only carriers begin inbound calls, by `Offer`.
+        let call = new.rest;
         if call.urgency == Urgency::Inbound {
             return Err(Reason::WrongState);
         }
         if let Some(batch) = batch {
-            takes_line(&self.batches[batch], call)?;
+            takes_line(&self.batches[batch], new.custom_id)?;
         }
         let now = Timestamp(self.now);
         let begins = call.not_before.unwrap_or(now).max(now);
         if call.expires.is_some_and(|expires| expires <= begins) {
             return Err(Reason::Expired);
         }
-        let key = self.lane_key(tenant, batch, call);
+        let key = self.lane_key(tenant, batch, new);
         self.has_room(tenant, key)?;
         let lane = self.tenants[tenant].lanes.get(&key);
         let ahead_in_lane = lane.map_or(0, |lane| u64::from(self.engine.lane_len(*lane)));
@@ -81,7 +85,7 @@ impl State {
         }
         let lane = self.lane_of(tenant, batch, key);
         let wait = starts.since(now);
-        Ok(Accepted { call: self.take_in(lane, call, wait, fx), wait })
+        Ok(Accepted { call: self.take_in(lane, new, wait, fx), wait })
     }
 
     /// The bound on memory, and the caps of a tenant that would rather be refused than wait.
@@ -118,11 +122,11 @@ impl State {
 }
 
 /// Whether a batch takes this line.
-fn takes_line(batch: &Batch, call: &NewCall) -> Result<(), Reason> {
+fn takes_line(batch: &Batch, custom_id: Option<&str>) -> Result<(), Reason> {
     if batch.status != BatchStatus::Draft {
         return Err(Reason::WrongState);
     }
-    match &call.custom_id {
+    match custom_id {
         Some(id) if batch.custom_ids.contains(id) => Err(Reason::Duplicate),
         _ => Ok(()),
     }

@@ -14,7 +14,7 @@ use super::{
     spare::is_full,
     worker::Worker,
 };
-use crate::{disk::Disk, error::Fatal, machine::Frozen};
+use crate::{applying::Take, disk::Disk, error::Fatal, machine::Frozen};
 
 /// Kept at once.
 const KEEP: usize = 2;
@@ -95,10 +95,11 @@ impl Snapshots {
         self.error.as_ref()
     }
 
-    /// Begins to write one, beside the log's own work.
-    pub(crate) fn start(&mut self, position: Position, state: Box<dyn Frozen>) {
+    /// One is to be written, beside the log's own work, of the state that the returned function is given.
+    pub(crate) fn start(&mut self, position: Position) -> Take {
         self.writing = true;
-        self.worker.start_job(Job { position, state });
+        let start = self.worker.starter();
+        Box::new(move |state| start(Job { position, state }))
     }
 
     /// Looks whether the one that was begun is done, and if so deletes what is kept no longer.

@@ -38,9 +38,17 @@ impl<J: Send + 'static, R: Send + 'static> Worker<J, R> {
 
     /// Hands over a job.
     pub(crate) fn start_job(&self, job: J) {
-        if let Some(jobs) = &self.jobs {
-            // A thread that is gone shows when its result is asked for.
-            let _ = jobs.send(job);
+        self.starter()(job);
+    }
+
+    /// Hands over a job, from whichever thread.
+    pub(crate) fn starter(&self) -> impl FnOnce(J) + Send + 'static {
+        let jobs = self.jobs.clone();
+        move |job| {
+            if let Some(jobs) = jobs {
+                // A thread that is gone shows when its result is asked for.
+                let _ = jobs.send(job);
+            }
         }
     }
 

@@ -166,7 +166,7 @@ impl Inner {
             self.submits.push(submit.calls.len());
         }
         if let Command::Batch(BatchCommand::Take(lines)) = &command {
-            self.submits.push(lines.calls.len());
+            self.submits.push(lines.requests.len());
         }
         let entry = Entry { index: self.index, at: self.at, command };
         let mut effects = Vec::new();

@@ -185,9 +185,13 @@ impl Arena {
     /// Moves a request out of a chunk that is given up; tells where it is now.
     pub(super) fn relocate(&mut self, number: u64, place: Place, length: usize) -> Place {
         let bytes = Arc::clone(&self.chunks[chunk_of(place)].bytes.0);
-        let bytes = &bytes[offset_of(place)..][..length];
+        self.put(number, &bytes[offset_of(place)..][..length])
+    }
+
+    /// Puts in a request that was there before.
+    pub(super) fn put(&mut self, number: u64, bytes: &[u8]) -> Place {
         let open = self.chunks.get(self.moved);
-        if open.is_none_or(|chunk| chunk.bytes.0.len() + length > CHUNK) {
+        if open.is_none_or(|chunk| chunk.bytes.0.len() + bytes.len() > CHUNK) {
             let closed = std::mem::replace(&mut self.moved, NIL);
             self.weigh(closed);
             self.moved = self.chunks.insert(new_chunk(Owners::List(Vec::new())));

@@ -1,4 +1,4 @@
-//! Where requests are kept from their acceptance until they are in the records. What every one has is eight bytes and
+//! Where requests are kept from their acceptance until they are in the records. What every one has is six bytes and
 //! its own strings; what only a few have (times, attempts, a stage beside waiting) lies apart.
 //!
 //! Numbers are given one after the other, so a request's id is found by its number in tables, without hashing: each
@@ -22,7 +22,7 @@ use crate::{
         wheel::{Handle, NO_TIMER},
     },
     paged::Paged,
-    spec::{CallId, NewCall},
+    spec::{CallId, NewRequest},
 };
 
 mod arena;
@@ -31,6 +31,7 @@ mod names;
 mod packed;
 mod shared;
 mod text;
+mod word;
 
 pub(super) use list::List;
 pub(super) use names::Names;
@@ -39,15 +40,14 @@ use arena::{Arena, Place};
 use list::Lists;
 use packed::Facts;
 use shared::Specs;
+use word::{Whereabouts, Word};
 
 /// Numbers, and ids, of a page.
 const PAGE: u64 = 64;
 /// Pages of a node of the directory.
 const NODE: u64 = 1_024;
 
-/// A request's word: nothing, its place in the arena, or the number of its [`Aside`].
-const ASIDE: u64 = 1 << 63;
-const PLAIN: u64 = 1 << 62;
+const GONE: &str = "ids are held only while their request lives";
 
 /// What a request has that does not simply wait for its first attempt.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -85,7 +85,7 @@ struct Node {
 /// The requests.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Requests {
-    words: Paged<u64, 4_096>,
+    words: Paged<Word, 4_096>,
     /// Of each page the first number, and in its lowest bits, which that does not need, how many are there, less one.
     firsts: Paged<u64, 512>,
     /// When the first of each page was accepted.
@@ -107,7 +107,7 @@ impl Requests {
         &mut self,
         call: CallId,
         (lane, in_batch): (u32, bool),
-        new: &NewCall,
+        new: NewRequest<'_>,
         at: u64,
         wait: Span,
     ) -> u32 {
@@ -118,11 +118,12 @@ impl Requests {
             wait_ms: u32::try_from(wait.as_millis()).unwrap_or(u32::MAX),
             accepted: at - self.begun[page as usize],
         };
-        let kind = self.specs.choose(lane, in_batch, &new.spec);
+        let spec = &new.rest.spec;
+        let kind = self.specs.choose(lane, in_batch, spec);
         let base = (kind, self.specs.get(lane, kind));
         self.scratch.clear();
-        packed::write(&mut self.scratch, facts, &new.spec, new.custom_id.as_deref(), base);
-        self.words[id as usize] = PLAIN | self.arena.push(call.0, &self.scratch);
+        packed::write(&mut self.scratch, facts, (new.to, spec), new.custom_id, base);
+        self.words[id as usize] = Word::plain(self.arena.push(call.0, &self.scratch));
         self.len += 1;
         self.tidy();
         id
@@ -138,14 +139,9 @@ impl Requests {
         let kind = self.specs.choose(lane, in_batch, &spec);
         let to = (kind, self.specs.get(lane, kind));
         self.scratch.clear();
-        packed::write(&mut self.scratch, facts, &spec, custom_id.as_deref(), to);
-        let moved = self.arena.push(self.call(id).0, &self.scratch);
-        let word = self.words[id as usize];
-        if word & ASIDE != 0 {
-            self.asides[word as u32].place = moved;
-        } else {
-            self.words[id as usize] = PLAIN | moved;
-        }
+        packed::write(&mut self.scratch, facts, (&spec.to, &spec), custom_id.as_deref(), to);
+        let moved = self.arena.put(self.call(id).0, &self.scratch);
+        self.lies_at(id, moved);
         self.specs.release(base);
         self.arena.remove(place, length);
         self.tidy();
@@ -155,8 +151,8 @@ impl Requests {
     pub fn remove(&mut self, id: u32) {
         let place = self.place(id);
         let word = std::mem::take(&mut self.words[id as usize]);
-        if word & ASIDE != 0 {
-            self.asides.remove(word as u32);
+        if let Whereabouts::Aside(number) = word.whereabouts() {
+            self.asides.remove(number);
         }
         let (packed, length) = packed::read(self.arena.from(place));
         self.specs.release(packed.base);
@@ -182,7 +178,7 @@ impl Requests {
             return None;
         }
         let id = page * PAGE as u32 + (call.0 % PAGE) as u32;
-        (self.words[id as usize] != 0).then_some(id)
+        (self.words[id as usize] != Word::default()).then_some(id)
     }
 
     /// How many there are.
@@ -252,8 +248,7 @@ impl Requests {
 
     /// Its own times, to be changed; and the number by which [`Requests::timed`] knows it again.
     pub fn times_mut(&mut self, id: u32) -> (u32, &mut Times) {
-        self.aside_mut(id);
-        let number = self.words[id as usize] as u32;
+        let number = self.aside_number(id);
         (number, &mut self.asides[number].times)
     }
 
@@ -332,33 +327,45 @@ impl Requests {
     }
 
     fn aside(&self, id: u32) -> Option<&Aside> {
-        let word = self.words[id as usize];
-        (word & ASIDE != 0).then(|| &self.asides[word as u32])
+        match self.words[id as usize].whereabouts() {
+            Whereabouts::Aside(number) => Some(&self.asides[number]),
+            _ => None,
+        }
     }
 
     /// What a request has apart; it gets it if it has none.
     fn aside_mut(&mut self, id: u32) -> &mut Aside {
-        let word = self.words[id as usize];
-        if word & ASIDE != 0 {
-            return &mut self.asides[word as u32];
-        }
-        assert!(word & PLAIN != 0, "ids are held only while their request lives");
-        let place = word & !PLAIN;
-        let stage = Stage::Queued;
-        let aside = Aside { request: id, place, stage, attempt: 0, times: NO_TIMES };
-        let number = self.asides.insert(aside);
-        self.words[id as usize] = ASIDE | u64::from(number);
+        let number = self.aside_number(id);
         &mut self.asides[number]
     }
 
+    /// The number of what a request has apart; it gets it if it has none.
+    fn aside_number(&mut self, id: u32) -> u32 {
+        let place = match self.words[id as usize].whereabouts() {
+            Whereabouts::Aside(number) => return number,
+            Whereabouts::Plain(place) => place,
+            Whereabouts::Nowhere => panic!("{GONE}"),
+        };
+        let stage = Stage::Queued;
+        let aside = Aside { request: id, place, stage, attempt: 0, times: NO_TIMES };
+        let number = self.asides.insert(aside);
+        self.words[id as usize] = Word::aside(number);
+        number
+    }
+
     fn place(&self, id: u32) -> Place {
-        match self.aside(id) {
-            Some(aside) => aside.place,
-            None => {
-                let word = self.words[id as usize];
-                assert!(word != 0, "ids are held only while their request lives");
-                word & !PLAIN
-            }
+        match self.words[id as usize].whereabouts() {
+            Whereabouts::Aside(number) => self.asides[number].place,
+            Whereabouts::Plain(place) => place,
+            Whereabouts::Nowhere => panic!("{GONE}"),
+        }
+    }
+
+    /// A request's bytes were moved.
+    fn lies_at(&mut self, id: u32, place: Place) {
+        match self.words[id as usize].whereabouts() {
+            Whereabouts::Aside(number) => self.asides[number].place = place,
+            _ => self.words[id as usize] = Word::plain(place),
         }
     }
 
@@ -419,12 +426,7 @@ impl Requests {
             }
             let (_, length) = packed::read(self.arena.from(place));
             let moved = self.arena.relocate(*number, place, length);
-            let word = self.words[id as usize];
-            if word & ASIDE != 0 {
-                self.asides[word as u32].place = moved;
-            } else {
-                self.words[id as usize] = PLAIN | moved;
-            }
+            self.lies_at(id, moved);
         }
         self.arena.give_up(chunk);
     }

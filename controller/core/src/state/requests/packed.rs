@@ -59,17 +59,17 @@ pub(super) fn nothing() -> CallSpec {
     }
 }
 
-/// Writes a request as its difference from `base`, which is `kind`.
+/// Writes a request to `to` as its difference from `base`, which is `kind`. The number called that `spec` names is not read.
 pub(super) fn write(
     out: &mut Vec<u8>,
     facts: Facts,
-    spec: &CallSpec,
+    (to, spec): (&str, &CallSpec),
     custom_id: Option<&str>,
     (kind, base): (Base, &CallSpec),
 ) {
     // Every field is named, so that a new one cannot be forgotten here.
     let CallSpec {
-        to,
+        to: _,
         from,
         instructions,
         fallback,
@@ -361,7 +361,7 @@ mod tests {
         ) {
             let facts = Facts { lane, wait_ms, accepted };
             let mut bytes = Vec::new();
-            write(&mut bytes, facts, &spec, custom_id.as_deref(), (kind, &base));
+            write(&mut bytes, facts, (&spec.to, &spec), custom_id.as_deref(), (kind, &base));
             let length = bytes.len();
             bytes.extend_from_slice(b"what follows");
             let (packed, read) = read(&bytes);
@@ -378,7 +378,7 @@ mod tests {
         let spec = CallSpec { to: "+15551234567".to_owned(), ..nothing() };
         let facts = Facts { lane: 100_000, wait_ms: 60_000, accepted: 4_000 };
         let mut bytes = Vec::new();
-        write(&mut bytes, facts, &spec, None, (Base::Lane, &nothing()));
+        write(&mut bytes, facts, (&spec.to, &spec), None, (Base::Lane, &nothing()));
         assert!(bytes.len() <= 15, "{}", bytes.len());
     }
 }

@@ -2,6 +2,7 @@ use busyhour_base::{Direction, Instructions, StatusEvents};
 use proptest::prelude::*;
 
 use super::*;
+use crate::spec::NewCall;
 
 fn new(to: u64, from: u8, custom_id: Option<u8>, document: &str) -> NewCall {
     let custom_id = custom_id.map(|id| format!("line-{id}").into());
@@ -57,7 +58,7 @@ proptest! {
                 let document = if step < 3 { "<Response/>".to_owned() } else { "x".repeat(length * 40) };
                 let new = new(to % 10_000_000, from % 3, custom_id, &document);
                 let wait = passes * 7;
-                let id = requests.insert(CallId(number), (lane, lane == 0), &new, at, Span::from_millis(wait));
+                let id = requests.insert(CallId(number), (lane, lane == 0), (&new).into(), at, Span::from_millis(wait));
                 if step == 5 {
                     requests.set_stage(id, Stage::Live(3));
                     prop_assert_eq!(requests.begin_attempt(id), 1);
@@ -98,7 +99,7 @@ fn lines_of_a_batch_share_what_they_have_in_common() {
     let document = "<Response><Say>Good day to everyone</Say></Response>".repeat(4);
     for number in 1..=10_000 {
         let new = new(number, 1, None, &document);
-        requests.insert(CallId(number), (0, true), &new, 1_000 + number, Span::ZERO);
+        requests.insert(CallId(number), (0, true), (&new).into(), 1_000 + number, Span::ZERO);
     }
     let (held, _) = requests.arena.bytes();
     assert!(held < 10_000 * 14, "{held} bytes for 10,000 lines");
@@ -112,7 +113,7 @@ fn a_few_that_stay_do_not_keep_the_memory_of_many_that_left() {
     for number in 1..=40_000 {
         let mut new = new(number, 1, None, &document);
         Arc::make_mut(&mut new.spec).from = format!("sip:{number}");
-        requests.insert(CallId(number), (0, false), &new, 1_000, Span::ZERO);
+        requests.insert(CallId(number), (0, false), (&new).into(), 1_000, Span::ZERO);
     }
     for number in (1..=40_000).filter(|number| number % 100 != 0) {
         requests.remove(requests.find(CallId(number)).unwrap());
