@@ -26,6 +26,16 @@ fn run(command: &mut Command) -> String {
     said
 }
 
+/// Runs a command that asks a package registry; those do not answer every time.
+fn install(command: &mut Command) {
+    for _ in 0..2 {
+        if command.output().is_ok_and(|output| output.status.success()) {
+            return;
+        }
+    }
+    run(command);
+}
+
 fn packages(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::create_dir_all(&folder).unwrap();
@@ -40,9 +50,11 @@ fn python() -> PathBuf {
         run(Command::new("python3").args(["-m", "venv"]).arg(&folder));
     }
     let requirements = root().join("tests/sdk/python/requirements.txt");
-    run(Command::new(&python)
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
-        .arg(requirements));
+    install(
+        Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+            .arg(requirements),
+    );
     python
 }
 
@@ -58,9 +70,11 @@ fn node() -> PathBuf {
         let from = root().join(file);
         fs::copy(&from, folder.join(from.file_name().unwrap())).unwrap();
     }
-    run(Command::new("npm")
-        .args(["ci", "--silent", "--no-audit", "--no-fund"])
-        .current_dir(&folder));
+    install(
+        Command::new("npm")
+            .args(["ci", "--prefer-offline", "--silent", "--no-audit", "--no-fund"])
+            .current_dir(&folder),
+    );
     folder
 }
 

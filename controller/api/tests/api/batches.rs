@@ -283,12 +283,12 @@ async fn results_are_followed_until_the_batch_is_over_and_recorded() {
         let early = tokio::time::timeout(Duration::from_millis(20), body.next()).await;
         assert!(early.is_err(), "{n}: {early:?}");
         rig.record().await;
-        let piece = tokio::time::timeout(Duration::from_secs(5), body.next()).await.unwrap();
+        let piece = tokio::time::timeout(Duration::from_secs(60), body.next()).await.unwrap();
         let text = piece.unwrap().unwrap();
         let line: Value = serde_json::from_slice(&text).unwrap();
         assert_eq!(line["custom_id"], format!("row-{n}"));
     }
-    let end = tokio::time::timeout(Duration::from_secs(5), body.next()).await.unwrap();
+    let end = tokio::time::timeout(Duration::from_secs(60), body.next()).await.unwrap();
     assert!(end.is_none(), "{end:?}");
 }
 
