@@ -19,6 +19,10 @@ pub struct Overview {
     pub carriers: Vec<Carrier>,
     /// By name.
     pub groups: Vec<Group>,
+    /// The longest ones of these tenants, of calls and of messages.
+    pub queues: Vec<Queue>,
+    /// Queues that are not shown.
+    pub queues_more: u64,
     /// What the engine takes requests from.
     pub lines: Vec<Queued>,
     /// By number.
@@ -59,6 +63,68 @@ pub struct Tenant {
     pub shares: Vec<Share>,
     /// Calls to its numbers.
     pub inbound: Inbound,
+    /// Where its messages are.
+    pub messages: Messages,
+}
+
+/// Messages by where they are.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub struct Messages {
+    /// Outbound, scheduled or in a queue.
+    pub waiting: u64,
+    /// With a carrier that has not answered.
+    pub sending: u64,
+    /// Taken by a carrier that has not reported on it.
+    pub sent: u64,
+    /// Inbound, not yet answered by the application.
+    pub receiving: u64,
+    /// Ended.
+    pub ended: u64,
+}
+
+/// A queue: what waits in it has all of this in common.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Queue {
+    /// `AC...`
+    pub account_sid: String,
+    /// The tenant's name.
+    pub tenant: String,
+    /// `call` or `message`.
+    pub kind: String,
+    /// `inbound`, `synchronous` or `ordinary`.
+    pub urgency: String,
+    /// Of an application with limits of its own.
+    pub application_sid: Option<String>,
+    /// Of a number with limits of its own.
+    pub number: Option<String>,
+    /// Of a batch.
+    pub batch_sid: Option<String>,
+    /// The batch's name.
+    pub batch: Option<String>,
+    /// Waiting.
+    pub waiting: u64,
+    /// The segments of messages that wait.
+    pub segments: Option<u64>,
+    /// In progress.
+    pub in_progress: u64,
+    /// What holds what waits in it now.
+    pub held_by: Option<Because>,
+}
+
+impl Queue {
+    /// What it holds, by the batch or application that asked for it.
+    pub fn asked_by(&self) -> String {
+        let batch = self.batch_sid.as_ref().map(|sid| {
+            self.batch.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| sid.clone())
+        });
+        let parts = [batch, self.application_sid.clone()];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+
+    /// The code of what holds it, if something waits.
+    pub fn why(&self) -> &str {
+        self.held_by.as_ref().map_or("", |because| &because.reason)
+    }
 }
 
 /// Calls to a tenant's numbers.
@@ -309,24 +375,20 @@ pub struct Limit {
     pub starts_in_ms: Option<u64>,
 }
 
-/// `GET /v1/Calls/{sid}/explain`
+/// Where a call or a message stands.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct CallExplanation {
-    /// Which call.
-    pub call_sid: String,
-    /// Its status.
-    pub status: String,
-    /// How many requests of the same account go before it.
+pub struct RequestPart {
+    /// How many of the same account go before it.
     pub position: Option<u64>,
     /// When it is expected to start, or did.
     pub start: Option<String>,
     /// From now to its expected start.
     pub starts_in_ms: Option<u64>,
-    /// Nine times out of ten not after.
+    /// The same, nine times out of ten.
     pub starts_in_ms_p90: Option<u64>,
-    /// What holds it longest, or held it last.
+    /// What holds it, or held it.
     pub limit: Option<Because>,
-    /// The longest first.
+    /// What holds it until then, the longest first.
     pub held_by: Vec<Held>,
     /// Every limit that it has to pass.
     pub limits: Vec<Limit>,
@@ -334,10 +396,38 @@ pub struct CallExplanation {
     pub changes: Vec<Change>,
     /// `forward` or `analytic`.
     pub method: Option<String>,
+}
+
+/// `GET /v1/Calls/{sid}/explain`
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct CallExplanation {
+    /// Which call.
+    pub call_sid: String,
+    /// Its status.
+    pub status: String,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub request: RequestPart,
     /// Why it ended as it did.
     pub ending: Option<Because>,
     /// Final SIP status of the carrier.
     pub sip_code: Option<u16>,
+}
+
+/// `GET /v1/Messages/{sid}/explain`
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct MessageExplanation {
+    /// Which message.
+    pub message_sid: String,
+    /// Its status.
+    pub status: String,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub request: RequestPart,
+    /// Over which carrier it went.
+    pub carrier: Option<String>,
+    /// Why it ended as it did.
+    pub ending: Option<Because>,
 }
 
 /// `GET /v1/Batches/{sid}/explain`
@@ -380,25 +470,25 @@ pub struct TenantExplanation {
     pub changes: Vec<Change>,
     /// Its shares of groups of carriers.
     pub shares: Vec<Share>,
-    /// Its queues.
+    /// Its messages, if it has any.
+    pub messages: Option<MessagesPart>,
+    /// Its queues, of calls and of messages.
     pub queues: Vec<Queue>,
     /// Queues that are not shown.
     pub queues_more: usize,
 }
 
-/// A queue of a tenant.
+/// A tenant's messages.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct Queue {
-    /// `inbound`, `synchronous` or `ordinary`.
-    pub urgency: String,
-    /// Of a batch.
-    pub batch_sid: Option<String>,
-    /// Waiting.
-    pub waiting: u32,
-    /// In progress.
-    pub in_progress: u32,
-    /// What holds what waits in it now.
-    pub held_by: Option<Because>,
+pub struct MessagesPart {
+    /// Where they are.
+    pub counts: Messages,
+    /// What holds them.
+    pub limit: Option<Because>,
+    /// When the last of what waits is sent.
+    pub last_start: Option<Start>,
+    /// What would bring that forward.
+    pub changes: Vec<Change>,
 }
 
 /// `GET /v1/Carriers/{name}/explain`

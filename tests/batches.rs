@@ -313,7 +313,7 @@ async fn lines_are_dialled_again_as_the_carrier_counts_them_and_the_callback_is_
     let tenant = running.tenant("north");
     let (hook, mut heard) = server(2).await;
     let plan = json!({
-        "retry": {"on": ["busy", "no-answer"], "max_attempts": 3, "delay_s": [0, 1]},
+        "retry": {"on": ["busy", "no-answer"], "max": 3, "backoff": [0, 1]},
         "callback": {"url": hook},
     });
     let url = started(&tenant, plan, 40).await;
@@ -355,7 +355,35 @@ async fn lines_are_dialled_again_as_the_carrier_counts_them_and_the_callback_is_
         tenant.get(&url).await.json()["callback"]["owed"].is_null().then_some(())
     })
     .await;
+    failed_lines_are_dialled_once_more(&mut running, &sid, &results).await;
     running.end().await;
+}
+
+/// On the tenant's word each line that came to nothing is dialled once more, though the controller is killed meanwhile and the
+/// word is repeated.
+async fn failed_lines_are_dialled_once_more(running: &mut Running, sid: &str, first: &[Value]) {
+    let failed =
+        |result: &&Value| result["status"] != "completed" && result["status"] != "canceled";
+    let failed = first.iter().filter(failed).count() as u64;
+    let report = say(running, &["retry", sid]).await.remove(0);
+    let [retried, in_doubt] =
+        ["retried", "in_doubt"].map(|field| report[field].as_u64().expect("a number"));
+    assert_eq!(retried + in_doubt, failed, "{report:#}");
+    running.stage.take("controller").unwrap().kill().await.unwrap();
+    running.stage.start_controller(&[]).await.unwrap();
+    let results = say(running, &["results", sid, "--follow"]).await;
+    assert_eq!(results.len() as u64, first.len() as u64 + retried, "one result for each call");
+    let account = running.carrier_account().await;
+    for result in &results[first.len()..] {
+        let to = result["to"].as_str().unwrap();
+        let invited = account.calls.iter().filter(|call| call.to == to).count();
+        // Those of before are among them.
+        let earlier = result["earlier_attempts"].as_array().unwrap();
+        assert_eq!(invited, earlier.len() + 1, "each is dialled once: {result:#}");
+        let before = first.iter().find(|other| other["custom_id"] == result["custom_id"]).unwrap();
+        assert_ne!(before["call_sid"], result["call_sid"]);
+    }
+    assert_eq!(account.breaches(), 0);
 }
 
 /// In Kathmandu, whose clocks are a quarter of an hour off everyone else's.

@@ -133,20 +133,35 @@ impl Client {
         let text = response.text().await.unwrap_or_default();
         let body: Value = serde_json::from_str(&text).unwrap_or_default();
         let said = body["message"].as_str().unwrap_or(&text);
-        let hint = match (status, &self.who) {
-            (StatusCode::UNAUTHORIZED, Who::Operator { .. }) => "; check --operator-token-file",
-            (StatusCode::UNAUTHORIZED, Who::Tenant { .. }) => "; check --account and --token-file",
-            (StatusCode::NOT_FOUND, Who::Tenant { .. }) if url.starts_with("/v1/Batches/") => {
-                "; `busyhour batch list` shows the account's batches"
-            }
-            _ => "",
-        };
+        let hint = self.hint(status, &url);
         let code = body["code"].as_u64().map_or(String::new(), |code| format!(", code {code}"));
         let message = format!("{url} was refused ({}{code}): {said}{hint}", status.as_u16());
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
             return Problem::Away(message);
         }
         Problem::Refused { status, message, offset }
+    }
+}
+
+impl Client {
+    /// How to go on after a refusal, where that is known.
+    fn hint(&self, status: StatusCode, path: &str) -> String {
+        let batch = path.strip_prefix("/v1/Batches/").and_then(|rest| rest.split('/').next());
+        match (status, &self.who, batch) {
+            (StatusCode::UNAUTHORIZED, Who::Operator { .. }, _) => {
+                "; check --operator-token-file".to_owned()
+            }
+            (StatusCode::UNAUTHORIZED, Who::Tenant { .. }, _) => {
+                "; check --account and --token-file".to_owned()
+            }
+            (StatusCode::NOT_FOUND, Who::Tenant { .. }, Some(_)) => {
+                "; `busyhour batch list` shows the account's batches".to_owned()
+            }
+            (StatusCode::CONFLICT, Who::Tenant { .. }, Some(sid)) => {
+                format!("; `busyhour batch show {sid}` tells where it stands")
+            }
+            _ => String::new(),
+        }
     }
 }
 

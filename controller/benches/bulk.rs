@@ -106,7 +106,8 @@ fn chunk(account: AccountSid, batch: BatchId, tenant: u64, first: u64) -> Comman
         let (to, name) = (format!("+1555{n:08}"), format!("customer-{n}"));
         requests.push(n + 1, shared, &to, Some(&name));
     }
-    let lines = Lines { account, batch, part: None, requests, faults: Vec::new() };
+    let keys = Vec::new();
+    let lines = Lines { account, batch, part: None, requests, keys, faults: Vec::new() };
     Command::Batch(BatchCommand::Take(Arc::new(lines)))
 }
 

@@ -74,6 +74,14 @@ pub enum BatchCommand {
         #[arg(long)]
         hang_up: bool,
     },
+    /// Dial the lines once more that ended busy, unanswered or failed. A batch that has ended runs again.
+    Retry {
+        /// The batch.
+        sid: String,
+        /// Only those that ended so: busy, no-answer, failed.
+        #[arg(long, value_delimiter = ',', value_name = "OUTCOMES")]
+        on: Vec<String>,
+    },
     /// Change how fast a batch runs, from now on. What is left out stays as it is.
     Pace(PaceArgs),
 }
@@ -171,6 +179,12 @@ pub struct PlanArgs {
         value_name = "SECONDS"
     )]
     pub retry_delay: Vec<u64>,
+    /// Of lines with the same value take the first only: custom_id (always so), To, or a variable such as var.customer.
+    #[arg(long, value_name = "COLUMN")]
+    pub dedupe_by: Option<String>,
+    /// What becomes of lines that wait when a window closes: pause until the next one (default), or expire.
+    #[arg(long, value_name = "pause|expire")]
+    pub on_window_end: Option<String>,
     /// Who is told, signed, when the batch has ended.
     #[arg(long, value_name = "URL")]
     pub callback: Option<String>,
@@ -181,9 +195,10 @@ pub struct PlanArgs {
 pub struct ResultsArgs {
     /// The batch.
     pub sid: String,
-    /// NDJSON has everything, CSV a line per call for spreadsheets.
-    #[arg(long, default_value = "ndjson")]
-    pub format: FileFormat,
+    /// NDJSON has everything, CSV a row per call for spreadsheets. Without it a terminal shows a table, and all else gets
+    /// NDJSON.
+    #[arg(long)]
+    pub format: Option<FileFormat>,
     /// Go on behind the line with this cursor.
     #[arg(long)]
     pub after: Option<u64>,

@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 use super::{
     Client,
     args::{Bound, PaceArgs},
-    ended, number, say, text,
+    ended, number, say, text, time_left,
 };
 
 /// Batches, newest first.
 pub(super) async fn list(client: &Client, limit: usize, as_json: bool) -> Result<()> {
     let mut path = format!("/v1/Batches?PageSize={}", limit.clamp(1, 1_000));
     let mut left = limit;
+    let mut none = true;
     if !as_json {
         say(&format!("{:34}  {:10}  {:>9}  {:>9}  name", "sid", "status", "calls", "ended"))?;
     }
@@ -30,12 +31,15 @@ pub(super) async fn list(client: &Client, limit: usize, as_json: bool) -> Result
                 text(batch, "name"),
             );
             say(&if as_json { batch.to_string() } else { row })?;
-            left -= 1;
+            (left, none) = (left - 1, false);
         }
         match page["meta"]["next_page_url"].as_str() {
             Some(next) => path = next.to_owned(),
             None => break,
         }
+    }
+    if none && !as_json {
+        eprintln!("there are none; `busyhour batch submit FILE` makes one");
     }
     Ok(())
 }
@@ -67,6 +71,38 @@ pub(super) async fn pace(client: &Client, args: &PaceArgs, as_json: bool) -> Res
         pace["max_concurrent"] = most.into();
     }
     post(client, &args.sid, "pace", pace, as_json).await
+}
+
+/// Dials lines again that came to nothing.
+pub(super) async fn retry(client: &Client, sid: &str, on: &[String], as_json: bool) -> Result<()> {
+    let body = if on.is_empty() { json!({}) } else { json!({"on": on}) };
+    let request = client.request(Method::POST, &format!("/v1/Batches/{sid}/retry")).json(&body);
+    let report: Value = client.json(request).await?;
+    if as_json {
+        return say(&report.to_string());
+    }
+    say(&match number(&report, "retried") {
+        0 => "no line is left to be dialled again".to_owned(),
+        lines => format!("{} dialled once more", are(lines)),
+    })?;
+    let in_doubt = number(&report, "in_doubt");
+    if in_doubt > 0 {
+        say(&format!(
+            "{} not dialled again, since it is unknown whether the last call rang",
+            are(in_doubt)
+        ))?;
+    }
+    if let Some(reason) = report["stopped_by"].as_str() {
+        say(&format!(
+            "others wait for room ({reason}); for these, later: `busyhour batch retry {sid}`"
+        ))?;
+    }
+    tell(&report["batch"], false)?;
+    say(&format!("Follow it with `busyhour batch watch {sid}`."))
+}
+
+fn are(lines: u64) -> String {
+    if lines == 1 { "1 line is".to_owned() } else { format!("{lines} lines are") }
 }
 
 pub(super) fn tell(batch: &Value, as_json: bool) -> Result<()> {
@@ -116,7 +152,54 @@ pub(super) fn tell(batch: &Value, as_json: bool) -> Result<()> {
     let stands = matches!(shut_by, Some("draft" | "paused"));
     if batch["eta"] != json!(null) && !stands {
         let eta = &batch["eta"];
-        say(&format!("  last call {} ({})", text(eta, "p50"), text(eta, "limiting_factor")))?;
+        let left = time_left(number(eta, "in_ms").div_ceil(1_000));
+        let (at, limit) = (text(eta, "p50"), text(eta, "limiting_factor"));
+        say(&format!("  last call in {left}, at {at} ({limit})"))?;
     }
-    Ok(())
+    match next(batch) {
+        Some(next) => say(&format!("  next      {next}")),
+        None => Ok(()),
+    }
+}
+
+/// What a person may want to do next.
+pub(super) fn next(batch: &Value) -> Option<String> {
+    let sid = text(batch, "sid");
+    let counts = &batch["counts"];
+    let failed: u64 = ["busy", "no_answer", "failed"].map(|name| number(counts, name)).iter().sum();
+    Some(match text(batch, "status") {
+        "draft" | "validating" if number(counts, "accepted") == 0 => {
+            format!("`busyhour batch submit FILE --into {sid}` adds lines")
+        }
+        "draft" | "validating" => format!("`busyhour batch start {sid}`"),
+        "paused" => format!("`busyhour batch resume {sid}`"),
+        "completed" | "expired" if failed > 0 => format!(
+            "`busyhour batch results {sid}`; `busyhour batch retry {sid}` dials the {failed} once more that came to nothing"
+        ),
+        "completed" | "expired" | "cancelled" => format!("`busyhour batch results {sid}`"),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_tells_what_may_come_next() {
+        let of = |status: &str, accepted: u64, busy: u64| {
+            next(
+                &json!({"sid": "BT1", "status": status, "counts": {"accepted": accepted, "busy": busy}}),
+            )
+        };
+        assert_eq!(
+            of("draft", 0, 0).unwrap(),
+            "`busyhour batch submit FILE --into BT1` adds lines"
+        );
+        assert_eq!(of("draft", 3, 0).unwrap(), "`busyhour batch start BT1`");
+        assert_eq!(of("paused", 3, 0).unwrap(), "`busyhour batch resume BT1`");
+        assert!(of("completed", 3, 2).unwrap().contains("retry BT1` dials the 2 once more"));
+        assert_eq!(of("cancelled", 3, 2).unwrap(), "`busyhour batch results BT1`");
+        assert_eq!(of("running", 3, 2), None);
+    }
 }

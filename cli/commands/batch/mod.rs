@@ -44,7 +44,7 @@ async fn act(args: BatchArgs) -> Result<()> {
     match args.command {
         BatchCommand::Submit(args) => submit::run(&client, &args, json).await,
         BatchCommand::Watch { sid } => watch::run(&client, &sid, json).await,
-        BatchCommand::Results(args) => results::run(&client, &args).await,
+        BatchCommand::Results(args) => results::run(&client, &args, json).await,
         BatchCommand::Errors { sid } => results::errors(&client, &sid, json).await,
         BatchCommand::List { limit } => control::list(&client, limit, json).await,
         BatchCommand::Show { sid } => control::show(&client, &sid, json).await,
@@ -56,6 +56,7 @@ async fn act(args: BatchArgs) -> Result<()> {
         BatchCommand::Cancel { sid, hang_up } => {
             control::post(&client, &sid, "cancel", json!({"hang_up": hang_up}), json).await
         }
+        BatchCommand::Retry { sid, on } => control::retry(&client, &sid, &on, json).await,
         BatchCommand::Pace(args) => control::pace(&client, &args, json).await,
     }
 }

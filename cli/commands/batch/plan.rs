@@ -57,8 +57,14 @@ pub(super) fn plan(lines: &Path, args: &PlanArgs) -> Result<Value> {
     }
     if !args.retry.is_empty() {
         set("retry", "on", args.retry.clone().into());
-        set("retry", "max_attempts", args.attempts.into());
-        set("retry", "delay_s", args.retry_delay.clone().into());
+        set("retry", "max", args.attempts.into());
+        set("retry", "backoff", args.retry_delay.clone().into());
+    }
+    let top = [("dedupe_by", &args.dedupe_by), ("on_window_end", &args.on_window_end)];
+    for (name, value) in top {
+        if let Some(value) = value {
+            plan.insert(name.to_owned(), value.as_str().into());
+        }
     }
     Ok(plan.into())
 }
@@ -142,7 +148,7 @@ mod tests {
             "name": "lines",
             "pacing": {"cps": 2.5, "max_concurrent": 4},
             "defaults": {"From": "+1", "To": "+2"},
-            "retry": {"on": ["busy"], "max_attempts": 2, "delay_s": [60]},
+            "retry": {"on": ["busy"], "max": 2, "backoff": [60]},
         });
         assert_eq!(plan(Path::new("a/lines.csv"), &args).unwrap(), expected);
         std::fs::write(&file, "pacing: 3").unwrap();

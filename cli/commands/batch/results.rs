@@ -1,7 +1,7 @@
 //! What became of each line, as it becomes known; and what was wrong with those that were not accepted.
 
 use std::{
-    io::Write as _,
+    io::{IsTerminal as _, Write as _},
     time::{Duration, Instant},
 };
 
@@ -40,14 +40,19 @@ const STILL_MAX: Duration = Duration::from_secs(60);
 const LINE_MAX: usize = 1 << 20;
 
 /// Prints results as they come. Across an interruption it goes on behind the last line that was printed.
-pub(super) async fn run(client: &Client, args: &ResultsArgs) -> Result<()> {
+pub(super) async fn run(client: &Client, args: &ResultsArgs, as_json: bool) -> Result<()> {
+    let shape = match args.format {
+        Some(FileFormat::Csv) => Shape::Csv,
+        None if !as_json && std::io::stdout().is_terminal() => Shape::Table,
+        _ => Shape::Ndjson,
+    };
     let mut reading =
-        Reading { args, after: args.after, left: args.limit, header: args.after.is_none() };
+        Reading { args, shape, after: args.after, left: args.limit, header: args.after.is_none() };
     let mut away_since: Option<Instant> = None;
     loop {
         let before = reading.after;
         match reading.read(client).await {
-            Ok(()) => return Ok(()),
+            Ok(()) => return reading.end(client).await,
             Err(problem) => match problem.downcast_ref::<Problem>() {
                 Some(Problem::Away(_)) if args.follow => {
                     if reading.after != before {
@@ -59,14 +64,26 @@ pub(super) async fn run(client: &Client, args: &ResultsArgs) -> Result<()> {
                     }
                     tokio::time::sleep(PAUSE).await;
                 }
+                // What was printed need not be printed again.
+                Some(Problem::Away(_)) => return Err(problem.context(reading.how_to_go_on())),
                 _ => return Err(problem),
             },
         }
     }
 }
 
+/// How results are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Shape {
+    Csv,
+    Ndjson,
+    /// For a person at a terminal.
+    Table,
+}
+
 struct Reading<'a> {
     args: &'a ResultsArgs,
+    shape: Shape,
     after: Option<u64>,
     left: Option<u64>,
     /// The line of names is still to be printed.
@@ -104,9 +121,15 @@ impl Reading<'_> {
         }
         let result: Value = serde_json::from_slice(line)?;
         let mut output = std::io::stdout().lock();
-        match self.args.format {
-            FileFormat::Ndjson => output.write_all(line)?,
-            FileFormat::Csv => {
+        match self.shape {
+            Shape::Ndjson => output.write_all(line)?,
+            Shape::Table => {
+                if std::mem::take(&mut self.header) {
+                    writeln!(output, "{}", table_row(TABLE.map(|(name, _)| name.to_owned())))?;
+                }
+                output.write_all(table_row(shown(&result)).as_bytes())?;
+            }
+            Shape::Csv => {
                 if std::mem::take(&mut self.header) {
                     writeln!(output, "{}", COLUMNS.join(","))?;
                 }
@@ -122,7 +145,27 @@ impl Reading<'_> {
 
     fn how_to_go_on(&self) -> String {
         let after = self.after.map_or(String::new(), |after| format!(" --after {after}"));
-        format!("go on with `busyhour batch results {} --follow{after}`", self.args.sid)
+        let follow = if self.args.follow { " --follow" } else { "" };
+        format!("go on with `busyhour batch results {}{follow}{after}`", self.args.sid)
+    }
+
+    /// Tells a person, beside the results, how to see what is yet to come.
+    async fn end(&self, client: &Client) -> Result<()> {
+        if !std::io::stderr().is_terminal() || self.left == Some(0) {
+            return Ok(());
+        }
+        let batch = client.batch(&self.args.sid).await?;
+        if !super::is_over(&batch) {
+            let after = self.after.map_or(String::new(), |after| format!(" --after {after}"));
+            let sid = &self.args.sid;
+            eprintln!(
+                "{sid} is {}: for what comes next, `busyhour batch results {sid} --follow{after}`",
+                text(&batch, "status")
+            );
+        } else if self.after.is_none() {
+            eprintln!("{} is {} and has no results", self.args.sid, text(&batch, "status"));
+        }
+        Ok(())
     }
 }
 
@@ -140,6 +183,31 @@ fn row(result: &Value) -> String {
         other => other.to_string(),
     });
     cells.join(",")
+}
+
+/// The columns of the table, and how wide they are.
+const TABLE: [(&str, usize); 6] =
+    [("custom_id", 20), ("to", 15), ("status", 10), ("tries", 5), ("talk", 6), ("why", 0)];
+
+fn shown(result: &Value) -> [String; 6] {
+    let talk = number(result, "talk_ms");
+    let talk = if talk == 0 { String::new() } else { format!("{} s", talk.div_ceil(1_000)) };
+    let why = match (text(result, "reason"), result["sip_code"].as_u64()) {
+        ("completed", _) => String::new(),
+        (reason, Some(code)) => format!("{reason} (SIP {code})"),
+        (reason, None) => reason.to_owned(),
+    };
+    let [id, to, status] =
+        ["custom_id", "to", "status"].map(|field| text(result, field).to_owned());
+    [id, to, status, number(result, "attempts").to_string(), talk, why]
+}
+
+fn table_row(cells: [String; 6]) -> String {
+    let cells = cells.iter().zip(TABLE).map(|(cell, (name, width))| match name {
+        "tries" | "talk" => format!("{cell:>width$}"),
+        _ => format!("{cell:<width$}"),
+    });
+    cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
 }
 
 /// RFC 4180.
@@ -160,6 +228,9 @@ pub(super) async fn errors(client: &Client, sid: &str, as_json: bool) -> Result<
     }
     let refused = number(&client.batch(sid).await?["upload"], "refused");
     let told = lines.lines().count() as u64;
+    if refused == 0 {
+        eprintln!("no line of {sid} was refused");
+    }
     if refused > told {
         eprintln!(
             "{} more lines were refused; what was wrong with them is not kept",
@@ -189,5 +260,21 @@ mod tests {
     fn a_result_is_a_row_whatever_it_holds() {
         let result = json!({"custom_id": "a,\"b\"", "to": "+1", "attempts": 2, "sip_code": null});
         assert_eq!(row(&result), "\"a,\"\"b\"\"\",,+1,,,,,2,,,,,");
+    }
+
+    #[test]
+    fn a_person_sees_what_became_of_each_line_and_why() {
+        let busy = json!({"custom_id": "ann", "to": "+15550100001", "status": "busy", "reason": "busy",
+            "sip_code": 486, "attempts": 3, "talk_ms": 0});
+        let row = table_row(shown(&busy));
+        assert_eq!(
+            row,
+            "ann                   +15550100001     busy            3          busy (SIP 486)"
+        );
+        let done = json!({"custom_id": "bob", "to": "+15550100002", "status": "completed",
+            "reason": "completed", "sip_code": 200, "attempts": 1, "talk_ms": 2_100});
+        let row = table_row(shown(&done));
+        assert_eq!(row, "bob                   +15550100002     completed       1     3 s");
+        assert!(table_row(TABLE.map(|(name, _)| name.to_owned())).starts_with("custom_id "));
     }
 }

@@ -8,13 +8,25 @@ use reqwest::Method;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::words::count;
+
 use super::{
-    Client, args::SubmitArgs, control::tell, meter::Meter, number, plan, results::fault, say, text,
-    upload::Upload, watch,
+    Client,
+    args::SubmitArgs,
+    control::tell,
+    meter::Meter,
+    number, plan,
+    results::fault,
+    say, text,
+    upload::{PartBytes, Upload},
+    watch,
 };
 
 /// Refused lines that are shown at the end.
 const SHOWN: usize = 5;
+
+/// Where lines are described.
+const NO_LINES: &str = "`busyhour batch submit --help` shows how it may be written";
 
 /// Uploads, and starts if everything was accepted.
 pub(super) async fn run(client: &Client, args: &SubmitArgs, as_json: bool) -> Result<()> {
@@ -22,7 +34,11 @@ pub(super) async fn run(client: &Client, args: &SubmitArgs, as_json: bool) -> Re
     let opening = || format!("opening {}", args.file.display());
     let mut file = File::open(&args.file).with_context(opening)?;
     let length = file.metadata().with_context(opening)?.len();
-    ensure!(length > 0, "{} is empty", args.file.display());
+    ensure!(
+        length > 0,
+        "{} is empty: it has to have a line per call; {NO_LINES}",
+        args.file.display()
+    );
     let patience = Duration::from_secs(args.patience_s);
     let mut meter = Meter::new(length)?;
     let batch = match &args.into {
@@ -38,10 +54,11 @@ pub(super) async fn run(client: &Client, args: &SubmitArgs, as_json: bool) -> Re
         }
     };
     let sid = text(&batch, "sid").to_owned();
-    if text(&batch, "status") == "draft" {
+    if matches!(text(&batch, "status"), "draft" | "validating") {
         meter.doing(format!("uploading to {sid}"));
         let path = args.file.clone();
-        let upload = Upload { client, file, path, length, format, patience };
+        let part_bytes = PartBytes::default();
+        let upload = Upload { client, file, path, length, format, patience, part_bytes };
         let done = upload.run(&sid, &mut meter).await;
         meter.end();
         done.with_context(|| format!("{sid} keeps what was taken; {}", how_to_go_on(args, &sid)))?;
@@ -74,7 +91,10 @@ fn how_to_go_on(args: &SubmitArgs, sid: &str) -> String {
 fn already(args: &SubmitArgs, batch: &Value) -> Result<()> {
     let (sid, status) = (text(batch, "sid"), text(batch, "status"));
     if args.into.is_some() {
-        bail!("{sid} is {status} and takes no more lines");
+        bail!(
+            "{sid} is {status} and takes no more lines; `busyhour batch show {sid}` tells where it \
+             stands, and without --into the file becomes a batch of its own"
+        );
     }
     if status.starts_with("cancel") {
         bail!("the same file and plan became {sid}, which is {status}; --again submits them anew");
@@ -90,7 +110,8 @@ async fn start(client: &Client, args: &SubmitArgs, sid: &str) -> Result<()> {
     let refused = number(&batch["upload"], "refused");
     let accepted = number(&batch["counts"], "accepted");
     if refused > 0 {
-        eprintln!("{refused} of {} lines were refused:", refused + accepted);
+        let all = count(refused + accepted);
+        eprintln!("{} of {all} lines were refused:", count(refused));
         let path = format!("/v1/Batches/{sid}/errors?limit={SHOWN}");
         let lines = client.send(client.request(Method::GET, &path)).await?.text().await?;
         for line in lines.lines().filter(|line| !line.is_empty()) {
@@ -103,11 +124,17 @@ async fn start(client: &Client, args: &SubmitArgs, sid: &str) -> Result<()> {
     if args.no_start {
         return Ok(());
     }
-    ensure!(accepted > 0, "no line of {} was accepted; {sid} stays a draft", args.file.display());
+    ensure!(
+        accepted > 0,
+        "no line of {} was accepted; `busyhour batch errors {sid}` tells why; mend the file and submit it, \
+         and drop this draft with `busyhour batch cancel {sid}`",
+        args.file.display()
+    );
     if refused > 0 && !args.start_anyway {
         bail!(
-            "{sid} was not started, because lines were refused. Start it with the {accepted} others: \
-             `busyhour batch start {sid}`; or `busyhour batch cancel {sid}` and submit a mended file"
+            "{sid} was not started, because lines were refused. Start it with the {} others: \
+             `busyhour batch start {sid}`; or `busyhour batch cancel {sid}` and submit a mended file",
+            count(accepted)
         );
     }
     let begin = || client.request(Method::POST, &format!("/v1/Batches/{sid}/start"));

@@ -14,8 +14,13 @@ use serde_json::Value;
 use super::{Client, Problem, args::FileFormat, meter::Meter, number};
 use crate::client::header;
 
-/// Bytes of one part. A part that is lost costs as much again; each is acknowledged.
-const PART_BYTES: u64 = 4 << 20;
+/// Bytes of the first part, of the smallest, which is larger than any line may be, and of the largest. A part that is lost costs
+/// as much again, and the bar moves with each.
+const PART_BYTES: u64 = 256 << 10;
+const PART_BYTES_MIN: u64 = 128 << 10;
+const PART_BYTES_MAX: u64 = 4 << 20;
+/// How long a part should take: one that takes less is followed by a larger one, one that takes much more by a smaller one.
+const PART_TAKES: Duration = Duration::from_millis(400);
 /// Between tries of an API that does not answer.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -28,6 +33,27 @@ pub(super) struct Upload<'a> {
     pub format: FileFormat,
     /// How long an API that is away is waited for.
     pub patience: Duration,
+    /// How large the next part is to be.
+    pub part_bytes: PartBytes,
+}
+
+/// The size of the next part, by how long the last one took.
+pub(super) struct PartBytes(u64);
+
+impl Default for PartBytes {
+    fn default() -> Self {
+        Self(PART_BYTES)
+    }
+}
+
+impl PartBytes {
+    fn took(&mut self, time: Duration) {
+        if time < PART_TAKES {
+            self.0 = (self.0 * 2).min(PART_BYTES_MAX);
+        } else if time > PART_TAKES * 4 {
+            self.0 = (self.0 / 2).max(PART_BYTES_MIN);
+        }
+    }
 }
 
 /// What the API says of an upload.
@@ -55,7 +81,8 @@ impl Upload<'_> {
                 Ok(Step::At { offset, line, refused }) => {
                     ensure!(
                         offset <= self.length,
-                        "{sid} has taken {offset} bytes, and {} has {}: it is another file",
+                        "{sid} has taken {offset} bytes, and {} has {}: it is another file; `busyhour batch show {sid}` \
+                         tells what it is, and without --into the file becomes a batch of its own",
                         self.path.display(),
                         self.length
                     );
@@ -66,7 +93,7 @@ impl Upload<'_> {
                     meter.at(offset, Some(line), refused);
                     ensure!(
                         at != Some(offset),
-                        "line {line}, at byte {offset}, is longer than a part of {PART_BYTES} bytes"
+                        "line {line}, at byte {offset}, is longer than a line may be"
                     );
                     at = Some(offset);
                 }
@@ -115,8 +142,10 @@ impl Upload<'_> {
             .header("Upload-Offset", offset)
             .header("Upload-Complete", if last { "?1" } else { "?0" })
             .body(part);
+        let began = Instant::now();
         let response = self.client.send(request).await?;
         let now = step(&response, 0);
+        self.part_bytes.took(began.elapsed());
         let report: Value =
             response.json().await.map_err(|error| Problem::Away(error.to_string()))?;
         let refused = number(&report, "refused");
@@ -130,8 +159,9 @@ impl Upload<'_> {
         let gone = || format!("{} cannot be read any more", self.path.display());
         self.file.seek(SeekFrom::Start(offset)).with_context(gone)?;
         let mut part = Vec::new();
-        (&self.file).take(PART_BYTES).read_to_end(&mut part).with_context(gone)?;
-        let expected = PART_BYTES.min(self.length - offset);
+        let most = self.part_bytes.0;
+        (&self.file).take(most).read_to_end(&mut part).with_context(gone)?;
+        let expected = most.min(self.length - offset);
         ensure!(part.len() as u64 >= expected, "{} became shorter meanwhile", self.path.display());
         part.truncate(expected as usize);
         Ok(part)
@@ -145,4 +175,20 @@ fn step(response: &reqwest::Response, refused: u64) -> Step {
     }
     let read = |name| header(response, name).unwrap_or(0);
     Step::At { offset: read("upload-offset"), line: read("upload-line"), refused }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_grow_while_they_are_quick_and_shrink_when_they_are_slow_within_bounds() {
+        let mut bytes = PartBytes::default();
+        (0..20).for_each(|_| bytes.took(Duration::from_millis(10)));
+        assert_eq!(bytes.0, PART_BYTES_MAX);
+        bytes.took(PART_TAKES * 2);
+        assert_eq!(bytes.0, PART_BYTES_MAX, "it is as it should be");
+        (0..20).for_each(|_| bytes.took(Duration::from_secs(9)));
+        assert_eq!(bytes.0, PART_BYTES_MIN);
+    }
 }

@@ -169,6 +169,7 @@ fn sentences(batch: &Value, pace: &Pace) -> Vec<String> {
             Some(opens) => format!("waits: {reason}, until {opens}"),
             None => format!("waits: {reason}"),
         });
+        all.extend(super::control::next(batch).map(|next| format!("next: {next}")));
         return all;
     }
     if waiting == 0 {

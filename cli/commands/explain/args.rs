@@ -7,7 +7,7 @@ use crate::client::{ConnectionArgs, OperatorArgs, TenantArgs, segment};
 /// `busyhour explain`
 #[derive(clap::Args, Debug)]
 pub struct ExplainArgs {
-    /// The sid of a call (CA...) or of a batch (BT...), or `tenant NAME`, or `carrier NAME`.
+    /// The sid of a call (CA...), of a message (SM...) or of a batch (BT...), or `tenant NAME`, or `carrier NAME`.
     #[arg(num_args = 1..=2, required = true, value_name = "WHAT")]
     pub what: Vec<String>,
     /// Where the API is.
@@ -29,6 +29,8 @@ pub struct ExplainArgs {
 pub enum About {
     /// A call, by its sid.
     Call(String),
+    /// A message, by its sid.
+    Message(String),
     /// A batch, by its sid.
     Batch(String),
     /// A tenant, by its name or sid.
@@ -46,14 +48,16 @@ impl About {
         let words: Vec<_> = words.iter().map(String::as_str).collect();
         Ok(match words[..] {
             ["call", sid] => Self::Call(sid.to_owned()),
+            ["message", sid] => Self::Message(sid.to_owned()),
             ["batch", sid] => Self::Batch(sid.to_owned()),
             ["tenant", name] => Self::Tenant(name.to_owned()),
             ["carrier", name] => Self::Carrier(name.to_owned()),
             [sid] if sid.starts_with("CA") => Self::Call(sid.to_owned()),
+            [sid] if sid.starts_with("SM") => Self::Message(sid.to_owned()),
             [sid] if sid.starts_with("BT") => Self::Batch(sid.to_owned()),
             [sid] if sid.starts_with("AC") => Self::Tenant(sid.to_owned()),
             _ => bail!(
-                "{:?} cannot be explained: give CA..., BT..., AC..., `tenant NAME` or `carrier NAME`",
+                "{:?} cannot be explained: give CA..., SM..., BT..., AC..., `tenant NAME` or `carrier NAME`",
                 words.join(" ")
             ),
         })
@@ -63,6 +67,7 @@ impl About {
     pub fn path(&self) -> String {
         let (kind, name) = match self {
             Self::Call(sid) => ("Calls", sid),
+            Self::Message(sid) => ("Messages", sid),
             Self::Batch(sid) => ("Batches", sid),
             Self::Tenant(name) => ("Tenants", name),
             Self::Carrier(name) => ("Carriers", name),
@@ -80,6 +85,8 @@ mod tests {
         let parse =
             |words: &str| About::parse(&words.split(' ').map(str::to_owned).collect::<Vec<_>>());
         assert_eq!(parse("CA12").unwrap().path(), "/v1/Calls/CA12/explain");
+        assert_eq!(parse("message SM12").unwrap().path(), "/v1/Messages/SM12/explain");
+        assert_eq!(parse("SM12").unwrap(), parse("message SM12").unwrap());
         assert_eq!(parse("BT12").unwrap(), parse("batch BT12").unwrap());
         assert_eq!(parse("tenant a/b").unwrap().path(), "/v1/Tenants/a%2Fb/explain");
         assert_eq!(parse("carrier CA").unwrap(), About::Carrier("CA".to_owned()));

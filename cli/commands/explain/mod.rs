@@ -1,4 +1,4 @@
-//! `busyhour explain`: where a call, a batch, a tenant or a carrier stands, what holds it, and what would change that.
+//! `busyhour explain`: where a call, a message, a batch, a tenant or a carrier stands, what holds it, and what would change that.
 
 mod args;
 pub mod text;
@@ -16,7 +16,7 @@ use crate::client::{Client, Problem};
 /// Prints the explanation.
 ///
 /// # Errors
-/// What is asked about is none of the four, the API refused or does not answer; the error says how to go on.
+/// What is asked about is none of these, the API refused or does not answer; the error says how to go on.
 pub async fn run(args: &ExplainArgs) -> Result<()> {
     let about = About::parse(&args.what)?;
     let client = Client::anyone(&args.connection, &args.tenant, &args.operator)?;
@@ -40,6 +40,7 @@ pub async fn explained(client: &Client, about: &About) -> Result<String, Problem
     }
     Ok(match about {
         About::Call(_) => text::call(&get(client, about).await?),
+        About::Message(_) => text::message(&get(client, about).await?),
         About::Batch(_) => text::batch(&get(client, about).await?),
         About::Tenant(_) => text::tenant(&get(client, about).await?),
         About::Carrier(_) => text::carrier(&get(client, about).await?),

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use crate::{
     model::{
-        BatchExplanation, CallExplanation, Carrier, CarrierExplanation, Change, Counts, Held, Room,
-        Share, Start, TenantExplanation,
+        BatchExplanation, Because, CallExplanation, Carrier, CarrierExplanation, Change, Counts,
+        Held, MessageExplanation, Messages, MessagesPart, Queue, RequestPart, Room, Share, Start,
+        TenantExplanation,
     },
     words::{count, expected, many, rate, span},
 };
@@ -42,42 +43,44 @@ impl Lines {
         self.all("held by", held(&start.held_by));
     }
 
+    fn limit(&mut self, limit: Option<&Because>) {
+        let told = limit.map(|limit| format!("{:<17}  {}", limit.reason, limit.message));
+        self.all("held by", told);
+    }
+
     fn changes(&mut self, changes: &[Change]) {
         self.all("changes", changes.iter().map(|change| change.message.clone()));
     }
 }
 
-/// A call.
-pub fn call(call: &CallExplanation) -> String {
-    let mut lines = Lines::new(&format!("Call {} is {}", call.call_sid, call.status));
-    if let Some(position) = call.position {
+/// Where a call or a message stands.
+fn stands(lines: &mut Lines, what: &str, request: &RequestPart) {
+    if let Some(position) = request.position {
         let before = match position {
             0 => "first of its account's".to_owned(),
-            1 => "1 call of its account goes before it".to_owned(),
-            more => format!("{} of its account go before it", many(more, "call")),
+            1 => format!("1 {what} of its account goes before it"),
+            more => format!("{} of its account go before it", many(more, what)),
         };
         lines.add("position", &before);
     }
-    match (call.starts_in_ms, &call.start) {
+    match (request.starts_in_ms, &request.start) {
         (Some(in_ms), Some(at)) => {
-            let when = expected(in_ms, call.starts_in_ms_p90);
-            let how = by(call.method.as_deref().unwrap_or_default());
+            let when = expected(in_ms, request.starts_in_ms_p90);
+            let how = by(request.method.as_deref().unwrap_or_default());
             lines.add("starts", &format!("{when}{}{how}", clock(at)));
         }
         (None, Some(at)) => lines.add("started", at),
-        (_, None) if call.position.is_some() => {
+        (_, None) if request.position.is_some() => {
             lines.add("starts", "it cannot be told when, as things are");
         }
         _ => {}
     }
-    if call.held_by.is_empty() {
-        let limits = call.limit.iter();
-        lines
-            .all("held by", limits.map(|limit| format!("{:<17}  {}", limit.reason, limit.message)));
+    if request.held_by.is_empty() {
+        lines.limit(request.limit.as_ref());
     } else {
-        lines.all("held by", held(&call.held_by));
+        lines.all("held by", held(&request.held_by));
     }
-    let limits = call.limits.iter().map(|limit| {
+    let limits = request.limits.iter().map(|limit| {
         let alone = match limit.starts_in_ms {
             Some(0) => "lets it start now".to_owned(),
             Some(ms) => format!("alone would let it start in {}", span(ms)),
@@ -86,10 +89,29 @@ pub fn call(call: &CallExplanation) -> String {
         format!("{:<17}  {alone}", limit.reason)
     });
     lines.all("limits", limits);
-    lines.changes(&call.changes);
+    lines.changes(&request.changes);
+}
+
+/// A call.
+pub fn call(call: &CallExplanation) -> String {
+    let mut lines = Lines::new(&format!("Call {} is {}", call.call_sid, call.status));
+    stands(&mut lines, "call", &call.request);
     if let Some(ending) = &call.ending {
         let sip = call.sip_code.map_or(String::new(), |code| format!(" (SIP {code})"));
         lines.add("ended", &format!("{:<17}  {}{sip}", ending.reason, ending.message));
+    }
+    lines.0
+}
+
+/// A message.
+pub fn message(message: &MessageExplanation) -> String {
+    let mut lines = Lines::new(&format!("Message {} is {}", message.message_sid, message.status));
+    stands(&mut lines, "message", &message.request);
+    if let Some(carrier) = &message.carrier {
+        lines.add("carrier", carrier);
+    }
+    if let Some(ending) = &message.ending {
+        lines.add("ended", &format!("{:<17}  {}", ending.reason, ending.message));
     }
     lines.0
 }
@@ -101,9 +123,7 @@ pub fn batch(batch: &BatchExplanation) -> String {
     lines.add("calls", &counts(&batch.counts));
     lines.start("last call", batch.last_start.as_ref());
     if batch.last_start.is_none() {
-        let limits = batch.limit.iter();
-        lines
-            .all("held by", limits.map(|limit| format!("{:<17}  {}", limit.reason, limit.message)));
+        lines.limit(batch.limit.as_ref());
     }
     lines.changes(&batch.changes);
     lines.0
@@ -121,27 +141,50 @@ pub fn tenant(tenant: &TenantExplanation) -> String {
     lines.add("rate", &format!("{now} per second over the last ten seconds; {throttle}"));
     lines.start("last call", tenant.last_start.as_ref());
     if tenant.last_start.is_none() {
-        let limits = tenant.limit.iter();
-        lines
-            .all("held by", limits.map(|limit| format!("{:<17}  {}", limit.reason, limit.message)));
+        lines.limit(tenant.limit.as_ref());
     }
     lines.all("channels", tenant.shares.iter().map(share));
-    let queues = tenant.queues.iter().take(QUEUES_MAX).map(|queue| {
-        let of = queue
-            .batch_sid
-            .as_ref()
-            .map_or_else(|| format!("{} calls", queue.urgency), |batch| format!("batch {batch}"));
-        let why = queue.held_by.as_ref().map_or("", |held_by| &held_by.reason);
-        let (waiting, in_progress) = (count(queue.waiting.into()), queue.in_progress);
-        format!("{of:<40}  {waiting:>9} waiting  {in_progress:>5} in progress  {why}")
-    });
+    let queues = tenant.queues.iter().take(QUEUES_MAX).map(queue);
     lines.all("queues", queues);
     let hidden = tenant.queues.len().saturating_sub(QUEUES_MAX) + tenant.queues_more;
     if hidden > 0 {
         lines.add("queues", &format!("and {}", many(hidden as u64, "more queue")));
     }
     lines.changes(&tenant.changes);
+    if let Some(messages) = &tenant.messages {
+        lines.0 += &self::messages(messages);
+    }
     lines.0
+}
+
+/// A tenant's messages, as a part of its own.
+fn messages(part: &MessagesPart) -> String {
+    let mut lines = Lines::new("  its messages");
+    let Messages { waiting, sending, sent, receiving, ended } = part.counts;
+    let counts = [
+        (waiting, "waiting"),
+        (sending, "being sent"),
+        (sent, "with carriers"),
+        (receiving, "inbound"),
+        (ended, "ended"),
+    ];
+    let counts = counts.map(|(number, word)| format!("{} {word}", count(number)));
+    lines.add("messages", &counts.join(", "));
+    lines.start("last sent", part.last_start.as_ref());
+    if part.last_start.is_none() {
+        lines.limit(part.limit.as_ref());
+    }
+    lines.changes(&part.changes);
+    lines.0
+}
+
+/// A queue by what it is of, with what waits in it and why.
+fn queue(queue: &Queue) -> String {
+    let of = [queue.number.clone().unwrap_or_default(), queue.asked_by()];
+    let of: Vec<_> = of.into_iter().filter(|part| !part.is_empty()).collect();
+    let of = format!("{} {}s {}", queue.urgency, queue.kind, of.join(", "));
+    let (waiting, in_progress) = (count(queue.waiting), queue.in_progress);
+    format!("{of:<48}  {waiting:>9} waiting  {in_progress:>5} in progress  {}", queue.why())
 }
 
 /// A carrier.
@@ -237,7 +280,7 @@ fn by(method: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Because, Limit};
+    use crate::model::Limit;
 
     fn because(reason: &str, message: &str) -> Because {
         Because { reason: reason.to_owned(), message: message.to_owned() }
@@ -249,31 +292,33 @@ mod tests {
         let text = call(&CallExplanation {
             call_sid: "CA1".to_owned(),
             status: "queued".to_owned(),
-            position: Some(12),
-            start: Some("2026-11-21T10:02:45.488Z".to_owned()),
-            starts_in_ms: Some(59_000),
-            starts_in_ms_p90: Some(64_000),
-            limit: Some(because("throttle", throttle)),
-            held_by: vec![Held {
-                reason: "throttle".to_owned(),
-                message: throttle.to_owned(),
-                share: 1.0,
-            }],
-            limits: vec![
-                Limit {
+            request: RequestPart {
+                position: Some(12),
+                start: Some("2026-11-21T10:02:45.488Z".to_owned()),
+                starts_in_ms: Some(59_000),
+                starts_in_ms_p90: Some(64_000),
+                limit: Some(because("throttle", throttle)),
+                held_by: vec![Held {
                     reason: "throttle".to_owned(),
                     message: throttle.to_owned(),
-                    binds: true,
-                    starts_in_ms: Some(59_000),
-                },
-                Limit {
-                    reason: "carrier_rate".to_owned(),
-                    starts_in_ms: Some(0),
-                    ..Limit::default()
-                },
-            ],
-            changes: vec![Change { message: "With more, sooner.".to_owned() }],
-            method: Some("forward".to_owned()),
+                    share: 1.0,
+                }],
+                limits: vec![
+                    Limit {
+                        reason: "throttle".to_owned(),
+                        message: throttle.to_owned(),
+                        binds: true,
+                        starts_in_ms: Some(59_000),
+                    },
+                    Limit {
+                        reason: "carrier_rate".to_owned(),
+                        starts_in_ms: Some(0),
+                        ..Limit::default()
+                    },
+                ],
+                changes: vec![Change { message: "With more, sooner.".to_owned() }],
+                method: Some("forward".to_owned()),
+            },
             ..CallExplanation::default()
         });
         assert_eq!(
@@ -293,11 +338,13 @@ mod tests {
         let text = call(&CallExplanation {
             call_sid: "CA1".to_owned(),
             status: "busy".to_owned(),
-            start: Some("2026-11-21T10:02:45.488Z".to_owned()),
-            limit: Some(because("throttle", "A.")),
+            request: RequestPart {
+                start: Some("2026-11-21T10:02:45.488Z".to_owned()),
+                limit: Some(because("throttle", "A.")),
+                ..RequestPart::default()
+            },
             ending: Some(because("busy", "The called party was busy.")),
             sip_code: Some(486),
-            ..CallExplanation::default()
         });
         assert!(
             text.contains("ended       busy               The called party was busy. (SIP 486)")

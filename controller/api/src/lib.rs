@@ -21,7 +21,9 @@ mod messages;
 mod metric_definitions;
 mod openapi;
 mod overview;
+mod paging;
 mod platform;
+mod queues;
 mod routes;
 
 use std::sync::Arc;

@@ -30,7 +30,7 @@ use utoipa::{
         crate::batches::post_lines, crate::batches::put_lines, crate::batches::patch_lines, crate::batches::head_lines,
         crate::batches::errors, crate::batches::results,
         crate::batches::start, crate::batches::pause, crate::batches::resume, crate::batches::cancel,
-        crate::batches::pace,
+        crate::batches::pace, crate::batches::retry,
         crate::overview::overview, crate::availability::availability, crate::catalogue::error,
         document, crate::health::metrics, crate::health::live, crate::health::ready,
     ),

@@ -2,6 +2,7 @@
 
 use axum::{extract::State, response::Response};
 use busyhour_base::{AccountSid, Outcome, Span, Timestamp};
+use busyhour_controller_core::message::MessageCounts;
 use busyhour_controller_core::view::{AgentView, Counts, InboundCounts, TenantView};
 use http::{StatusCode, Uri};
 use serde::Serialize;
@@ -15,11 +16,14 @@ use crate::{
     error::{ApiError, Code},
     forecasts::Expected,
     form::Params,
+    queues::QueueRow,
 };
 
 /// Tenants that are shown if nothing is said, and at most.
 const TENANTS: usize = 1_000;
 const TENANTS_MAX: u64 = 10_000;
+/// Queues that are shown.
+const QUEUES_MAX: usize = 200;
 
 /// Everything at a glance.
 #[derive(Serialize, ToSchema)]
@@ -39,6 +43,10 @@ pub(crate) struct Overview {
     carriers: Vec<CarrierRow>,
     /// Groups of carriers whose channels tenants share, by name.
     groups: Vec<GroupRow>,
+    /// The longest queues of these tenants, of calls and of messages, by what they wait for.
+    queues: Vec<QueueRow>,
+    /// Queues that are not shown.
+    queues_more: usize,
     /// What the engine takes requests from; a hundred at most.
     lines: Vec<LineRow>,
     /// By number.
@@ -65,6 +73,32 @@ pub(crate) struct TenantRow {
     shares: Vec<ShareRow>,
     /// Calls to its numbers.
     inbound: InboundBody,
+    /// Where its messages are.
+    messages: MessagesBody,
+}
+
+/// Messages by where they are.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct MessagesBody {
+    /// Accepted or taken in ever.
+    accepted: u64,
+    /// Outbound, scheduled or in a queue.
+    waiting: u64,
+    /// With a carrier that has not answered.
+    sending: u64,
+    /// Taken by a carrier that has not reported on it.
+    sent: u64,
+    /// Inbound, not yet answered by the application.
+    receiving: u64,
+    /// Ended.
+    ended: u64,
+}
+
+impl From<MessageCounts> for MessagesBody {
+    fn from(counts: MessageCounts) -> Self {
+        let MessageCounts { accepted, waiting, sending, sent, receiving, ended } = counts;
+        Self { accepted, waiting, sending, sent, receiving, ended }
+    }
 }
 
 /// Calls to a tenant's numbers.
@@ -213,6 +247,7 @@ pub(crate) async fn overview(
         eta: eta(&app, &view, now),
         shares: views.shares_of(view.account).into_iter().map(ShareRow::from).collect(),
         inbound: view.inbound.into(),
+        messages: view.messages.into(),
     };
     let agent = |view: AgentView| AgentRow {
         agent: view.agent.0,
@@ -224,17 +259,38 @@ pub(crate) async fn overview(
         draining: view.draining,
     };
     let totals = views.totals();
-    let tenants: Vec<_> = views.busiest(most).into_iter().map(tenant).collect();
+    let busiest = views.busiest(most);
+    let (queues, queues_more) = queues(&app, &busiest);
+    let tenants: Vec<_> = busiest.into_iter().map(tenant).collect();
     let overview = Overview {
         at: Rfc3339(now),
         queued: totals.queued,
         in_progress: totals.in_progress,
         tenants_more: totals.tenants.saturating_sub(tenants.len()),
         tenants,
+        queues,
+        queues_more,
         groups: views.groups().into_iter().map(GroupRow::from).collect(),
         lines: views.lines(LINES_MAX).into_iter().map(LineRow::from).collect(),
         carriers: views.carriers().into_iter().map(CarrierRow::from).collect(),
         agents: views.agents().into_iter().map(agent).collect(),
     };
     Ok(json(StatusCode::OK, &overview))
+}
+
+/// The longest queues of these tenants, the longest first, and how many others there are.
+fn queues(app: &App, tenants: &[TenantView]) -> (Vec<QueueRow>, usize) {
+    let views = &app.platform.views;
+    let of = |tenant: &TenantView| {
+        let idle = tenant.counts.queued + tenant.counts.in_progress == 0
+            && tenant.messages.waiting + tenant.messages.sending == 0;
+        if idle { Vec::new() } else { views.queues_of(tenant.account) }
+    };
+    let all =
+        tenants.iter().flat_map(|tenant| of(tenant).into_iter().map(move |row| (tenant, row)));
+    let mut all: Vec<_> = all.collect();
+    all.sort_by_key(|(_, queue)| std::cmp::Reverse((queue.waiting, queue.in_progress)));
+    let more = all.len().saturating_sub(QUEUES_MAX);
+    let shown = all.iter().take(QUEUES_MAX).map(|(tenant, row)| QueueRow::new(app, tenant, row));
+    (shown.collect(), more)
 }

@@ -54,6 +54,7 @@ pub(crate) fn table() -> Vec<Route> {
         post "/v1/Batches/{Sid}/resume" batches::resume;
         post "/v1/Batches/{Sid}/cancel" batches::cancel;
         post "/v1/Batches/{Sid}/pace" batches::pace;
+        post "/v1/Batches/{Sid}/retry" batches::retry;
         get "/v1/overview.json" overview::overview;
         get "/v1/Availability" availability::availability;
         get "/v1/errors/{Code}" catalogue::error;

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::MessageCommand;
 use crate::spec::{
-    AgentIx, BatchId, BatchPlan, CallId, Channels, Declaration, Lines, NewCall, Openings, Throttle,
+    Again, AgentIx, BatchId, BatchPlan, CallId, Channels, Declaration, Lines, NewCall, Openings,
+    Throttle,
 };
 
 /// One entry of the replicated log.
@@ -164,6 +165,9 @@ pub enum BatchCommand {
     },
     /// Lines for a draft. Each is accepted or refused by itself; [`crate::effect::Reply::Submitted`] says which.
     Take(Arc<Lines>),
+    /// Lines that came to nothing are placed again; a batch that has ended goes on. Each is accepted or refused by itself;
+    /// [`crate::effect::Reply::Submitted`] says which. Behind the first for which there is no room none is accepted.
+    Again(Box<Again>),
     /// Another pace, from now on. No line loses its place.
     Pace {
         /// Whose.

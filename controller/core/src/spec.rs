@@ -14,8 +14,8 @@ mod line;
 
 use crate::message::MessageDeclaration;
 pub use batch::{
-    BatchHook, BatchPlan, CallingHours, DAYS_ALL, Fault, Lines, Opening, Openings, Part, Retry,
-    RetryOn, UploadFormat, WeeklyWindow,
+    Again, AgainLine, BatchHook, BatchPlan, CallingHours, DAYS_ALL, DedupeBy, Fault, Lines,
+    Opening, Openings, Part, Retry, RetryOn, UploadFormat, WeeklyWindow, WindowEnd,
 };
 pub use carrier::{
     Allocation, Carrier, Channels, Commitment, DEFAULT_GROUP, Destination, Number, NumberKind,
@@ -76,6 +76,16 @@ pub enum Kind {
     Call,
     /// A message; its unit is the segment.
     Message,
+}
+
+impl Kind {
+    /// The word for it in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Message => "message",
+        }
+    }
 }
 
 /// One request to be queued.

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use busyhour_base::{AccountSid, CallSpec, Ending, Outcome, Reason, Span, Timestamp};
+use busyhour_base::{
+    AccountSid, ApplicationSid, CallSpec, Ending, Outcome, Reason, Span, Timestamp,
+};
 use serde::Serialize;
 
 use crate::{
     effect::Phase,
-    spec::{AgentIx, BatchId, BatchPlan, CallId, UploadFormat, Urgency},
+    message::MessageCounts,
+    spec::{AgentIx, BatchId, BatchPlan, CallId, Kind, UploadFormat, Urgency},
 };
 
 mod availability;
@@ -64,6 +67,8 @@ pub struct Record {
     pub account: AccountSid,
     /// What was asked.
     pub spec: Arc<CallSpec>,
+    /// The application that asked, if any.
+    pub application: Option<ApplicationSid>,
     /// When it was accepted.
     pub accepted_at: Timestamp,
     /// When its last attempt was due on the ideal grid, if it was dialled.
@@ -119,6 +124,26 @@ pub struct Attempt {
     pub ring: Span,
 }
 
+impl Attempt {
+    /// The attempt with which a record ends, if there was one.
+    pub(crate) fn last_of(record: &Record) -> Option<Self> {
+        let ending = &record.ending;
+        Some(Self {
+            number: record.attempts,
+            carrier: record.carrier.clone()?,
+            agent: record.agent.clone()?,
+            held_by: record.held_by,
+            due: record.due?,
+            dialled_at: record.dialled_at?,
+            ended_at: record.ended_at,
+            outcome: ending.outcome,
+            reason: ending.reason,
+            sip_code: ending.sip_code,
+            ring: ending.ring,
+        })
+    }
+}
+
 /// Why a call is where it is (`GET /v1/Calls/{sid}/explain`).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Explanation {
@@ -163,12 +188,16 @@ pub struct InboundCounts {
 pub enum BatchStatus {
     /// Takes lines.
     Draft,
+    /// Takes lines, and the last part of an upload that has begun has not come. Shown of a draft.
+    Validating,
     /// Started, its time has not come.
     Scheduled,
     /// Starting calls.
     Running,
     /// Starts no calls.
     Paused,
+    /// None of its calls waits any more, and some are in progress. Shown of a running batch.
+    Completing,
     /// All calls ended.
     Completed,
     /// Its end came before all calls had started, and what started has ended.
@@ -208,6 +237,8 @@ pub struct BatchView {
     pub upload: UploadView,
     /// The notice that its callback is owed.
     pub owed: Option<Notice>,
+    /// By [`Outcome::ALL`], up to which record its lines were placed again ([`crate::spec::Again`]).
+    pub again_through: [u64; Outcome::ALL.len()],
 }
 
 /// How far an upload is.
@@ -223,6 +254,8 @@ pub struct UploadView {
     pub complete: bool,
     /// Lines that were not accepted.
     pub refused: u64,
+    /// Lines that were passed over because one that means the same call had been taken.
+    pub duplicates: u64,
     /// Of how many of these it is still known what was wrong ([`crate::State::batch_faults`]).
     pub known: usize,
 }
@@ -289,22 +322,32 @@ pub struct TenantView {
     pub dialled_10s: u32,
     /// Its inbound calls.
     pub inbound: InboundCounts,
+    /// Its messages.
+    pub messages: MessageCounts,
     /// Its throttle's spacing.
     pub spacing: Option<Span>,
     /// Expected time from now until its queue is empty, and the limit that binds.
     pub eta: Option<(Span, Reason)>,
 }
 
-/// One queue of a tenant.
+/// One queue of a tenant: what it has in common, and what holds it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct QueueView {
+    /// Of calls or of messages.
+    pub kind: Kind,
+    /// The application that asked, if it has limits of its own.
+    pub application: Option<ApplicationSid>,
+    /// The number that they are from, if it has limits of its own.
+    pub number: Option<Arc<str>>,
     /// How urgent its requests are.
     pub urgency: Urgency,
     /// Of a batch.
     pub batch: Option<BatchId>,
     /// Waiting.
     pub waiting: u32,
-    /// In progress.
+    /// In calls or segments.
+    pub units: u64,
+    /// In progress: calls that are not over, messages that their carrier has not answered.
     pub in_progress: u32,
     /// What holds what waits in it.
     pub held_by: Reason,

@@ -350,6 +350,7 @@ mod uploads {
             account: account(1),
             batch,
             requests: (first..).zip(calls).collect(),
+            keys: Vec::new(),
             part: Some(part),
             faults: Vec::new(),
         }))))
@@ -399,6 +400,7 @@ mod uploads {
             batch,
             part: None,
             requests: (1..).zip([same.clone(), same, late]).collect(),
+            keys: Vec::new(),
             faults: (4..2_000).map(fault).collect(),
         };
         machine.apply(Command::Batch(BatchCommand::Take(Arc::new(lines))));
@@ -417,6 +419,7 @@ mod uploads {
             batch: other,
             part: None,
             requests: Requests::default(),
+            keys: Vec::new(),
             faults: vec![long],
         };
         machine.apply(Command::Batch(BatchCommand::Take(Arc::new(lines))));

@@ -9,7 +9,7 @@ use busyhour_controller_core::{
     State,
     command::{Command, Entry},
     forward::{About, Amount, Answer, Bounds, Inquiry},
-    spec::{BatchPlan, CallId, Cap, Throttle, Urgency},
+    spec::{BatchPlan, CallId, Cap, Opening, Openings, Throttle, Urgency},
 };
 use support::{Machine, call, carrier, ended, tenant};
 
@@ -153,6 +153,30 @@ fn mt_27_caps_batches_and_scheduled_calls_are_foretold() {
     assert_eq!(Some(of_batch.estimate.p50), last);
     assert_eq!(Some(of_tenant.estimate.p50), last);
     assert!(of_batch.estimate.held_by.iter().any(|(reason, _)| *reason == Reason::Cap));
+}
+
+/// Calling hours close and open in the copy as they will: an end that lies in a later window is foretold there.
+#[test]
+fn mt_27_what_is_left_when_a_window_closes_is_foretold_for_the_next() {
+    let mut machine = seasoned(vec![tenant(1, None)], 50);
+    let now = machine.now;
+    let spans = [(5, 25), (100, 115), (200, 4_000)];
+    let spans = spans.iter().map(|(from, to)| Opening { from: now + s(*from), to: now + s(*to) });
+    let openings = Openings { spans: spans.collect(), through: now + s(10_000) };
+    let spacing = s(10);
+    let plan = BatchPlan {
+        openings: Some(openings),
+        throttle: Some(Throttle { spacing }),
+        ..BatchPlan::default()
+    };
+    let calls = (0..6).map(|n| call(&format!("+1666{n}"))).collect();
+    let batch = machine.create_batch(1, plan, calls);
+    machine.start_batch(1, batch);
+    let told = answer(&machine.state.inquire(&About::Batch(batch), now).expect("there")).estimate;
+    let last = run_out(&mut machine, s(30)).into_values().max().expect("one");
+    assert_eq!(last.since(now), s(210), "two in each of the first windows, and two in the last");
+    assert_eq!((told.p50, told.p90), (s(210), Some(s(210))));
+    assert_eq!(told.binding(), Reason::Window, "{told:?}");
 }
 
 /// A batch that is held by its own pacing is told what other pacing would bring, and that is what it brings.

@@ -90,8 +90,21 @@ impl Records {
         after: Option<u64>,
         limit: u32,
     ) -> Result<Vec<Record>, RecordsError> {
-        let mut sql = results(account, batch, after, limit);
+        let mut sql = results(account, batch, after, &[], limit);
         self.records("list a batch's results", &mut sql).await
+    }
+
+    /// The same, of these outcomes only.
+    pub async fn batch_results_of(
+        &self,
+        account: AccountSid,
+        batch: BatchId,
+        after: u64,
+        outcomes: &[Outcome],
+        limit: u32,
+    ) -> Result<Vec<Record>, RecordsError> {
+        let mut sql = results(account, batch, Some(after), outcomes, limit);
+        self.records("list a batch's results by outcome", &mut sql).await
     }
 
     /// How many finished calls of an account, or of one of its batches, ended how, by [`Outcome::ALL`].
@@ -188,6 +201,7 @@ fn results(
     account: AccountSid,
     batch: BatchId,
     after: Option<u64>,
+    outcomes: &[Outcome],
     limit: u32,
 ) -> QueryBuilder<Sqlite> {
     let mut sql = select();
@@ -195,6 +209,13 @@ fn results(
     sql.push(" AND batch = ").push_bind(integer(batch.0));
     if let Some(after) = after {
         sql.push(" AND seq > ").push_bind(integer(after));
+    }
+    if !outcomes.is_empty() {
+        let mut words = sql.push(" AND outcome IN (").separated(", ");
+        for outcome in outcomes {
+            words.push_bind(outcome.as_str());
+        }
+        sql.push(")");
     }
     sql.push(" ORDER BY seq LIMIT ").push_bind(i64::from(limit.min(PAGE_MAX)));
     sql

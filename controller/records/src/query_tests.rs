@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Instant};
 
 use busyhour_base::{
-    CallSpec, Direction, Ending, Instructions, Method, Reason, Span, StatusEvents, Webhook,
+    ApplicationSid, CallSpec, Direction, Ending, Instructions, Method, Reason, Span, StatusEvents,
+    Webhook,
 };
 
 use busyhour_controller_core::view::Attempt;
@@ -54,6 +55,7 @@ fn record(n: u64) -> Record {
             time_limit: Span::from_secs(14_400),
             direction: Direction::OutboundApi,
         }),
+        application: n.is_multiple_of(5).then_some(ApplicationSid(n.into())),
         accepted_at: Timestamp(n * 1_000),
         due: (!n.is_multiple_of(3)).then_some(Timestamp(n * 1_000 + 400)),
         held_by: Reason::Throttle,
@@ -130,9 +132,12 @@ async fn every_page_of_every_filter_is_read_from_an_index() {
     let batch = with(|f| f.batch = Some(BatchId(2)));
     let sorted = plan(&records, page(&batch, None, 50)).await;
     assert!(sorted[0].contains("calls_by_batch (account=? AND batch=?)"), "{sorted:?}");
-    let plan = plan(&records, results(account(1), BatchId(2), Some(7), 50)).await;
+    let plan = plan(&records, results(account(1), BatchId(2), Some(7), &[], 50)).await;
     assert_eq!(plan.len(), 1, "{plan:?}");
     assert!(plan[0].contains("calls_by_batch (account=? AND batch=? AND seq>?)"), "{plan:?}");
+    let of = [Outcome::Busy, Outcome::Failed];
+    let of = self::plan(&records, results(account(1), BatchId(2), Some(7), &of, 50)).await;
+    assert_eq!(of, plan);
 }
 
 #[tokio::test]
@@ -170,6 +175,13 @@ async fn pages_join_without_gap_or_repeat_and_hold_only_what_was_asked() {
     assert_eq!(first.iter().map(|r| r.seq).collect::<Vec<_>>(), [2, 10, 18]);
     let next = records.batch_results(account(2), BatchId(2), Some(18), 1).await.unwrap();
     assert_eq!(next[0].seq, 26);
+    let busy = [Outcome::Busy];
+    let busy = records.batch_results_of(account(2), BatchId(2), 18, &busy, 500).await.unwrap();
+    let expected = (19..=ROWS).map(record).filter(|r| {
+        r.account == account(2) && r.batch == Some(BatchId(2)) && r.ending.outcome == Outcome::Busy
+    });
+    assert_eq!(busy, expected.take(500).collect::<Vec<_>>());
+    assert!(busy.len() > 100, "{}", busy.len());
     let page = records.calls(&CallFilter::of(account(2)), None, u32::MAX).await.unwrap();
     assert_eq!(page.len(), PAGE_MAX as usize);
 }

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, LazyLock};
 
-use busyhour_base::{AccountSid, CallSpec, Ending, Outcome, Reason, Span, Timestamp};
+use busyhour_base::{
+    AccountSid, ApplicationSid, CallSpec, Ending, Outcome, Reason, Span, Timestamp,
+};
 use busyhour_controller_core::{
     spec::{BatchId, CallId},
     view::Record,
@@ -16,7 +18,7 @@ use sqlx::{
 use crate::RecordsError;
 
 /// The columns in the order in which [`bind`] gives them and [`read`] takes them.
-pub(crate) const COLUMNS: &str = "call, seq, account, called, calling, spec, accepted_us, due_us, held_by, dialled_us, answered_us, ended_us, \
+pub(crate) const COLUMNS: &str = "call, seq, account, called, calling, spec, application, accepted_us, due_us, held_by, dialled_us, answered_us, ended_us, \
      attempts, carrier, agent, batch, custom_id, outcome, reason, sip_code, ring_us, talk_us, digits, confirmed, \
      earlier";
 
@@ -67,6 +69,7 @@ fn bind<'q>(
         .bind(&*record.spec.to)
         .bind(&*record.spec.from)
         .bind(spec)
+        .bind(record.application.map(|application| application.0.to_be_bytes().to_vec()))
         .bind(fits("accepted_us", record.accepted_at.0)?)
         .bind(instant("due_us", record.due)?)
         .bind(record.held_by.code())
@@ -119,6 +122,7 @@ pub(crate) fn read(row: &SqliteRow) -> Result<Record, RecordsError> {
         call: CallId(cells.number("call")?),
         account: AccountSid(u128::from_be_bytes(account)),
         spec: Arc::new(spec),
+        application: cells.application()?,
         accepted_at: Timestamp(cells.number("accepted_us")?),
         due: cells.optional("due_us")?.map(Timestamp),
         held_by: cells.reason("held_by")?,
@@ -184,6 +188,14 @@ impl Cells<'_> {
         let code: &str = self.row.try_get(column).map_err(sql)?;
         Reason::from_code(code)
             .ok_or_else(|| self.damaged(column, code.to_owned(), "reason's code"))
+    }
+
+    fn application(&self) -> Result<Option<ApplicationSid>, RecordsError> {
+        let bytes: Option<Vec<u8>> = self.row.try_get("application").map_err(sql)?;
+        let sid = bytes.map(<[u8; 16]>::try_from).transpose().map_err(|bytes| {
+            self.damaged("application", format!("{bytes:?}"), "application of 16 bytes")
+        })?;
+        Ok(sid.map(|sid| ApplicationSid(u128::from_be_bytes(sid))))
     }
 
     fn text(&self, column: &'static str) -> Result<Option<Arc<str>>, RecordsError> {

@@ -24,6 +24,7 @@ const STEP_1: &str = "
         called      TEXT NOT NULL,
         calling     TEXT NOT NULL,
         spec        TEXT NOT NULL,
+        application BLOB CHECK (length(application) = 16),
         accepted_us INTEGER NOT NULL,
         due_us      INTEGER,
         held_by     TEXT NOT NULL,

@@ -1,10 +1,11 @@
 //! Start, pause, resume and cancel.
 
 use axum::{extract::State, response::Response};
-use busyhour_base::Reason;
+use busyhour_base::{AccountSid, Reason};
 use busyhour_controller_core::{
     command::{BatchCommand, Command},
     effect::Reply,
+    spec::BatchId,
     view::BatchView,
 };
 use http::StatusCode;
@@ -30,9 +31,8 @@ pub(crate) async fn start(
     Ids(sid): Ids<String>,
 ) -> Result<Response, ApiError> {
     caller.may_submit()?;
-    let view = find(&app, &caller, &sid)?;
-    let (account, batch) = (caller.account, view.batch);
-    apply(&app, &view, "started", BatchCommand::Start { account, batch }).await
+    steer(&app, &caller, &sid, "started", |account, batch| BatchCommand::Start { account, batch })
+        .await
 }
 
 /// Starts no more calls; those in progress go on.
@@ -46,9 +46,8 @@ pub(crate) async fn pause(
     caller: Caller,
     Ids(sid): Ids<String>,
 ) -> Result<Response, ApiError> {
-    let view = find(&app, &caller, &sid)?;
-    let (account, batch) = (caller.account, view.batch);
-    apply(&app, &view, "paused", BatchCommand::Pause { account, batch }).await
+    steer(&app, &caller, &sid, "paused", |account, batch| BatchCommand::Pause { account, batch })
+        .await
 }
 
 /// Goes on after a pause.
@@ -63,9 +62,8 @@ pub(crate) async fn resume(
     Ids(sid): Ids<String>,
 ) -> Result<Response, ApiError> {
     caller.may_submit()?;
-    let view = find(&app, &caller, &sid)?;
-    let (account, batch) = (caller.account, view.batch);
-    apply(&app, &view, "resumed", BatchCommand::Resume { account, batch }).await
+    steer(&app, &caller, &sid, "resumed", |account, batch| BatchCommand::Resume { account, batch })
+        .await
 }
 
 /// Another pace, from now on. No call loses its place.
@@ -142,6 +140,18 @@ pub(crate) async fn cancel(
     let command =
         BatchCommand::Cancel { account: caller.account, batch: view.batch, hang_up: body.hang_up };
     apply(&app, &view, "canceled", command).await
+}
+
+/// One of the commands that need nothing but the batch.
+async fn steer(
+    app: &App,
+    caller: &Caller,
+    sid: &str,
+    done: &str,
+    command: impl FnOnce(AccountSid, BatchId) -> BatchCommand,
+) -> Result<Response, ApiError> {
+    let view = find(app, caller, sid)?;
+    apply(app, &view, done, command(caller.account, view.batch)).await
 }
 
 async fn apply(

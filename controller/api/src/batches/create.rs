@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode};
 use super::{find, plan::CreateBatch, resource::BatchResource};
 use crate::{
     App,
-    edge::{Caller, Ids, JsonBody, idempotency, json},
+    edge::{Caller, Ids, JsonBody, idempotency, json, used_for},
     error::{ApiError, Code},
 };
 
@@ -50,10 +50,7 @@ pub(crate) async fn create(
     let view = app.platform.views.batch(batch);
     let view = view.ok_or_else(|| ApiError::internal("a new batch is not in the state"))?;
     if asked(&view.plan) != asked(&plan) {
-        let sid = app.platform.sid_key.batch(batch.0);
-        let message =
-            format!("Idempotency-Key was used before for another request, which became {sid}");
-        return Err(ApiError::new(Code::Conflict, message));
+        return Err(used_for(app.platform.sid_key.batch(batch.0)));
     }
     Ok(json(StatusCode::CREATED, &BatchResource::new(&app, &view)))
 }

@@ -1,18 +1,18 @@
 //! What was wrong with lines, for as long as the batch is there.
 
-use axum::{
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, response::Response};
 use busyhour_controller_core::view::{LineFault, What};
-use http::{Uri, header};
+use http::Uri;
 
-use super::{find, line::LineError};
+use super::{
+    find,
+    line::LineError,
+    ndjson::{self, Wanted},
+};
 use crate::{
     App,
     edge::{Caller, Ids},
-    error::{ApiError, Code},
-    form::Params,
+    error::ApiError,
 };
 
 /// Most lines of one answer: as many as a batch keeps.
@@ -40,18 +40,14 @@ pub(crate) async fn errors(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let view = find(&app, &caller, &sid)?;
-    let params = Params::parse(uri.query().unwrap_or("").as_bytes())?;
-    let after = params.whole(Code::InvalidParameter, "after", 0..=u64::MAX)?.unwrap_or(0);
-    let limit = params.whole(Code::InvalidParameter, "limit", 1..=LINES_MAX)?;
+    let (Wanted { after, limit }, _) = Wanted::read(&uri, LINES_MAX)?;
     let limit = limit.unwrap_or(LINES_MAX) as usize;
+    let faults = app.platform.views.batch_faults(view.batch, after.unwrap_or(0), limit);
     let mut text = Vec::new();
-    for (line, fault) in app.platform.views.batch_faults(view.batch, after, limit) {
-        // Plain data written to memory does not fail.
-        if serde_json::to_writer(&mut text, &told(line, fault)).is_ok() {
-            text.push(b'\n');
-        }
+    for (number, fault) in faults {
+        ndjson::line(&mut text, &told(number, fault));
     }
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], text).into_response())
+    Ok(ndjson::answer(text))
 }
 
 fn told(line: u64, fault: LineFault) -> LineError {

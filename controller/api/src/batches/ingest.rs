@@ -13,14 +13,16 @@ use busyhour_base::{AccountSid, Reason, Timestamp};
 use busyhour_controller_core::{
     command::{BatchCommand, Command},
     effect::Reply,
-    spec::{BatchId, Fault, NewCall, NewRequest, Part, Requests, UploadFormat},
+    spec::{
+        BatchId, BatchPlan, DedupeBy, Fault, NewCall, NewRequest, Part, Requests, UploadFormat,
+    },
 };
 use futures::StreamExt as _;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
-    line::{Context, LineError, Made, Rest, request},
+    line::{Context, LineError, Made, Rest, Row, request},
     read::{Format, Lines, Next, Place},
 };
 use crate::{
@@ -31,9 +33,9 @@ use crate::{
 };
 
 /// Lines of one log entry. More would hold up others' entries, fewer would spend more on each.
-const CHUNK_LINES: usize = 500;
+pub(super) const CHUNK_LINES: usize = 500;
 /// Bytes of parameters of one log entry, roughly.
-const CHUNK_BYTES: usize = 512 * 1_024;
+pub(super) const CHUNK_BYTES: usize = 512 * 1_024;
 /// Chunks read and not yet taken.
 const WAITING: usize = 2;
 /// Chunks on their way through the log.
@@ -49,7 +51,7 @@ pub(super) struct Upload {
     pub(super) account: AccountSid,
     pub(super) batch: BatchId,
     pub(super) directory: Arc<Directory>,
-    pub(super) defaults: Vec<(String, String)>,
+    pub(super) plan: Arc<BatchPlan>,
     pub(super) now: Timestamp,
     pub(super) format: Format,
     /// Lines before this one were sent before and are passed over.
@@ -76,6 +78,8 @@ pub(super) struct Resume {
 #[derive(Default)]
 struct Chunk {
     requests: Requests,
+    /// What each is known by, if the batch goes by a variable.
+    keys: Vec<Arc<str>>,
     /// What most of them share, by its number.
     shared: Option<u32>,
     /// Lines that cannot become calls.
@@ -160,7 +164,8 @@ impl Upload {
 
     /// The next chunk, and whether more may follow.
     fn chunk<R: Read>(&self, lines: &mut Lines<R>) -> (Chunk, bool) {
-        let context = Context::new(self.account, &self.directory, &self.defaults, self.now);
+        let plan = &*self.plan;
+        let context = Context::new(self.account, &self.directory, &plan.defaults, self.now);
         let mut chunk = Chunk::default();
         while chunk.requests.len() + chunk.errors.len() < CHUNK_LINES && chunk.bytes < CHUNK_BYTES {
             match lines.next() {
@@ -172,13 +177,35 @@ impl Upload {
                 Next::Bad(error) if error.line < self.from_line => {}
                 Next::Bad(error) => chunk.errors.push(error),
                 Next::Row(row) if row.line < self.from_line => {}
-                Next::Row(row) => match request(&row, &context) {
-                    Ok(made) => chunk.add(row.line, made),
+                Next::Row(row) => match self.request(&row, &context) {
+                    Ok((made, key)) => {
+                        chunk.keys.extend(key);
+                        chunk.add(row.line, made);
+                    }
                     Err(error) => chunk.errors.push(error),
                 },
             }
         }
         (chunk, true)
+    }
+
+    /// The request that a line becomes, and its value of the variable that the batch goes by, if it does.
+    fn request<'r>(
+        &self,
+        row: &'r Row<'_>,
+        context: &'r Context<'_>,
+    ) -> Result<(Made<'r>, Option<Arc<str>>), LineError> {
+        let made = request(row, context)?;
+        let DedupeBy::Variable(name) = &self.plan.dedupe_by else { return Ok((made, None)) };
+        match row.variables.iter().find(|(variable, _)| variable == name) {
+            Some((_, value)) => Ok((made, Some(Arc::from(&**value)))),
+            None => {
+                let message =
+                    format!("var.{name} is missing: the batch is to take each value of it once");
+                let error = ApiError::new(Code::InvalidParameter, message);
+                Err(LineError::new(row.line, Some(Arc::from(&*made.custom_id)), &error))
+            }
+        }
     }
 }
 
@@ -229,7 +256,7 @@ impl Resume {
 }
 
 /// What a call weighs in the log but for number and name, roughly.
-fn size(call: &NewCall) -> usize {
+pub(super) fn size(call: &NewCall) -> usize {
     use busyhour_base::Instructions;
     let document = match &call.spec.instructions {
         Instructions::Url(hook) => hook.url.len(),
@@ -251,6 +278,7 @@ async fn submit(app: App, account: AccountSid, batch: BatchId, chunk: Chunk) -> 
         batch,
         part: chunk.part,
         requests: chunk.requests,
+        keys: chunk.keys,
         faults: chunk.errors.iter().map(fault).collect(),
     });
     match propose(&app, &lines).await {
@@ -278,18 +306,25 @@ fn fault(error: &LineError) -> Fault {
 
 type Verdict = Result<(), Reason>;
 
-/// Proposes a chunk. While the queue in front of the log is full it waits, and with it the client.
 async fn propose(
     app: &App,
     lines: &Arc<busyhour_controller_core::spec::Lines>,
 ) -> Result<Vec<Verdict>, ApiError> {
+    let reply = insist(app, || BatchCommand::Take(Arc::clone(lines))).await?;
+    verdicts(reply, lines.requests.len())
+}
+
+/// Proposes a chunk. While the queue in front of the log is full it waits, and with it the client.
+pub(super) async fn insist(
+    app: &App,
+    command: impl Fn() -> BatchCommand,
+) -> Result<Reply, ApiError> {
     let tries = OVERLOAD_WAIT.as_millis() / OVERLOAD_STEP.as_millis();
     for _ in 0..tries {
-        let command = Command::Batch(BatchCommand::Take(Arc::clone(lines)));
-        match app.platform.proposer.propose(command).await {
+        match app.platform.proposer.propose(Command::Batch(command())).await {
             Err(ProposeError::Overloaded) => tokio::time::sleep(OVERLOAD_STEP).await,
             Err(error) => return Err(error.into()),
-            Ok(applied) => return verdicts(applied.reply, lines.requests.len()),
+            Ok(applied) => return Ok(applied.reply),
         }
     }
     Err(ProposeError::Overloaded.into())

@@ -2,11 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use axum::{
-    body::Body,
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::{body::Body, extract::State, response::Response};
 use busyhour_controller_core::view::{BatchStatus, BatchView};
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
@@ -20,6 +16,7 @@ use super::{
     find,
     ingest::{Resume, Taken, Upload},
     line::LineError,
+    ndjson,
     read::Format,
 };
 use crate::{
@@ -117,7 +114,7 @@ async fn upload(
 pub(super) fn draft(app: &App, caller: &Caller, sid: &str) -> Result<BatchView, ApiError> {
     caller.may_submit()?;
     let view = find(app, caller, sid)?;
-    if view.status != BatchStatus::Draft {
+    if !matches!(view.status, BatchStatus::Draft | BatchStatus::Validating) {
         return Err(wrong_state(&view, "given more lines"));
     }
     Ok(view)
@@ -148,7 +145,7 @@ pub(super) async fn take(
         account: caller.account,
         batch: view.batch,
         directory: caller.directory,
-        defaults: view.plan.defaults.clone(),
+        plan: Arc::clone(&view.plan),
         now: (app.platform.clock)(),
         format,
         from_line: from.from_line,
@@ -220,22 +217,21 @@ fn as_lines(taken: BoxStream<'static, Taken>, permit: Permit) -> Response {
         let permit = permit?;
         let mut text = Vec::new();
         let Some(next) = taken.next().await else {
-            line(&mut text, &Last { report: Some(&report), error: None });
+            ndjson::line(&mut text, &Last { report: Some(&report), error: None });
             return Some((Ok::<_, Infallible>(Bytes::from(text)), (taken, report, None)));
         };
         let broken = report.add(&next);
         for error in &next.errors {
-            line(&mut text, error);
+            ndjson::line(&mut text, error);
         }
         if let Some(error) = broken {
             let error = report.broken(error);
-            line(&mut text, &Last { report: Some(&report), error: Some(&error.message) });
+            ndjson::line(&mut text, &Last { report: Some(&report), error: Some(&error.message) });
             return Some((Ok(Bytes::from(text)), (taken, report, None)));
         }
         Some((Ok(Bytes::from(text)), (taken, report, Some(permit))))
     });
-    let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
-    (kind, Body::from_stream(lines)).into_response()
+    ndjson::answer(Body::from_stream(lines))
 }
 
 /// The last line of an answer of lines.
@@ -243,13 +239,6 @@ fn as_lines(taken: BoxStream<'static, Taken>, permit: Permit) -> Response {
 struct Last<'a> {
     report: Option<&'a UploadReport>,
     error: Option<&'a str>,
-}
-
-fn line(text: &mut Vec<u8>, value: &impl Serialize) {
-    // Plain data written to memory does not fail.
-    if serde_json::to_writer(&mut *text, value).is_ok() {
-        text.push(b'\n');
-    }
 }
 
 impl UploadReport {

@@ -3,6 +3,7 @@
 //! A batch takes lines while it is a draft, each of which becomes an ordinary call under a `custom_id` that is
 //! unique in the batch, so that sending a line twice dials once.
 
+mod again;
 mod control;
 mod create;
 mod csv;
@@ -12,6 +13,7 @@ mod ingest;
 mod line;
 mod lines;
 mod list;
+mod ndjson;
 mod object;
 mod plan;
 mod read;
@@ -22,6 +24,7 @@ mod retry;
 mod schedule;
 mod variables;
 
+pub(crate) use again::{__path_retry, retry};
 pub(crate) use control::{
     __path_cancel, __path_pace, __path_pause, __path_resume, __path_start, cancel, pace, pause,
     resume, start,

@@ -1,13 +1,13 @@
 //! The body of a new batch, and the plan that the state machine gets of it.
 
 use busyhour_base::{Span, Timestamp};
-use busyhour_controller_core::spec::{BatchPlan, Throttle};
+use busyhour_controller_core::spec::{BatchPlan, DedupeBy, Throttle, WindowEnd};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{
-    line::texts,
+    line::{Column, texts},
     retry::{CallbackBody, RetryBody},
     schedule::Schedule,
 };
@@ -46,6 +46,13 @@ pub(crate) struct CreateBatch {
     retry: Option<RetryBody>,
     /// Who is told of progress and of the end.
     callback: Option<CallbackBody>,
+    /// Of lines with the same value only the first is taken: `custom_id` (which is so in any case), `To`, or a variable such
+    /// as `var.customer`.
+    #[schema(default = "custom_id")]
+    dedupe_by: Option<String>,
+    /// What becomes of lines that wait when a calling window closes: `pause` until the next one, or `expire`.
+    #[schema(default = "pause")]
+    on_window_end: Option<String>,
 }
 
 /// How fast a batch runs, within its account's limits.
@@ -68,10 +75,38 @@ impl CreateBatch {
             defaults: self.defaults(caller, now)?,
             retry: self.retry.as_ref().map(RetryBody::plan).transpose()?,
             callback: self.callback.as_ref().map(CallbackBody::plan).transpose()?,
+            dedupe_by: self.dedupe_by()?,
+            on_window_end: self.on_window_end()?,
             ..BatchPlan::default()
         };
         self.schedule.plan(&mut plan, now)?;
+        if self.on_window_end.is_some() && plan.hours.is_none() {
+            let message =
+                "on_window_end has no meaning without windows: schedule.windows is missing";
+            return Err(ApiError::new(Code::InvalidParameter, message));
+        }
         Ok(plan)
+    }
+
+    fn dedupe_by(&self) -> Result<DedupeBy, ApiError> {
+        let Some(name) = &self.dedupe_by else { return Ok(DedupeBy::default()) };
+        match Column::named(name) {
+            Ok(Column::CustomId) => Ok(DedupeBy::CustomId),
+            Ok(Column::Parameter("To")) => Ok(DedupeBy::To),
+            Ok(Column::Variable(name)) => Ok(DedupeBy::Variable(name.into_owned())),
+            _ => {
+                let allowed = "custom_id, To, or var. and the name of a variable";
+                Err(refused("dedupe_by", name, allowed))
+            }
+        }
+    }
+
+    fn on_window_end(&self) -> Result<WindowEnd, ApiError> {
+        match self.on_window_end.as_deref() {
+            None | Some("pause") => Ok(WindowEnd::Pause),
+            Some("expire") => Ok(WindowEnd::Expire),
+            Some(other) => Err(refused("on_window_end", other, "pause or expire")),
+        }
     }
 
     fn name(&self) -> Result<String, ApiError> {
@@ -131,6 +166,22 @@ impl Pacing {
             Some(0) => Err(refused("pacing.max_concurrent", "0", "a whole number from 1")),
             other => Ok(other),
         }
+    }
+}
+
+/// Words as they are asked for.
+pub(super) fn shown_dedupe(by: &DedupeBy) -> String {
+    match by {
+        DedupeBy::CustomId => "custom_id".to_owned(),
+        DedupeBy::To => "To".to_owned(),
+        DedupeBy::Variable(name) => format!("var.{name}"),
+    }
+}
+
+pub(super) const fn shown_end(end: WindowEnd) -> &'static str {
+    match end {
+        WindowEnd::Pause => "pause",
+        WindowEnd::Expire => "expire",
     }
 }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
+    plan::{shown_dedupe, shown_end},
     retry::{CallbackShown, RetryShown},
     schedule::ScheduleBody,
 };
@@ -27,7 +28,8 @@ pub(crate) struct BatchResource {
     account_sid: AccountSid,
     /// The tenant's name for it.
     name: String,
-    /// draft, scheduled, running, paused, completed, expired, cancelling or cancelled.
+    /// draft, validating (an upload in parts has begun and not ended), scheduled, running, paused, completing (none of its calls
+    /// waits any more), completed, expired, cancelling or cancelled.
     #[schema(value_type = String)]
     status: BatchStatus,
     /// When it was created.
@@ -47,6 +49,10 @@ pub(crate) struct BatchResource {
     retry: Option<RetryShown>,
     /// Who is told of it.
     callback: Option<CallbackShown>,
+    /// Of lines with the same value of this only the first was taken.
+    dedupe_by: String,
+    /// What becomes of lines that wait when a calling window closes: pause or expire.
+    on_window_end: &'static str,
     /// Why none of its calls starts now, whatever the limits say: draft, paused, not_before, window.
     shut_by: Option<&'static str>,
     /// How far its lines are.
@@ -83,6 +89,8 @@ pub(crate) struct UploadBody {
     complete: bool,
     /// Lines that were not accepted; `links.errors` tells what was wrong with the first 1,000.
     refused: u64,
+    /// Lines that were passed over, because one with the same `custom_id` or `dedupe_by` value had been taken.
+    duplicates: u64,
 }
 
 /// Means since the first call was dialled.
@@ -128,12 +136,15 @@ impl BatchResource {
             },
             retry: plan.retry.as_ref().map(RetryShown::new),
             callback: plan.callback.as_ref().map(|hook| CallbackShown::new(hook, view)),
+            dedupe_by: shown_dedupe(&plan.dedupe_by),
+            on_window_end: shown_end(plan.on_window_end),
             shut_by: view.shut_by.map(Reason::code),
             upload: UploadBody {
                 offset: view.upload.bytes,
                 next_line: view.upload.next_line,
                 complete: view.upload.complete,
                 refused: view.upload.refused,
+                duplicates: view.upload.duplicates,
             },
             rates: Rates::new(view, now),
             counts: view.counts.into(),

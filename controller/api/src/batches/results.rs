@@ -2,29 +2,27 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use axum::{
-    body::Body,
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::{body::Body, extract::State, response::Response};
 use busyhour_base::{AccountSid, CallSid};
 use busyhour_controller_core::{
     spec::BatchId,
     view::{Attempt, Record},
 };
 use bytes::Bytes;
-use http::{Uri, header};
+use http::Uri;
 use serde::Serialize;
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
-use super::find;
+use super::{
+    find,
+    ndjson::{self, LAST, Wanted},
+};
 use crate::{
     App,
     dates::Rfc3339,
     edge::{Caller, Ids, Permit},
-    error::{ApiError, Code},
-    form::Params,
+    error::ApiError,
 };
 
 /// Rows per query.
@@ -147,16 +145,13 @@ pub(crate) async fn results(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let view = find(&app, &caller, &sid)?;
-    let params = Params::parse(uri.query().unwrap_or("").as_bytes())?;
-    let last = i64::MAX as u64;
-    let after = params.whole(Code::InvalidParameter, "after", 0..=last)?;
-    let limit = params.whole(Code::InvalidParameter, "limit", 1..=last)?;
+    let (Wanted { after, limit }, params) = Wanted::read(&uri, LAST)?;
     let follow = params.flag("follow")?.unwrap_or(false);
     let reading = Reading {
         account: caller.account,
         batch: view.batch,
         after,
-        left: limit.unwrap_or(last),
+        left: limit.unwrap_or(LAST),
         // A batch ends a moment before its last calls are in the records.
         follow: follow || view.ended_at.is_some(),
         recorded: app.platform.recorded.clone(),
@@ -164,8 +159,7 @@ pub(crate) async fn results(
         app,
     };
     let pieces = futures::stream::unfold(reading, Reading::next);
-    let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
-    Ok((kind, Body::from_stream(pieces)).into_response())
+    Ok(ndjson::answer(Body::from_stream(pieces)))
 }
 
 /// Where a reader stands.
@@ -224,11 +218,8 @@ impl Reading {
     fn write(&self, rows: &[Record]) -> Bytes {
         let mut text = Vec::with_capacity(rows.len() * 512);
         for record in rows {
-            let line = ResultLine::new(record, self.app.platform.sid_key.call(record.call.0));
-            // Plain data written to memory does not fail.
-            if serde_json::to_writer(&mut text, &line).is_ok() {
-                text.push(b'\n');
-            }
+            let sid = self.app.platform.sid_key.call(record.call.0);
+            ndjson::line(&mut text, &ResultLine::new(record, sid));
         }
         Bytes::from(text)
     }

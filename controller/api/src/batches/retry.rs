@@ -27,9 +27,9 @@ pub(crate) struct RetryBody {
     /// busy, no-answer, failed.
     on: Vec<String>,
     /// Attempts of a line in all, from 2 to 10.
-    max_attempts: u16,
+    max: u16,
     /// Seconds from the end of an attempt to the next one: one number, or one for each; the last one goes on.
-    delay_s: Delays,
+    backoff: Delays,
 }
 
 /// One wait, or several.
@@ -58,43 +58,48 @@ pub(crate) struct CallbackBody {
 
 impl RetryBody {
     pub(super) fn plan(&self) -> Result<Retry, ApiError> {
-        let mut on = RetryOn::default();
-        for outcome in &self.on {
-            match outcome.as_str() {
-                "busy" => on.busy = true,
-                "no-answer" => on.no_answer = true,
-                "failed" => on.failed = true,
-                other => {
-                    let allowed = format!("one of {}", OUTCOMES.join(", "));
-                    return Err(refused("retry.on", other, &allowed));
-                }
-            }
-        }
-        if self.on.is_empty() {
-            let message =
-                format!("retry.on is empty: name at least one of {}", OUTCOMES.join(", "));
-            return Err(ApiError::new(Code::InvalidParameter, message));
-        }
+        let on = outcomes("retry.on", &self.on)?;
         let most = Retry::ATTEMPTS_MAX;
-        if !(2..=most).contains(&self.max_attempts) {
+        if !(2..=most).contains(&self.max) {
             let allowed = format!("a whole number from 2 to {most}, the first attempt among them");
-            return Err(refused("retry.max_attempts", &self.max_attempts.to_string(), &allowed));
+            return Err(refused("retry.max", &self.max.to_string(), &allowed));
         }
-        let delays = match &self.delay_s {
+        let delays = match &self.backoff {
             Delays::One(delay) => vec![*delay],
             Delays::Each(delays) => delays.clone(),
         };
         if delays.is_empty() || delays.len() >= usize::from(most) {
             let allowed = format!("1 to {} waits", most - 1);
-            return Err(refused("retry.delay_s", &format!("{delays:?}"), &allowed));
+            return Err(refused("retry.backoff", &format!("{delays:?}"), &allowed));
         }
         if let Some(long) = delays.iter().find(|delay| **delay > DELAY_MAX_S) {
             let allowed = format!("seconds from 0 to {DELAY_MAX_S}");
-            return Err(refused("retry.delay_s", &long.to_string(), &allowed));
+            return Err(refused("retry.backoff", &long.to_string(), &allowed));
         }
         let delays = delays.into_iter().map(Span::from_secs).collect();
-        Ok(Retry { on, attempts_max: self.max_attempts, delays })
+        Ok(Retry { on, attempts_max: self.max, delays })
     }
+}
+
+/// The outcomes of these names; there has to be one.
+pub(super) fn outcomes(place: &str, names: &[String]) -> Result<RetryOn, ApiError> {
+    let mut on = RetryOn::default();
+    for outcome in names {
+        match outcome.as_str() {
+            "busy" => on.busy = true,
+            "no-answer" => on.no_answer = true,
+            "failed" => on.failed = true,
+            other => {
+                let allowed = format!("one of {}", OUTCOMES.join(", "));
+                return Err(refused(place, other, &allowed));
+            }
+        }
+    }
+    if names.is_empty() {
+        let message = format!("{place} is empty: name at least one of {}", OUTCOMES.join(", "));
+        return Err(ApiError::new(Code::InvalidParameter, message));
+    }
+    Ok(on)
 }
 
 impl CallbackBody {
@@ -121,8 +126,8 @@ impl CallbackBody {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RetryShown {
     on: Vec<&'static str>,
-    max_attempts: u16,
-    delay_s: Vec<u64>,
+    max: u16,
+    backoff: Vec<u64>,
 }
 
 impl RetryShown {
@@ -131,8 +136,8 @@ impl RetryShown {
         let named = OUTCOMES.into_iter().zip([busy, no_answer, failed]);
         Self {
             on: named.filter(|(_, on)| *on).map(|(name, _)| name).collect(),
-            max_attempts: retry.attempts_max,
-            delay_s: retry.delays.iter().map(|delay| delay.as_secs()).collect(),
+            max: retry.attempts_max,
+            backoff: retry.delays.iter().map(|delay| delay.as_secs()).collect(),
         }
     }
 }

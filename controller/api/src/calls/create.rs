@@ -12,8 +12,8 @@ use http::{HeaderMap, StatusCode};
 use super::{CallResource, Facts, find, new_call};
 use crate::{
     App,
-    edge::{Caller, FormBody, Ids, idempotency, json},
-    error::{ApiError, Code},
+    edge::{Caller, FormBody, Ids, idempotency, json, used_for},
+    error::ApiError,
     form::Params,
     metric_definitions as metric,
     platform::Applied,
@@ -104,10 +104,7 @@ async fn repeated(
     let found = find(app, caller.account, sid).await?;
     let facts = found.facts();
     if *facts.spec != *call.spec {
-        return Err(ApiError::new(
-            Code::Conflict,
-            format!("Idempotency-Key was used before for another request, which became {sid}"),
-        ));
+        return Err(used_for(sid));
     }
     let resource = CallResource::new(facts, app.platform.sid_key, &caller.directory);
     Ok(json(StatusCode::CREATED, &resource))

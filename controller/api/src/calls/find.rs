@@ -18,13 +18,6 @@ pub(crate) enum Found {
 }
 
 impl Found {
-    pub(crate) fn call(&self) -> CallId {
-        match self {
-            Self::Live(view) => view.call,
-            Self::Recorded(record) => record.call,
-        }
-    }
-
     pub(crate) fn facts(&self) -> Facts<'_> {
         match self {
             Self::Live(view) => view.into(),

@@ -38,6 +38,13 @@ pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     response
 }
 
+/// The caller's `Idempotency-Key` was used before for another request, which became this.
+pub(crate) fn used_for(sid: impl std::fmt::Display) -> ApiError {
+    let message =
+        format!("Idempotency-Key was used before for another request, which became {sid}");
+    ApiError::new(Code::Conflict, message)
+}
+
 /// The hash under which the state machine knows the caller's `Idempotency-Key`, if there is one. `kind` keeps
 /// keys of calls and of batches apart.
 pub(crate) fn idempotency(

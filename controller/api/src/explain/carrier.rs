@@ -3,7 +3,7 @@
 
 use axum::{extract::State, response::Response};
 use busyhour_base::Reason;
-use busyhour_controller_core::forward::About;
+use busyhour_controller_core::{forward::About, spec::Kind};
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -79,7 +79,9 @@ fn waiting(app: &App) -> Vec<Waiting> {
             continue;
         }
         let queues = app.platform.views.queues_of(tenant.account);
-        let held = queues.iter().filter(|queue| queue.waiting > 0 && is_a_carriers(queue.held_by));
+        let held = queues.iter().filter(|queue| {
+            queue.kind == Kind::Call && queue.waiting > 0 && is_a_carriers(queue.held_by)
+        });
         let (mut count, mut reason) = (0, None);
         for queue in held {
             count += u64::from(queue.waiting);

@@ -3,12 +3,14 @@
 mod batch;
 mod call;
 mod carrier;
+mod request;
 mod tenant;
 mod words;
 
 pub(crate) use batch::{__path_batch, batch};
-pub(crate) use call::{__path_call, Limit, call, limit};
+pub(crate) use call::{__path_call, call};
 pub(crate) use carrier::{__path_carrier, carrier};
+pub(crate) use request::RequestPart;
 pub(crate) use tenant::{__path_tenant, tenant};
 
 use busyhour_base::{Reason, Timestamp};

@@ -1,11 +1,8 @@
 //! `GET /v1/Tenants/{name or sid}/explain`: what holds a tenant, queue by queue, and what would change it.
 
 use axum::{extract::State, response::Response};
-use busyhour_base::{AccountSid, BatchSid};
-use busyhour_controller_core::{
-    forward::About,
-    view::{QueueView, TenantView},
-};
+use busyhour_base::AccountSid;
+use busyhour_controller_core::{forward::About, spec::Kind, view::TenantView};
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -17,7 +14,8 @@ use crate::{
     edge::{Ids, Viewer, json},
     error::ApiError,
     forecasts::Expected,
-    overview::CountsBody,
+    overview::{CountsBody, MessagesBody},
+    queues::QueueRow,
 };
 
 /// Queues that are shown; the others are counted.
@@ -45,26 +43,25 @@ pub(crate) struct TenantExplanation {
     changes: Vec<ChangeBody>,
     /// Its shares of groups of carriers.
     shares: Vec<ShareRow>,
-    /// Its queues in which something waits or of which something is in progress.
-    queues: Vec<Queue>,
+    /// Its messages; null if it has none.
+    messages: Option<MessagesPart>,
+    /// Its queues, of calls and of messages, in which something waits or of which something is in progress.
+    queues: Vec<QueueRow>,
     /// Queues that are not shown.
     queues_more: usize,
 }
 
-/// A queue.
+/// A tenant's messages. They have limits and carriers of their own.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Queue {
-    /// `inbound`, `synchronous` or `ordinary`.
-    urgency: &'static str,
-    /// Of a batch.
-    #[schema(value_type = Option<String>)]
-    batch_sid: Option<BatchSid>,
-    /// Waiting.
-    waiting: u32,
-    /// In progress.
-    in_progress: u32,
-    /// What holds what waits in it now.
-    held_by: Option<Because>,
+struct MessagesPart {
+    /// Where they are.
+    counts: MessagesBody,
+    /// The limit that holds them longest until the last one that waits is sent.
+    limit: Option<Because>,
+    /// When that is expected.
+    last_start: Option<Start>,
+    /// What would bring that forward.
+    changes: Vec<ChangeBody>,
 }
 
 /// What holds a tenant now, when the last of what it has waiting starts, and what would change it.
@@ -85,7 +82,7 @@ pub(crate) async fn tenant(
     let forward = answer.as_ref().map(|(at, answer)| (*at, answer.estimate.clone()));
     let expected = Expected::of(forward, view.eta, now);
     let queues = app.platform.views.queues_of(view.account);
-    let waiting = queues.iter().find(|queue| queue.waiting > 0);
+    let waiting = queues.iter().find(|queue| queue.kind == Kind::Call && queue.waiting > 0);
     let binding = expected.as_ref().map(|expected| expected.binding);
     let binding = binding.or_else(|| waiting.map(|queue| queue.held_by));
     let explanation = TenantExplanation {
@@ -105,7 +102,12 @@ pub(crate) async fn tenant(
             .map(ShareRow::from)
             .collect(),
         queues_more: queues.len().saturating_sub(QUEUES_MAX),
-        queues: queues.iter().take(QUEUES_MAX).map(|queue| Queue::new(&app, queue)).collect(),
+        queues: queues
+            .iter()
+            .take(QUEUES_MAX)
+            .map(|queue| QueueRow::new(&app, &view, queue))
+            .collect(),
+        messages: messages(&app, &view).await,
     };
     Ok(json(StatusCode::OK, &explanation))
 }
@@ -120,14 +122,24 @@ fn find(app: &App, viewer: &Viewer, name: &str) -> Result<TenantView, ApiError> 
     found.filter(|view| viewer.may_see(view.account)).ok_or_else(ApiError::not_found)
 }
 
-impl Queue {
-    fn new(app: &App, view: &QueueView) -> Self {
-        Self {
-            urgency: view.urgency.as_str(),
-            batch_sid: view.batch.map(|batch| app.platform.sid_key.batch(batch.0)),
-            waiting: view.waiting,
-            in_progress: view.in_progress,
-            held_by: (view.waiting > 0).then(|| view.held_by.into()),
-        }
+async fn messages(app: &App, view: &TenantView) -> Option<MessagesPart> {
+    let counts = view.messages;
+    if counts.accepted == 0 {
+        return None;
     }
+    let about = About::Messages(view.account);
+    let answer = if counts.waiting > 0 { app.forecasts.answer(about).await } else { None };
+    let now = (app.platform.clock)();
+    let forward = answer.as_ref().map(|(at, answer)| (*at, answer.estimate.clone()));
+    let expected = Expected::of(forward, None, now);
+    let binding = expected.as_ref().map(|expected| expected.binding);
+    let queues = app.platform.views.queues_of(view.account);
+    let waiting = queues.iter().find(|queue| queue.kind == Kind::Message && queue.waiting > 0);
+    let binding = binding.or_else(|| waiting.map(|queue| queue.held_by));
+    Some(MessagesPart {
+        counts: counts.into(),
+        limit: binding.map(Because::from),
+        last_start: expected.as_ref().map(|expected| Start::new(expected, now)),
+        changes: answer.map(|(at, answer)| changes(&answer, at, now)).unwrap_or_default(),
+    })
 }

@@ -32,7 +32,7 @@ pub(super) fn changed(limit: Reason, of: &str, from: f64, to: f64) -> String {
         Reason::Cap | Reason::ApplicationCap | Reason::NumberCap => {
             format!("With a cap of {to} requests for {of} instead of {from}")
         }
-        Reason::CarrierRate => format!("With {to:.2} calls/s at {of} instead of {from:.2}"),
+        Reason::CarrierRate => format!("With {to:.2}/s at {of} instead of {from:.2}/s"),
         _ => format!("With {of}'s throttle at {to:.2}/s instead of {from:.2}/s"),
     }
 }
@@ -41,11 +41,15 @@ pub(super) fn changed(limit: Reason, of: &str, from: f64, to: f64) -> String {
 pub(super) fn free(limit: Reason) -> String {
     let name = match limit {
         Reason::Throttle => "The tenant's throttle",
+        Reason::ApplicationThrottle => "The application's throttle",
+        Reason::NumberThrottle => "The number's throttle",
         Reason::BatchThrottle => "The batch's own pacing",
         Reason::Cap => "The cap on requests in a window",
+        Reason::ApplicationCap => "The application's cap on requests in a window",
+        Reason::NumberCap => "The number's cap on requests in a window",
         Reason::BatchConcurrency => "The batch's bound on calls in progress",
         Reason::CarrierChannels => "The number of the carriers' channels",
-        Reason::CarrierRate => "The carriers' calls per second",
+        Reason::CarrierRate => "The carriers' rate",
         Reason::ServicePorts => "The bound on outbound requests in service",
         Reason::Workers => "The agents' room",
         Reason::NotBefore => "Its scheduled time",

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     App,
-    edge::{Caller, FormBody, Ids, idempotency, json},
+    edge::{Caller, FormBody, Ids, idempotency, json, used_for},
     error::{ApiError, Code},
     form::Params,
     metric_definitions as metric,
@@ -119,10 +119,7 @@ async fn repeated(
     // A text that was taken out since can be compared with none.
     let other = !facts.body.is_empty() && facts.body != body.text();
     if *facts.spec != *new.spec || other {
-        return Err(ApiError::new(
-            Code::Conflict,
-            format!("Idempotency-Key was used before for another request, which became {sid}"),
-        ));
+        return Err(used_for(sid));
     }
     Ok(json(StatusCode::CREATED, &MessageResource::new(facts, app.platform.sid_key)))
 }

@@ -54,6 +54,17 @@ pub(super) async fn find(
     stored.map(Found::Recorded).ok_or_else(ApiError::not_found)
 }
 
+/// Finds any account's message, for the operator.
+pub(super) async fn find_any(app: &App, sid: MessageSid) -> Result<Found, ApiError> {
+    let message = app.platform.sid_key.message_number(sid).map(MessageId);
+    let message = message.ok_or_else(ApiError::not_found)?;
+    if let Some(view) = app.platform.messages.message(message) {
+        return Ok(Found::Live(view));
+    }
+    let stored = app.platform.records.message_of_any(message).await?;
+    stored.map(Found::Recorded).ok_or_else(ApiError::not_found)
+}
+
 /// Waits until a message that has ended is in the records, where alone it can be changed. Answers whether it is.
 pub(super) async fn recorded(app: &App, message: MessageId) -> bool {
     let mut recorded = app.platform.messages_recorded.clone();

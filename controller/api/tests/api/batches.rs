@@ -68,12 +68,12 @@ async fn what_is_wrong_with_a_batch_is_named_and_nothing_is_created() {
         (json!({"name": "x".repeat(129)}), "128"),
         (json!({"name": "a\nb"}), "control"),
         (json!({"retry": {}}), "on"),
-        (json!({"retry": {"on": [], "max_attempts": 2, "delay_s": 1}}), "retry.on"),
-        (json!({"retry": {"on": ["answered"], "max_attempts": 2, "delay_s": 1}}), "no-answer"),
-        (json!({"retry": {"on": ["busy"], "max_attempts": 1, "delay_s": 1}}), "from 2 to 10"),
-        (json!({"retry": {"on": ["busy"], "max_attempts": 11, "delay_s": 1}}), "from 2 to 10"),
-        (json!({"retry": {"on": ["busy"], "max_attempts": 3, "delay_s": []}}), "delay_s"),
-        (json!({"retry": {"on": ["busy"], "max_attempts": 3, "delay_s": 1e9 as u64}}), "604800"),
+        (json!({"retry": {"on": [], "max": 2, "backoff": 1}}), "retry.on"),
+        (json!({"retry": {"on": ["answered"], "max": 2, "backoff": 1}}), "no-answer"),
+        (json!({"retry": {"on": ["busy"], "max": 1, "backoff": 1}}), "from 2 to 10"),
+        (json!({"retry": {"on": ["busy"], "max": 11, "backoff": 1}}), "from 2 to 10"),
+        (json!({"retry": {"on": ["busy"], "max": 3, "backoff": []}}), "backoff"),
+        (json!({"retry": {"on": ["busy"], "max": 3, "backoff": 1e9 as u64}}), "604800"),
         (json!({"schedule": {"windows": [{"from": "09:00", "to": "18:00"}]}}), "schedule.timezone"),
         (json!({"schedule": {"timezone": "Europe/Berlin"}}), "schedule.windows"),
         (schedule("Europe/Atlantis", "mon", "09:00", "18:00"), "schedule.timezone"),
@@ -349,7 +349,7 @@ async fn a_window_keeps_its_local_time_when_clocks_change() {
 #[tokio::test]
 async fn every_attempt_of_a_line_is_in_its_result() {
     let rig = Rig::new().await;
-    let retry = json!({"on": ["busy", "no-answer"], "max_attempts": 3, "delay_s": [60, 600]});
+    let retry = json!({"on": ["busy", "no-answer"], "max": 3, "backoff": [60, 600]});
     let url = draft(&rig, json!({"retry": retry}), 1).await;
     assert_eq!(rig.get(&url).await.json()["retry"], retry);
     rig.post(&format!("{url}/start"), &json!({})).await;

@@ -7,9 +7,10 @@ use busyhour_controller_core::{
     effect::Effect,
     message::{MessageCommand, MessageEffect, MessageReport, Reported, Send},
 };
+use http::Request;
 use serde_json::Value;
 
-use crate::support::{A, Answer, B, NUMBER_A, Rig, request};
+use crate::support::{A, Answer, B, NUMBER_A, Rig, basic, request};
 
 /// Every key of the field's schema (`twilio-oai`, `api.v2010.account.message`).
 const KEYS: [&str; 20] = [
@@ -317,7 +318,37 @@ async fn a_message_is_explained_while_it_waits_and_once_it_has_ended() {
     let why = explain(&last).await;
     assert_eq!((&why["status"], &why["position"]), (&"queued".into(), &3.into()));
     assert_eq!(why["starts_in_ms"], 4_000, "one segment a second: {why}");
-    assert!(why["limit"]["reason"].is_string() && why["ending"].is_null(), "{why}");
+    assert_eq!((&why["starts_in_ms_p90"], &why["method"]), (&4_000.into(), &"forward".into()));
+    assert_eq!(
+        (&why["limit"]["reason"], &why["ending"]),
+        (&"number_throttle".into(), &Value::Null)
+    );
+    assert_eq!(why["held_by"][0]["share"], 1.0, "{why}");
+    let change = &why["changes"][0];
+    assert_eq!((&change["limit"], &change["of"]), (&"number_throttle".into(), &NUMBER_A.into()));
+    assert!((1_000..=2_000).contains(&change["sooner_ms"].as_u64().unwrap()), "{change}");
+    let path = format!("/v1/Messages/{last}/explain");
+    let operator = Request::get(&path).header("authorization", "Bearer operator-token");
+    let seen = rig.send(operator.body(Body::empty()).unwrap()).await.json();
+    assert_eq!(seen["limit"]["reason"], "number_throttle", "the operator sees it, too: {seen}");
+    let other = Request::get(&path).header("authorization", basic(&B.to_string(), "token-b"));
+    rig.send(other.body(Body::empty()).unwrap()).await.is_error(404, 20_404, &[]);
+
+    let tenant = rig.get("/v1/Tenants/alpha/explain").await.json();
+    let messages = &tenant["messages"];
+    assert_eq!(
+        (&messages["counts"]["waiting"], &messages["limit"]["reason"]),
+        (&4.into(), &"number_throttle".into())
+    );
+    assert_eq!(messages["last_start"]["in_ms"], 4_000, "{tenant}");
+    let queue = &tenant["queues"][0];
+    assert_eq!((&queue["kind"], &queue["number"]), (&"message".into(), &NUMBER_A.into()));
+    assert_eq!((&queue["waiting"], &queue["segments"]), (&4.into(), &4.into()));
+    let overview =
+        Request::get("/v1/overview.json").header("authorization", "Bearer operator-token");
+    let overview = rig.send(overview.body(Body::empty()).unwrap()).await.json();
+    assert_eq!(overview["queues"][0]["held_by"]["reason"], "number_throttle", "{overview}");
+    assert_eq!(overview["tenants"][0]["messages"]["waiting"], 4);
     let send = sends(&rig).remove(0);
     report(&rig, &send, MessageEvent::Refused(Reason::MessageFiltered));
     let why = explain(&first).await;

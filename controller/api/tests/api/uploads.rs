@@ -186,7 +186,7 @@ async fn wrong_uploads_are_refused_before_anything_is_taken() {
     send("text/csv", "?from_line=0", "To\n").await.is_error(400, 20001, &["from_line"]);
     assert_eq!(rig.machine.submits(), [1]);
     rig.post(&format!("{url}/start"), &json!({})).await;
-    send("text/csv", "", "To\n+4930123456\n").await.is_error(409, 20409, &["running"]);
+    send("text/csv", "", "To\n+4930123456\n").await.is_error(409, 20409, &["completing"]);
     assert_eq!(rig.machine.submits(), [1]);
 }
 

@@ -12,9 +12,12 @@ const ENOUGH: usize = 16;
 /// How many assumed ones stand in until then.
 const ASSUMED: usize = 4;
 
-/// What is assumed to be the mean, in microseconds, while nothing has ended anywhere; each run multiplies it by one of
+/// What is assumed to be the mean of calls, in microseconds, while nothing has ended anywhere; each run multiplies it by one of
 /// [`SCALES`].
-const MEAN_ASSUMED_US: u64 = 60_000_000;
+pub(crate) const CALL_ASSUMED_US: u64 = 60_000_000;
+
+/// The same of messages: how long a carrier takes to answer.
+pub(crate) const MESSAGE_ASSUMED_US: u64 = 100_000;
 
 /// From a quarter to four times as much, in thousandths: announcements last ten seconds, conversations minutes.
 const SCALES: [u64; 7] = [250, 400, 630, 1_000, 1_600, 2_500, 4_000];
@@ -52,10 +55,10 @@ pub(super) struct Lengths {
 }
 
 impl Lengths {
-    /// Of all tenants: the last lengths out of `seen` in all.
-    pub(super) fn of_all(recent: Vec<u64>, seen: u32, seed: u64) -> Self {
+    /// Of all tenants: the last lengths out of `seen` in all, and the mean that is assumed before there are any.
+    pub(super) fn of_all(recent: Vec<u64>, seen: u32, mean_us: u64, seed: u64) -> Self {
         let scale = one_of(&SCALES, mix(seed));
-        let assumed = |draw| one_of(&EXPONENTIAL, draw) * scale * (MEAN_ASSUMED_US / 1_000_000);
+        let assumed = |draw| one_of(&EXPONENTIAL, draw) * scale * mean_us / 1_000_000;
         let lacking = if recent.len() < ENOUGH { ASSUMED } else { 0 };
         Self::drawn(recent, lacking, assumed, seen, seed)
     }
@@ -114,7 +117,7 @@ mod tests {
     const S: u64 = 1_000_000;
 
     fn lengths(own: &[u64], all: &[u64], seed: u64) -> Lengths {
-        let all = Lengths::of_all(all.to_vec(), all.len() as u32, seed);
+        let all = Lengths::of_all(all.to_vec(), all.len() as u32, CALL_ASSUMED_US, seed);
         Lengths::of_tenant(own.to_vec(), own.len() as u32, &all, !seed)
     }
 

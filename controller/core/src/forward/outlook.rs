@@ -37,12 +37,23 @@ pub(crate) enum Timed {
         lane: u32,
         /// What the engine has to know of it.
         asked: Asked,
+        /// The engine knows it already, as one whose time has not come.
+        put_off: bool,
     },
     /// A batch's gate opens.
     Opens {
         /// Which.
         gate: u32,
     },
+}
+
+/// The end of a batch's calling hours. (Their beginnings are timers of the engine's.)
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Closing {
+    /// When.
+    pub at: u64,
+    /// The batch's gate.
+    pub gate: u32,
 }
 
 /// A copy of what decides when requests start; it owes the state nothing.
@@ -54,12 +65,16 @@ pub struct Outlook {
     pub(crate) in_progress: Vec<InProgress>,
     /// By the keys of the owner's timers.
     pub(crate) timed: BTreeMap<u32, Timed>,
-    /// Tenant of each lane.
+    /// In order of time.
+    pub(crate) closings: Vec<Closing>,
+    /// Tenant of each lane, in order of lane.
     pub(crate) tenant_of: Vec<(u32, u32)>,
     /// Holding times of tenants that have something waiting or in progress.
     pub(crate) holding: BTreeMap<u32, Holding>,
     /// Of all tenants.
     pub(crate) holding_all: Holding,
+    /// The mean holding time that is assumed before there are any.
+    pub(crate) holding_assumed_us: u64,
     /// Lanes of each tenant that has something waiting.
     pub(crate) accounts: BTreeMap<AccountSid, Vec<u32>>,
     /// Lanes of batches.

@@ -10,7 +10,7 @@ use busyhour_base::Reason;
 use super::{
     Holding, Outlook,
     lengths::{Lengths, mix},
-    outlook::Timed,
+    outlook::{Closing, Timed},
 };
 use crate::engine::{Channel, Engine, Event, Start};
 
@@ -68,6 +68,8 @@ struct Runner<'a> {
     started: u64,
     /// Starts of each lane: a call's length depends on its number in its lane, and so is the same after a change.
     of_lane: BTreeMap<u32, u64>,
+    /// The calling hours that end next.
+    closings: &'a [Closing],
     until: Until,
     run: Run,
 }
@@ -92,6 +94,7 @@ impl Outlook {
             ends: BinaryHeap::new(),
             started: 0,
             of_lane: BTreeMap::new(),
+            closings: &self.closings,
             until,
             run: Run::default(),
         };
@@ -139,12 +142,28 @@ impl Runner<'_> {
             if (asked % ASK_EVERY == 0) && !(bounds.go_on)() {
                 return false;
             }
-            let wakes = [self.engine.next_wake(), self.ends.peek().map(|Reverse((at, ..))| *at)];
+            let wakes = [
+                self.engine.next_wake(),
+                self.ends.peek().map(|Reverse((at, ..))| *at),
+                self.closings.first().map(|closing| closing.at),
+            ];
             let Some(wake) = wakes.into_iter().flatten().min() else {
                 self.run.is_whole = true;
                 return true;
             };
             self.now = self.now.max(wake);
+            self.close();
+        }
+    }
+
+    /// Calling hours end before anything starts at their instants.
+    fn close(&mut self) {
+        while let Some((closing, rest)) = self.closings.split_first() {
+            if closing.at > self.now {
+                return;
+            }
+            self.engine.shut_gate(closing.gate, Some(Reason::Window));
+            self.closings = rest;
         }
     }
 
@@ -159,8 +178,10 @@ impl Runner<'_> {
                     }
                 }
                 Event::Timer(key) => match self.outlook.timed.get(&key) {
-                    Some(Timed::Begins { request, lane, asked }) => {
-                        self.engine.take_up(*lane, *request);
+                    Some(Timed::Begins { request, lane, asked, put_off }) => {
+                        if *put_off {
+                            self.engine.take_up(*lane, *request);
+                        }
                         self.engine.push_back(*lane, *request, *asked, Reason::NotBefore);
                     }
                     Some(Timed::Opens { gate }) => self.engine.shut_gate(*gate, None),
@@ -206,7 +227,8 @@ impl Runner<'_> {
 impl Outlook {
     fn lengths_of_all(&self, seed: u64) -> Lengths {
         let recent = self.holding_all.recent().collect();
-        let mut all = Lengths::of_all(recent, self.holding_all.seen(), seed);
+        let mut all =
+            Lengths::of_all(recent, self.holding_all.seen(), self.holding_assumed_us, seed);
         for (n, call) in self.in_progress.iter().enumerate() {
             all.of_one_in_progress(call.elapsed, mix(seed ^ mix(!(n as u64))));
         }

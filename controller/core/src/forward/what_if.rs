@@ -13,6 +13,7 @@ use crate::{
         lanes::TenantLimits,
         ledger::{Contract, shares},
     },
+    message::MessageId,
     spec::{BatchId, CallId},
 };
 
@@ -24,6 +25,10 @@ const TRIED: usize = 3;
 pub enum About {
     /// The start of a waiting call.
     Call(CallId),
+    /// The sending of a waiting message.
+    Message(MessageId),
+    /// The sending of a tenant's last message.
+    Messages(AccountSid),
     /// The start of the last call of a batch.
     Batch(BatchId),
     /// The start of the last call of a tenant.
@@ -51,7 +56,7 @@ pub(crate) enum Target {
 pub(crate) enum Change {
     Carrier(u32, Contract),
     Tenant(u32, TenantLimits),
-    /// Of an application, a number or a batch.
+    /// Of an application, a number or a batch, or of a tenant's messages.
     Gate(u32, GateLimits),
     /// A tenant's share of a group.
     Share(u32, u16, shares::Terms),

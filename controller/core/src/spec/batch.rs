@@ -5,7 +5,8 @@ use std::sync::Arc;
 use busyhour_base::{AccountSid, Outcome, Reason, Span, Timestamp, Webhook};
 use serde::{Deserialize, Serialize};
 
-use super::{BatchId, Requests, Throttle};
+use super::{BatchId, NewCall, Requests, Throttle};
+use crate::view::{Attempt, Record};
 
 /// How a batch is paced and when (`WIRE.md`, batches).
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -30,6 +31,44 @@ pub struct BatchPlan {
     pub retry: Option<Retry>,
     /// Who is told of progress and of the end.
     pub callback: Option<BatchHook>,
+    /// Which lines mean the same call.
+    pub dedupe_by: DedupeBy,
+    /// What becomes of what has not started when a window closes.
+    pub on_window_end: WindowEnd,
+}
+
+impl BatchPlan {
+    /// By what a line is known beside its name: of two lines with the same, only the first is taken. `variable` is its value
+    /// of the variable that the plan names.
+    pub(crate) fn key<'a>(&self, to: &'a str, variable: Option<&'a str>) -> Option<&'a str> {
+        match self.dedupe_by {
+            DedupeBy::CustomId => None,
+            DedupeBy::To => Some(to),
+            DedupeBy::Variable(_) => variable,
+        }
+    }
+}
+
+/// Which lines of a batch mean the same call, so that only the first is taken. Lines of the same name always do.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum DedupeBy {
+    /// Those of the same name only.
+    #[default]
+    CustomId,
+    /// Those to the same number.
+    To,
+    /// Those with the same value of this variable.
+    Variable(String),
+}
+
+/// What becomes of what has not started when a calling window closes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum WindowEnd {
+    /// It stands still until the next window.
+    #[default]
+    Pause,
+    /// It expires, and so the batch does with its first window.
+    Expire,
 }
 
 /// Every day of [`WeeklyWindow::days`].
@@ -170,6 +209,8 @@ pub struct Lines {
     pub part: Option<Part>,
     /// The requests, each with where it stood in its file, from 1.
     pub requests: Requests,
+    /// Of each request the value of the variable of [`DedupeBy::Variable`]; empty without that.
+    pub keys: Vec<Arc<str>>,
     /// Lines that cannot become requests.
     pub faults: Vec<Fault>,
 }
@@ -200,4 +241,57 @@ pub struct Fault {
     pub code: u32,
     /// For a person.
     pub message: Arc<str>,
+}
+
+/// Lines of a batch that came to nothing and are placed again on their tenant's word, in the order of their records. Each
+/// becomes a call of its own under the same name.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Again {
+    /// Whose.
+    pub account: AccountSid,
+    /// The batch that they belong to.
+    pub batch: BatchId,
+    /// The lines.
+    pub lines: Vec<AgainLine>,
+}
+
+/// A line that is placed again.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AgainLine {
+    /// The number of its record: of each outcome they are placed again in order, and each once.
+    pub seq: u64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What is asked again.
+    pub call: NewCall,
+    /// Attempts that were made. The numbers of those to come go on from there.
+    pub attempts: u16,
+    /// Those that came to an end.
+    pub earlier: Vec<Attempt>,
+}
+
+impl AgainLine {
+    /// The line of a record. `None` if it must not be placed again: it was completed, its tenant ended it, or it is in doubt
+    /// whether its last call rang (`RELIABILITY.md`, invariant 2).
+    pub fn of(record: Record) -> Option<Self> {
+        use Reason::{InDoubtAgentLost, InDoubtAgentRestarted, InDoubtJournalLost};
+        let (outcome, reason) = (record.ending.outcome, record.ending.reason);
+        let doubts = [InDoubtAgentLost, InDoubtAgentRestarted, InDoubtJournalLost];
+        let in_doubt = !record.ending.confirmed || doubts.contains(&reason);
+        if in_doubt || matches!(outcome, Outcome::Completed | Outcome::Canceled) {
+            return None;
+        }
+        let last = Attempt::last_of(&record);
+        Some(Self {
+            seq: record.seq,
+            outcome,
+            call: NewCall {
+                application: record.application,
+                custom_id: record.custom_id,
+                ..NewCall::of(record.spec)
+            },
+            attempts: record.attempts,
+            earlier: record.earlier.into_iter().chain(last).collect(),
+        })
+    }
 }

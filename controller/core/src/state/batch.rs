@@ -8,10 +8,12 @@
 //! | paused | wrong state | as it is | scheduled or running | cancelling, cancelled |
 //! | cancelling, cancelled | wrong state | wrong state | wrong state | as it is |
 //! | completed, expired | wrong state | wrong state | wrong state | wrong state |
+//!
+//! Lines that came to nothing may be placed again ([`super::again`]): then a completed or expired batch runs on.
 
 use std::sync::Arc;
 
-use busyhour_base::{Reason, Timestamp};
+use busyhour_base::{Outcome, Reason, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{State, batch_lines::Upload, batch_notices::Notices, requests::Names, tick::Due};
@@ -47,6 +49,10 @@ pub(super) struct Batch {
     pub unrecorded: u64,
     /// The lines that it has taken while it is a draft, by the tenant's names for them.
     pub custom_ids: Names,
+    /// The same by what the plan has them deduplicated by.
+    pub keys: Names,
+    /// By [`Outcome::ALL`], up to which record its lines were placed again.
+    pub again_through: [u64; Outcome::ALL.len()],
     /// When it opens next, in the engine's wheel.
     pub begin: Handle,
     /// When its calling window closes, in the wheel of expiries.
@@ -65,6 +71,15 @@ impl Batch {
         !matches!(self.status, BatchStatus::Draft | BatchStatus::Paused)
     }
 
+    /// The status as it is shown.
+    pub const fn shown_status(&self) -> BatchStatus {
+        match self.status {
+            BatchStatus::Draft if self.upload.is_open() => BatchStatus::Validating,
+            BatchStatus::Running if self.counts.queued == 0 => BatchStatus::Completing,
+            other => other,
+        }
+    }
+
     /// Whether it has come to its end.
     pub const fn has_ended(&self) -> bool {
         matches!(
@@ -73,8 +88,14 @@ impl Batch {
         )
     }
 
+    /// It takes no more lines.
+    pub fn forget_names(&mut self) {
+        self.custom_ids.clear();
+        self.keys.clear();
+    }
+
     /// How it is paced.
-    fn pacing(&self) -> GateLimits {
+    pub fn pacing(&self) -> GateLimits {
         GateLimits {
             spacing: self.plan.throttle.map_or(0, |throttle| throttle.spacing.0),
             windows: Vec::new(),
@@ -105,6 +126,7 @@ impl State {
                     _ => Ok(self.cancel_batch(batch, *hang_up, fx)),
                 }),
             BatchCommand::Take(lines) => self.take_lines(lines, fx),
+            BatchCommand::Again(again) => self.place_again(again, fx),
             BatchCommand::Pace { account, batch, throttle, max_concurrent } => self
                 .batch_named(*account, *batch)
                 .and_then(|batch| self.pace_batch(batch, *throttle, *max_concurrent)),
@@ -167,6 +189,8 @@ impl State {
             expired: false,
             unrecorded: 0,
             custom_ids: Names::default(),
+            keys: Names::default(),
+            again_through: Default::default(),
             begin: NO_TIMER,
             close: NO_TIMER,
             end: NO_TIMER,
@@ -189,7 +213,7 @@ impl State {
     fn start_batch(&mut self, batch: u32, fx: &mut Vec<Effect>) -> Result<Reply, Reason> {
         match self.batches[batch].status {
             BatchStatus::Draft => {
-                self.batches[batch].custom_ids.clear();
+                self.batches[batch].forget_names();
                 self.open_batch(batch, fx);
             }
             BatchStatus::Scheduled | BatchStatus::Running => {}

@@ -40,9 +40,8 @@ impl State {
         Reply::Done
     }
 
-    /// Its end has come: what has not started expires.
+    /// Its end, or that of its last window, has come: what has not started expires.
     pub(super) fn batch_expires(&mut self, batch: u32, fx: &mut Vec<Effect>) {
-        self.batches[batch].end = NO_TIMER;
         let status = self.batches[batch].status;
         if matches!(status, BatchStatus::Cancelling) || self.batches[batch].has_ended() {
             return;
@@ -89,7 +88,7 @@ impl State {
             _ => BatchStatus::Completed,
         };
         state.ended_at = Some(Timestamp(self.now));
-        state.custom_ids.clear();
+        state.forget_names();
         let end = std::mem::replace(&mut state.end, NO_TIMER);
         if end != NO_TIMER {
             self.expiries.cancel(end);

@@ -10,8 +10,9 @@ use busyhour_base::{Reason, Timestamp};
 
 use super::{State, batch::Batch, tick::Due};
 use crate::{
+    effect::Effect,
     engine::{ring::NIL, wheel::NO_TIMER},
-    spec::{BatchId, BatchPlan},
+    spec::{BatchId, BatchPlan, WindowEnd},
     view::BatchStatus,
 };
 
@@ -23,9 +24,7 @@ impl Batch {
             BatchStatus::Paused => Some(Reason::Paused),
             BatchStatus::Scheduled => Some(Reason::NotBefore),
             BatchStatus::Cancelling | BatchStatus::Cancelled => Some(Reason::BatchCanceled),
-            BatchStatus::Running | BatchStatus::Completed | BatchStatus::Expired => {
-                (!self.is_open(now)).then_some(Reason::Window)
-            }
+            _ => (!self.is_open(now)).then_some(Reason::Window),
         }
     }
 
@@ -37,6 +36,16 @@ impl Batch {
     /// The opening that `at` is in, or else the next one that is known; nothing for a batch without calling hours.
     fn opening(&self, at: Timestamp) -> Option<Option<crate::spec::Opening>> {
         Some(self.plan.openings.as_ref()?.at_or_after(at))
+    }
+
+    /// When the window closes with which it ends, if it ends with one and that is known: that in which it runs, or the first in
+    /// which it will.
+    pub fn last_window_ends(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.plan.on_window_end == WindowEnd::Pause || self.status == BatchStatus::Draft {
+            return None;
+        }
+        let from = self.plan.not_before.unwrap_or(now).max(now);
+        Some(self.opening(from)??.to)
     }
 
     /// When it opens by itself, if that is known.
@@ -75,19 +84,25 @@ impl State {
                     Reason::Window => opening.map(|opening| opening.from),
                     _ => None,
                 };
+                let closes = state.last_window_ends(now);
                 self.engine.shut_gate(gate, Some(reason));
                 if let Some(at) = begins {
                     self.batches[batch].begin = self.engine.set_timer(at.0, Due::Batch.of(batch));
                 }
+                // A pause does not put off the end.
+                self.close_batch_at(batch, closes);
             }
             None => {
                 // What was never started was held by nothing that a tenant could name.
                 self.engine.open_gate(gate, draft.then_some(Reason::Ready));
-                if let Some(opening) = opening {
-                    self.batches[batch].close =
-                        self.expiries.set(opening.to.0, Due::Window.of(batch));
-                }
+                self.close_batch_at(batch, opening.map(|opening| opening.to));
             }
+        }
+    }
+
+    fn close_batch_at(&mut self, batch: u32, at: Option<Timestamp>) {
+        if let Some(at) = at {
+            self.batches[batch].close = self.expiries.set(at.0, Due::Window.of(batch));
         }
     }
 
@@ -102,9 +117,11 @@ impl State {
     }
 
     /// Its window closes.
-    pub(super) fn batch_closes(&mut self, batch: u32) {
+    pub(super) fn batch_closes(&mut self, batch: u32, fx: &mut Vec<Effect>) {
         self.batches[batch].close = NO_TIMER;
-        if self.batches[batch].gate != NIL {
+        if self.batches[batch].plan.on_window_end == WindowEnd::Expire {
+            self.batch_expires(batch, fx);
+        } else if self.batches[batch].gate != NIL {
             self.gate_batch(batch);
         }
     }

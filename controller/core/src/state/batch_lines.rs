@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::State;
 use crate::{
     effect::{Effect, Reply},
-    spec::{BatchId, Lines, Part, UploadFormat},
+    spec::{BatchId, DedupeBy, Lines, Part, UploadFormat},
     view::{BatchStatus, LineFault, UploadView, What},
 };
 
@@ -30,6 +30,7 @@ pub(super) struct Upload {
     lines: u64,
     complete: bool,
     refused: u64,
+    duplicates: u64,
     faults: BTreeMap<u64, LineFault>,
     text: usize,
 }
@@ -39,6 +40,11 @@ impl Upload {
     fn fits(&self, part: &Part) -> bool {
         let begins = part.from == self.bytes && part.to >= part.from;
         begins && !self.complete && (part.format.is_some() || self.format.is_some())
+    }
+
+    /// Whether its last part is awaited.
+    pub const fn is_open(&self) -> bool {
+        self.format.is_some() && !self.complete
     }
 
     fn go_on(&mut self, part: &Part) {
@@ -71,6 +77,7 @@ impl Upload {
             next_line: self.lines + 1,
             complete: self.complete,
             refused: self.refused,
+            duplicates: self.duplicates,
             known: self.faults.len(),
         }
     }
@@ -98,7 +105,13 @@ impl State {
             return Err(Reason::Suspended);
         }
         let requests = &lines.requests;
-        if requests.len() > self.options.submit_max || !requests.are_well_formed() {
+        let plan = Arc::clone(&self.batches[batch].plan);
+        let keyed = matches!(plan.dedupe_by, DedupeBy::Variable(_));
+        let keys = if keyed { requests.len() } else { 0 };
+        if requests.len() > self.options.submit_max
+            || !requests.are_well_formed()
+            || lines.keys.len() != keys
+        {
             return Err(Reason::TooLarge);
         }
         if self.batches[batch].status != BatchStatus::Draft {
@@ -118,15 +131,19 @@ impl State {
         let names = requests.iter().filter_map(|(_, new)| new.custom_id);
         self.batches[batch].custom_ids.expect(names);
         let mut verdicts = Vec::with_capacity(requests.len());
-        for (line, new) in requests.iter() {
-            let verdict = self.submit_one(tenant, Some(batch), new, fx);
-            // A line that is here already is no fault: it was sent again.
-            if let Err(reason) = verdict
-                && reason != Reason::Duplicate
-            {
-                let what = What::Refused(reason);
-                let told = LineFault { custom_id: new.custom_id.map(Arc::from), what };
-                self.batches[batch].upload.note(line, told);
+        for (n, (line, new)) in requests.iter().enumerate() {
+            let key = plan.key(new.to, lines.keys.get(n).map(|key| &**key));
+            let verdict = self.submit_line(tenant, batch, new, key, fx);
+            let upload = &mut self.batches[batch].upload;
+            match verdict {
+                Ok(_) => {}
+                // A line that is here already is no fault: it was sent again.
+                Err(Reason::Duplicate) => upload.duplicates += 1,
+                Err(reason) => {
+                    let what = What::Refused(reason);
+                    let told = LineFault { custom_id: new.custom_id.map(Arc::from), what };
+                    upload.note(line, told);
+                }
             }
             verdicts.push(verdict);
         }

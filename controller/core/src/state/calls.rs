@@ -11,6 +11,7 @@ use crate::{
     engine::lanes::{Asked, LaneKey},
     paged::{Paged, items},
     spec::{CallId, NewRequest},
+    view::BatchStatus,
 };
 
 /// Where a call is.
@@ -122,7 +123,7 @@ impl State {
         if let Some(batch) = self.lanes[lane].batch {
             let batch = &mut self.batches[batch];
             batch.unrecorded += 1;
-            if let Some(name) = new.custom_id {
+            if let Some(name) = new.custom_id.filter(|_| batch.status == BatchStatus::Draft) {
                 batch.custom_ids.insert(name);
             }
         }

@@ -108,6 +108,7 @@ impl State {
             call: self.requests.call(id),
             account: self.tenants[owner.tenant].account,
             spec: self.requests.spec(id),
+            application: self.application_of(&owner),
             accepted_at: self.requests.accepted_at(id),
             due: live.map(|live| Timestamp(live.due)),
             held_by: live.map_or_else(|| self.held_by(id), |live| live.held_by),

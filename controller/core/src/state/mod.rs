@@ -17,6 +17,7 @@ use crate::{
     view::{Attempt, Record},
 };
 
+mod again;
 mod agent;
 mod availability;
 mod batch;
@@ -35,6 +36,7 @@ mod inbound;
 mod messages;
 mod meter;
 mod outlook;
+mod proposals;
 mod recorded;
 mod remembered;
 mod reports;

@@ -1,33 +1,28 @@
 //! The copy by which starts are foretold ([`crate::forward`]), and the questions that it is taken for.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use busyhour_base::{Reason, Span, Timestamp};
+use busyhour_base::Timestamp;
 
 use super::{
     State,
-    calls::{LaneOwner, Stage, asked},
-    declare,
+    batch::Batch,
+    calls::{Stage, asked},
     tick::Due,
 };
 use crate::{
     effect::Phase,
-    engine::{
-        gate::GateLimits,
-        ledger::{Contract, shares},
-        ring::NIL,
-        wheel::NO_TIMER,
-    },
+    engine::{Engine, ring::NIL, wheel::NO_TIMER},
     forward::{
-        About, Amount, COPY_BYTES_MAX, Change, Holding, InProgress, Inquiry, Outlook, Proposal,
+        About, CALL_ASSUMED_US, COPY_BYTES_MAX, Closing, Holding, InProgress, Inquiry, Outlook,
         Target, Timed,
     },
-    spec::{Cap, Channels, Limits, Throttle},
+    spec::{Opening, WindowEnd},
+    view::BatchStatus,
 };
 
-/// Gates of batches, applications and numbers that are tried at most, and lanes that are looked at for them: each
-/// that binds is a forecast of its own.
-const GATES_MAX: usize = 8;
+/// Windows of one batch that a copy holds: those of two weeks of working days.
+const HOURS_MAX: usize = 10;
 
 impl State {
     /// A copy of what decides when requests start; `None` if that is more than may be copied while entries wait.
@@ -45,14 +40,18 @@ impl State {
             .filter(|(_, tenant)| tenant.counts.queued + tenant.counts.in_progress > 0);
         let waits = self.accounts.iter().filter(|(_, id)| self.tenants[**id].counts.queued > 0);
         let batches = self.batches.iter().filter(|(_, batch)| batch.gate != NIL);
+        let mut engine = self.engine.clone();
+        let (openings, closings) = self.hours(Timestamp(now), &mut engine);
         Some(Outlook {
-            engine: self.engine.clone(),
+            engine,
             now,
             in_progress: self.in_progress(now).collect(),
-            timed: self.timed().collect(),
+            timed: self.timed().chain(openings).collect(),
+            closings,
             tenant_of: self.lanes.iter().map(|(lane, owner)| (lane, owner.tenant)).collect(),
             holding: busy.map(|(id, tenant)| (id, tenant.holding.clone())).collect(),
             holding_all: self.holding.clone(),
+            holding_assumed_us: CALL_ASSUMED_US,
             accounts: waits.map(|(account, id)| (*account, self.lanes_of(*id))).collect(),
             batches: batches.map(|(id, batch)| (batch.id, self.lanes_of_batch(id))).collect(),
         })
@@ -72,6 +71,8 @@ impl State {
                 let batch = *self.batch_index.get(batch)?;
                 (Target::Lanes(self.lanes_of_batch(batch)), Some(self.batches[batch].tenant))
             }
+            About::Message(message) => return self.inquire_message(*message, now),
+            About::Messages(account) => return self.inquire_messages(*account, now),
             About::Tenant(account) => {
                 let tenant = *self.accounts.get(account)?;
                 (Target::Lanes(self.lanes_of(tenant)), Some(tenant))
@@ -117,165 +118,54 @@ impl State {
         })
     }
 
+    /// The calling hours of batches in which something waits: openings as timers of the copy's engine, and the ends in their
+    /// order.
+    fn hours(&self, now: Timestamp, engine: &mut Engine) -> (Vec<(u32, Timed)>, Vec<Closing>) {
+        let (mut openings, mut closings) = (Vec::new(), Vec::new());
+        let waiting = self.batches.iter().map(|(_, batch)| batch).filter(|batch| {
+            let runs = matches!(batch.status, BatchStatus::Scheduled | BatchStatus::Running);
+            runs && batch.counts.queued > 0
+        });
+        for batch in waiting {
+            let gate = batch.gate;
+            for Opening { from, to } in batch.next_hours(now) {
+                if from > now {
+                    let key = Due::Window.of(openings.len() as u32);
+                    engine.set_timer(from.0, key);
+                    openings.push((key, Timed::Opens { gate }));
+                }
+                closings.push(Closing { at: to.0, gate });
+            }
+        }
+        closings.sort_unstable();
+        (openings, closings)
+    }
+
     fn timed(&self) -> impl Iterator<Item = (u32, Timed)> {
         let calls = self.requests.scheduled().map(|(number, request)| {
             let lane = self.requests.lane(request);
             let asked = asked(self.requests.call(request));
-            (Due::Call.of(number), Timed::Begins { request, lane, asked })
+            (Due::Call.of(number), Timed::Begins { request, lane, asked, put_off: true })
         });
-        let batches = self.batches.iter().filter(|(_, batch)| batch.begin != NO_TIMER);
+        // Those that have calling hours open with them.
+        let batches = self
+            .batches
+            .iter()
+            .filter(|(_, batch)| batch.begin != NO_TIMER && batch.plan.openings.is_none());
         let batches =
             batches.map(|(id, batch)| (Due::Batch.of(id), Timed::Opens { gate: batch.gate }));
         calls.chain(batches)
     }
+}
 
-    /// A throttle twice as fast, and caps half as large again.
-    fn propose_for_tenant(&self, id: u32, proposals: &mut Vec<(Proposal, Change)>) {
-        let account = self.tenants[id].account;
-        let tenants = &self.declaration.tenants;
-        let Some(tenant) = tenants.iter().find(|tenant| tenant.account == account) else {
-            return; // Not declared any more: nothing of it can be changed.
-        };
-        let mut propose = |limit, from, to, change: &dyn Fn(&mut Limits)| {
-            let mut changed = tenant.clone();
-            change(&mut changed.limits);
-            let proposal = Proposal { limit, of: Arc::clone(&tenant.name), from, to };
-            proposals.push((proposal, Change::Tenant(id, declare::limits(&changed))));
-        };
-        if let Some(Throttle { spacing }) = tenant.limits.throttle {
-            let half = Span(spacing.0.div_ceil(2));
-            propose(Reason::Throttle, Amount::Spacing(spacing), Amount::Spacing(half), &|limits| {
-                limits.throttle = Some(Throttle { spacing: half });
-            });
-        }
-        for (n, Cap { count, window }) in tenant.limits.caps.iter().copied().enumerate() {
-            let more = count.saturating_add(count.div_ceil(2));
-            propose(Reason::Cap, Amount::Count(count), Amount::Count(more), &|limits| {
-                limits.caps[n] = Cap { count: more, window };
-            });
-        }
-    }
-
-    /// The same for the batches, applications and numbers that are asked about, and half as many calls at once again.
-    fn propose_for_gates(&self, target: &Target, proposals: &mut Vec<(Proposal, Change)>) {
-        let lanes = match target {
-            Target::Request { lane, .. } => std::slice::from_ref(lane),
-            Target::Lanes(lanes) => lanes,
-        };
-        let mut gates = BTreeMap::new();
-        for lane in lanes.iter().take(GATES_MAX) {
-            for (gate, name) in self.named_gates(*lane) {
-                if gates.len() < GATES_MAX {
-                    gates.entry(gate).or_insert(name);
-                }
-            }
-        }
-        for (gate, of) in gates {
-            let (limits, (throttle, cap)) = self.engine.limits_of(gate);
-            let mut propose = |limit, from, to, limits| {
-                let proposal = Proposal { limit, of: Arc::clone(&of), from, to };
-                proposals.push((proposal, Change::Gate(gate, limits)));
-            };
-            if limits.spacing > 0 {
-                let half = limits.spacing.div_ceil(2);
-                let [from, to] = [limits.spacing, half].map(|us| Amount::Spacing(Span(us)));
-                propose(throttle, from, to, GateLimits { spacing: half, ..limits.clone() });
-            }
-            if let Some(most) = limits.concurrent {
-                let more = most.saturating_add(most.div_ceil(2));
-                let [from, to] = [most, more].map(Amount::Count);
-                let limits = GateLimits { concurrent: Some(more), ..limits.clone() };
-                propose(Reason::BatchConcurrency, from, to, limits);
-            }
-            for n in 0..limits.windows.len() {
-                let mut limits = limits.clone();
-                let count = limits.windows[n].count;
-                let more = count.saturating_add(count.div_ceil(2));
-                limits.windows[n].count = more;
-                propose(cap, Amount::Count(count), Amount::Count(more), limits);
-            }
-        }
-    }
-
-    /// The gates of a lane's batch, application and number, with their names.
-    fn named_gates(&self, lane: u32) -> impl Iterator<Item = (u32, Arc<str>)> {
-        let LaneOwner { tenant, batch, key, .. } = &self.lanes[lane];
-        let state = &self.tenants[*tenant];
-        let batch = batch.map(|id| Arc::from(self.batches[id].plan.name.as_str()));
-        let application = state.applications.iter().find(|(_, one)| one.gate == key.application);
-        let application = application.map(|(sid, _)| Arc::from(sid.to_string()));
-        let number = state.numbers.iter().find(|(_, one)| one.gate == key.number);
-        let number = number.map(|(number, _)| Arc::clone(number));
-        let gates = [(key.batch, batch), (key.application, application), (key.number, number)];
-        let gates = gates.into_iter().filter(|(gate, _)| *gate != NIL);
-        gates.filter_map(|(gate, name)| Some((gate, name?)))
-    }
-
-    /// A maximum share that is a fifth larger.
-    fn propose_for_shares(&self, tenant: u32, proposals: &mut Vec<(Proposal, Change)>) {
-        for share in self.engine.ledger().shares().of(tenant) {
-            let maximum = share.terms.maximum;
-            let more = maximum.saturating_add(maximum.div_ceil(5));
-            if more == maximum {
-                continue; // Without a bound.
-            }
-            let of = Arc::clone(&self.tenants[tenant].name);
-            let (from, to) = (Amount::Count(maximum), Amount::Count(more));
-            let terms = shares::Terms { maximum: more, ..share.terms };
-            let proposal = Proposal { limit: Reason::TenantChannels, of, from, to };
-            proposals.push((proposal, Change::Share(tenant, share.group, terms)));
-        }
-    }
-
-    /// A fifth more channels, ports, or calls per second.
-    fn propose_for_carriers(
-        &self,
-        wanted: impl Fn(&Arc<str>) -> bool,
-        proposals: &mut Vec<(Proposal, Change)>,
-    ) {
-        let more = |count: u32| count.saturating_add(count.div_ceil(5));
-        for (name, id) in self.carrier_names.iter().filter(|(name, _)| wanted(name)) {
-            let contract = *self.engine.ledger().get(*id).contract();
-            let Contract { ports, spacing, .. } = contract;
-            let channels = contract.channels.total();
-            if channels == 0 {
-                continue;
-            }
-            let mut propose = |limit, from, to, contract| {
-                let proposal = Proposal { limit, of: Arc::clone(name), from, to };
-                proposals.push((proposal, Change::Carrier(*id, contract)));
-            };
-            let (from, to) = (Amount::Count(channels), Amount::Count(more(channels)));
-            let ports = if ports == channels { more(channels) } else { ports };
-            let both = contract.channels.both + (more(channels) - channels);
-            let all = Channels { both, ..contract.channels };
-            let larger =
-                Contract { channels: all, allocated: all, activation: 0, ports, ..contract };
-            propose(Reason::CarrierChannels, from, to, larger);
-            if contract.ports < channels {
-                let ports = more(contract.ports).min(channels);
-                let (from, to) = (Amount::Count(contract.ports), Amount::Count(ports));
-                propose(Reason::ServicePorts, from, to, Contract { ports, ..contract });
-            }
-            if spacing > 0 {
-                let closer = spacing * 5 / 6;
-                let (from, to) = (Amount::Spacing(Span(spacing)), Amount::Spacing(Span(closer)));
-                propose(Reason::CarrierRate, from, to, Contract { spacing: closer, ..contract });
-            }
-        }
-    }
-
-    /// A fifth more slots.
-    fn propose_for_agents(&self, proposals: &mut Vec<(Proposal, Change)>) {
-        let open = || self.engine.workers().iter().filter(|worker| worker.open);
-        let slots: u32 = open().map(|worker| worker.slots).sum();
-        let agents = open().count() as u32;
-        if agents == 0 {
-            return;
-        }
-        let more = slots.div_ceil(5).div_ceil(agents);
-        let (from, to) = (Amount::Count(slots), Amount::Count(slots + more * agents));
-        let proposal = Proposal { limit: Reason::Workers, of: "agents".into(), from, to };
-        proposals.push((proposal, Change::Slots(more)));
+impl Batch {
+    /// The calling hours that it will go by from now on, as far as they are known: the first of them may have begun.
+    fn next_hours(&self, now: Timestamp) -> impl Iterator<Item = Opening> {
+        let spans = self.plan.openings.as_ref().map_or(&[][..], |openings| &openings.spans);
+        let begins = self.plan.not_before.unwrap_or(now).max(now);
+        let first = spans.partition_point(|span| span.to <= begins);
+        let most = if self.plan.on_window_end == WindowEnd::Expire { 1 } else { HOURS_MAX };
+        let hours = spans[first..].iter().take(most);
+        hours.map(move |span| Opening { from: span.from.max(begins), to: span.to })
     }
 }

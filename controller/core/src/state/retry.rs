@@ -29,8 +29,9 @@ impl State {
         }
         let made = self.earlier.get(&id).map_or(0, Vec::len) as u16 + 1;
         let at = Timestamp(self.now) + retry.delay(made)?;
-        let last =
-            [self.requests.times(id).expires, batch.plan.not_after].into_iter().flatten().min();
+        let window = batch.last_window_ends(Timestamp(self.now));
+        let ends = [self.requests.times(id).expires, batch.plan.not_after, window];
+        let last = ends.into_iter().flatten().min();
         // Behind what is known of its calling hours there may be an opening.
         let known = batch.plan.openings.as_ref().map_or(at, |openings| openings.through);
         let begins = batch.first_open(at).unwrap_or(known.max(at));

@@ -53,6 +53,14 @@ impl State {
         }
     }
 
+    /// The application whose limits a lane is subject to.
+    pub(super) fn application_of(&self, lane: &LaneOwner) -> Option<ApplicationSid> {
+        let mut applications = self.tenants[lane.tenant].applications.iter();
+        let gate = lane.key.application;
+        let found = (gate != NIL).then(|| applications.find(|(_, scope)| scope.gate == gate));
+        found.flatten().map(|(sid, _)| *sid)
+    }
+
     /// The lane of a request, found or made.
     pub(super) fn lane_of(&mut self, tenant: u32, batch: Option<u32>, key: LaneKey) -> u32 {
         if let Some(lane) = self.tenants[tenant].lanes.get(&key) {

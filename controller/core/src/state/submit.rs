@@ -1,5 +1,7 @@
 //! `Submit`: each call is accepted and queued, or refused with a reason and without effect.
 
+use std::sync::Arc;
+
 use busyhour_base::{Reason, Timestamp};
 
 use super::{State, batch::Batch};
@@ -11,7 +13,7 @@ use crate::{
         lanes::{LaneKey, URGENCIES},
         ring::NIL,
     },
-    spec::{Excess, NewRequest, Urgency},
+    spec::{Excess, NewCall, NewRequest, Urgency},
     view::BatchStatus,
 };
 
@@ -25,11 +27,15 @@ impl State {
         if let Some(first) = self.tenants[tenant].remembered.get(submit.idempotency, now) {
             return first;
         }
-        let verdicts: Vec<_> = submit
-            .calls
-            .iter()
-            .map(|call| self.submit_one(tenant, batch, call.into(), fx))
-            .collect();
+        let submit_one = |call: &NewCall| match batch {
+            Some(batch) => {
+                let plan = Arc::clone(&self.batches[batch].plan);
+                let key = plan.key(&call.spec.to, None);
+                self.submit_line(tenant, batch, call.into(), key, fx)
+            }
+            None => self.submit_one(tenant, None, call.into(), fx),
+        };
+        let verdicts: Vec<_> = submit.calls.iter().map(submit_one).collect();
         if let [Err(reason)] = verdicts[..] {
             return Reply::Refused(reason);
         }
@@ -54,6 +60,23 @@ impl State {
         Ok((tenant, Some(batch)))
     }
 
+    /// A line of a draft, unless one that means the same call was taken.
+    pub(super) fn submit_line(
+        &mut self,
+        tenant: u32,
+        batch: u32,
+        new: NewRequest<'_>,
+        key: Option<&str>,
+        fx: &mut Vec<Effect>,
+    ) -> Result<Accepted, Reason> {
+        takes_line(&self.batches[batch], new.custom_id, key)?;
+        let accepted = self.submit_one(tenant, Some(batch), new, fx)?;
+        if let Some(key) = key {
+            self.batches[batch].keys.insert(key);
+        }
+        Ok(accepted)
+    }
+
     pub(super) fn submit_one(
         &mut self,
         tenant: u32,
@@ -65,9 +88,6 @@ impl State {
         let call = new.rest;
         if call.urgency == Urgency::Inbound {
             return Err(Reason::WrongState);
-        }
-        if let Some(batch) = batch {
-            takes_line(&self.batches[batch], new.custom_id)?;
         }
         let now = Timestamp(self.now);
         let begins = call.not_before.unwrap_or(now).max(now);
@@ -89,7 +109,7 @@ impl State {
     }
 
     /// The bound on memory, and the caps of a tenant that would rather be refused than wait.
-    fn has_room(&self, tenant: u32, key: LaneKey) -> Result<(), Reason> {
+    pub(super) fn has_room(&self, tenant: u32, key: LaneKey) -> Result<(), Reason> {
         let state = &self.tenants[tenant];
         if state.counts.queued >= u64::from(state.limits.queue_max) {
             return Err(Reason::QueueFull);
@@ -122,12 +142,11 @@ impl State {
 }
 
 /// Whether a batch takes this line.
-fn takes_line(batch: &Batch, custom_id: Option<&str>) -> Result<(), Reason> {
+fn takes_line(batch: &Batch, custom_id: Option<&str>, key: Option<&str>) -> Result<(), Reason> {
     if batch.status != BatchStatus::Draft {
         return Err(Reason::WrongState);
     }
-    match custom_id {
-        Some(id) if batch.custom_ids.contains(id) => Err(Reason::Duplicate),
-        _ => Ok(()),
-    }
+    let named = custom_id.is_some_and(|id| batch.custom_ids.contains(id));
+    let known = key.is_some_and(|key| batch.keys.contains(key));
+    if named || known { Err(Reason::Duplicate) } else { Ok(()) }
 }

@@ -52,8 +52,11 @@ impl State {
         while let Some((_, key)) = self.expiries.pop(self.now) {
             match Due::split(key) {
                 (Due::Call, times) => self.call_expires(times, fx),
-                (Due::Batch, batch) => self.batch_expires(batch, fx),
-                (Due::Window, batch) => self.batch_closes(batch),
+                (Due::Batch, batch) => {
+                    self.batches[batch].end = NO_TIMER;
+                    self.batch_expires(batch, fx);
+                }
+                (Due::Window, batch) => self.batch_closes(batch, fx),
                 (Due::Grace, _) => {}
             }
         }

@@ -1,6 +1,6 @@
 //! Read models: what API, metrics and live views see. Nothing here decides.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use busyhour_base::{AccountSid, Timestamp};
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     effect::Phase,
-    spec::{AgentIx, BatchId, CallId, Declaration},
+    spec::{AgentIx, BatchId, CallId, Declaration, Kind},
     view::{AgentView, BatchView, CallView, QueueView, Record, TenantView, Totals},
 };
 
@@ -164,7 +164,7 @@ impl State {
             account: tenant.account,
             spacing: throttles.into_iter().flatten().map(|throttle| throttle.spacing).max(),
             plan: Arc::clone(&batch.plan),
-            status: batch.status,
+            status: batch.shown_status(),
             counts: batch.counts,
             created_at: batch.created_at,
             started_at: batch.started_at,
@@ -173,6 +173,7 @@ impl State {
             shut_by: batch.shut_by(Timestamp(self.now)).filter(|_| !batch.has_ended()),
             upload: batch.upload.view(),
             owed: batch.notices.owed,
+            again_through: batch.again_through,
         }
     }
 
@@ -181,12 +182,13 @@ impl State {
         self.accounts.values().map(|id| self.tenant_view(*id))
     }
 
-    /// The tenants with the most calls waiting and in progress, at most so many, in order of account. The others cost a look
+    /// The tenants with the most calls and messages waiting and in progress, at most so many, in order of account. The others cost a look
     /// at their counts.
     pub fn busiest(&self, max: usize) -> Vec<TenantView> {
         let busy = |id: &u32| {
-            let counts = &self.tenants[*id].counts;
-            std::cmp::Reverse(counts.queued + counts.in_progress)
+            let (counts, messages) = (&self.tenants[*id].counts, self.message_counts(*id));
+            let calls = counts.queued + counts.in_progress;
+            std::cmp::Reverse(calls + messages.waiting + messages.sending)
         };
         let mut chosen: Vec<_> = self.accounts.values().copied().collect();
         if chosen.len() > max {
@@ -218,6 +220,7 @@ impl State {
             spacing: tenant.limits.throttle.map(|throttle| throttle.spacing),
             eta: self.eta_of(&self.lanes_of(id)),
             inbound: tenant.inbound,
+            messages: self.message_counts(id),
         }
     }
 
@@ -232,16 +235,29 @@ impl State {
 
     /// The queues of a tenant in which something waits or of which something is in progress.
     pub fn queues_of(&self, account: AccountSid) -> impl Iterator<Item = QueueView> {
-        let lanes = self.accounts.get(&account).map(|id| self.lanes_of(*id));
-        let queue = |lane| QueueView {
-            urgency: self.engine.lane_urgency(lane),
-            batch: self.lanes[lane].batch.map(|batch| self.batches[batch].id),
-            waiting: self.engine.lane_len(lane),
-            in_progress: self.engine.lane_in_progress(lane),
-            held_by: self.engine.lane_held_by(lane),
-        };
-        let queues = lanes.into_iter().flatten().map(queue);
+        let tenant = self.accounts.get(&account).copied();
+        let tenant = tenant.map(|id| self.call_queues(id).chain(self.message_queues(id)));
+        let queues = tenant.into_iter().flatten();
         queues.filter(|queue| queue.waiting + queue.in_progress > 0)
+    }
+
+    fn call_queues(&self, tenant: u32) -> impl Iterator<Item = QueueView> {
+        let state = &self.tenants[tenant];
+        let applications = state.applications.iter().map(|(sid, scope)| (scope.gate, *sid));
+        let applications: BTreeMap<_, _> = applications.collect();
+        let numbers = state.numbers.iter().map(|(number, scope)| (scope.gate, number));
+        let numbers: BTreeMap<_, _> = numbers.collect();
+        state.lanes.iter().map(move |(key, lane)| QueueView {
+            kind: Kind::Call,
+            application: applications.get(&key.application).copied(),
+            number: numbers.get(&key.number).map(|number| Arc::clone(number)),
+            urgency: self.engine.lane_urgency(*lane),
+            batch: self.lanes[*lane].batch.map(|batch| self.batches[batch].id),
+            waiting: self.engine.lane_len(*lane),
+            units: self.engine.lane_len(*lane).into(),
+            in_progress: self.engine.lane_in_progress(*lane),
+            held_by: self.engine.lane_held_by(*lane),
+        })
     }
 
     /// Every agent, in order of number.

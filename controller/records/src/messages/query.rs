@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use busyhour_base::{AccountSid, Timestamp};
 use busyhour_controller_core::message::{MessageId, MessageRecord};
-use sqlx::QueryBuilder;
+use sqlx::{QueryBuilder, Sqlite};
 
 use super::{failed, integer, row};
 use crate::{PAGE_MAX, Records, RecordsError, row::account_key};
@@ -30,6 +30,23 @@ impl Records {
         let mut sql = QueryBuilder::new(row::SELECT);
         sql.push(" WHERE message = ").push_bind(integer(message.0));
         sql.push(" AND account = ").push_bind(account_key(account));
+        self.one_message(sql).await
+    }
+
+    /// A finished message, whosever it is: for the operator.
+    pub async fn message_of_any(
+        &self,
+        message: MessageId,
+    ) -> Result<Option<MessageRecord>, RecordsError> {
+        let mut sql = QueryBuilder::new(row::SELECT);
+        sql.push(" WHERE message = ").push_bind(integer(message.0));
+        self.one_message(sql).await
+    }
+
+    async fn one_message(
+        &self,
+        mut sql: QueryBuilder<Sqlite>,
+    ) -> Result<Option<MessageRecord>, RecordsError> {
         let found =
             sql.build().fetch_optional(&self.readers).await.map_err(failed("fetch a message"))?;
         found.as_ref().map(row::read).transpose()

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use busyhour_base::{MessageStatus, Reason, Timestamp};
+use busyhour_base::{MessageStatus, Reason, Span, Timestamp};
 
 use super::{Stage, State};
 use crate::{
@@ -55,6 +55,7 @@ impl State {
                 counts.sending -= 1;
                 let live = messages.live.remove(live).expect("it is at a carrier");
                 messages.queue.answered(lane, live.channel, Some(now - live.handed_at));
+                messages.holding.note(Span(now - live.handed_at));
                 self.forget_message_carriers();
             }
             Stage::Sent(live) => {

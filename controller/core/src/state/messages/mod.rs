@@ -18,6 +18,7 @@ use crate::{
         slab::Slab,
         wheel::{Handle, Wheel},
     },
+    forward::Holding,
     message::{
         MessageCarrier, MessageCommand, MessageCounts, MessageEffect, MessageId, MessageLimits,
         MessageRecord,
@@ -30,6 +31,7 @@ mod check;
 mod declare;
 mod end;
 mod inbound;
+mod outlook;
 mod queue;
 mod report;
 mod submit;
@@ -222,6 +224,8 @@ pub(super) struct Messages {
     stray_reports: u64,
     /// Answers of applications that no queue took.
     answers_refused: u64,
+    /// How long carriers took to answer.
+    holding: Holding,
 }
 
 impl State {

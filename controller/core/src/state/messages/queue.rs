@@ -309,6 +309,37 @@ impl Queue {
         (self.engine.lane_urgency(lane), self.engine.lane_held_by(lane))
     }
 
+    /// The engine, for whoever runs a copy of it ahead.
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The lanes of all tenants, or of one: lane, tenant, number, and the segments that wait.
+    pub fn lanes(&self, of: Option<u32>) -> impl Iterator<Item = (u32, u32, &Arc<str>, u64)> {
+        let from = (of.unwrap_or(0), Arc::from(""));
+        let numbers = self.numbers.range(from..);
+        let numbers = numbers.take_while(move |((tenant, _), _)| of.is_none_or(|of| *tenant == of));
+        numbers.flat_map(|((tenant, name), number)| {
+            let segments = |lane| self.segments.get(lane).copied().unwrap_or(0);
+            number.lanes.values().map(move |lane| (*lane, *tenant, name, segments(lane)))
+        })
+    }
+
+    /// The gate of a number.
+    pub fn gate_of(&self, tenant: u32, number: &str) -> Option<u32> {
+        self.numbers.get(&(tenant, Arc::from(number))).map(|number| number.gate)
+    }
+
+    /// The carriers by name.
+    pub const fn carriers(&self) -> &BTreeMap<Arc<str>, u32> {
+        &self.carriers
+    }
+
+    /// What the engine will have to know of a message that comes next.
+    pub const fn asked(&self, segments: u16) -> Asked {
+        Asked { number: self.arrived + 1, units: segments }
+    }
+
     /// Why nothing is being sent though something could be.
     pub fn resting(&self) -> Option<Reason> {
         self.engine.resting()

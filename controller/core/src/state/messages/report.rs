@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use busyhour_base::{MessageEvent, MessageStatus, Reason, Timestamp};
+use busyhour_base::{MessageEvent, MessageStatus, Reason, Span, Timestamp};
 
 use super::{Stage, State};
 use crate::{
@@ -99,6 +99,7 @@ impl State {
         counts.sending -= 1;
         counts.sent += 1;
         messages.queue.answered(message.lane, channel, Some(held));
+        messages.holding.note(Span(held));
         messages.unreported_count += 1;
         let reports =
             messages.carriers.get(&carrier).is_some_and(|known| known.contract.delivery_reports);

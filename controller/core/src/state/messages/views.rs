@@ -6,8 +6,11 @@ use busyhour_base::{AccountSid, MessageStatus, Reason, Span, Timestamp};
 
 use super::{Stage, State};
 use crate::{
-    message::{MessageCarrierView, MessageId, MessageRecord, MessageTenantView, MessageView},
-    view::Explanation,
+    message::{
+        MessageCarrierView, MessageCounts, MessageId, MessageRecord, MessageTenantView, MessageView,
+    },
+    spec::Kind,
+    view::{Explanation, QueueView},
 };
 
 impl State {
@@ -111,6 +114,25 @@ impl State {
                 .into_iter()
                 .map(|(reason, at)| (reason, at.map(|at| at.since(now))))
                 .collect(),
+        })
+    }
+
+    pub(in crate::state) fn message_counts(&self, tenant: u32) -> MessageCounts {
+        self.messages.tenants[tenant].counts
+    }
+
+    pub(in crate::state) fn message_queues(&self, tenant: u32) -> impl Iterator<Item = QueueView> {
+        let queue = &self.messages.queue;
+        queue.lanes(Some(tenant)).map(|(lane, _, number, segments)| QueueView {
+            kind: Kind::Message,
+            application: None,
+            number: Some(Arc::clone(number)),
+            urgency: queue.engine().lane_urgency(lane),
+            batch: None,
+            waiting: queue.engine().lane_len(lane),
+            units: segments,
+            in_progress: queue.engine().lane_in_progress(lane),
+            held_by: queue.engine().lane_held_by(lane),
         })
     }
 

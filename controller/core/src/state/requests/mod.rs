@@ -229,6 +229,11 @@ impl Requests {
         aside.attempt
     }
 
+    /// So many attempts were begun of the line that it stands for.
+    pub fn go_on_from(&mut self, id: u32, attempts: u16) {
+        self.aside_mut(id).attempt = attempts;
+    }
+
     /// What was asked.
     pub fn spec(&self, id: u32) -> Arc<CallSpec> {
         let (packed, _) = packed::read(self.arena.from(self.place(id)));

@@ -1,0 +1,117 @@
+//! `Again`: lines of a batch that came to nothing are placed again on their tenant's word (DC-3).
+//!
+//! Such a line is over and recorded, so it becomes a call of its own: under its name, its attempts numbered on, so that
+//! (batch, name, attempt) is dialled at most once. Of each outcome records are placed again in order, and how far that is
+//! stands in the state: however often the same is asked, each record is placed again once.
+
+use busyhour_base::{Outcome, Reason, Timestamp};
+
+use super::{State, tick::Due};
+use crate::{
+    effect::{Accepted, Effect, Reply},
+    engine::{gate::Scope, ring::NIL},
+    spec::{Again, AgainLine, NewRequest},
+    view::BatchStatus,
+};
+
+impl State {
+    pub(super) fn place_again(
+        &mut self,
+        again: &Again,
+        fx: &mut Vec<Effect>,
+    ) -> Result<Reply, Reason> {
+        let tenant = self.tenant(again.account)?;
+        let batch = self.batch_of(tenant, again.batch)?;
+        if self.tenants[tenant].suspended {
+            return Err(Reason::Suspended);
+        }
+        if again.lines.len() > self.options.submit_max {
+            return Err(Reason::TooLarge);
+        }
+        self.may_run_on(batch)?;
+        let mut verdicts: Vec<Result<Accepted, Reason>> = Vec::with_capacity(again.lines.len());
+        let mut full = None;
+        for line in &again.lines {
+            let verdict = match full {
+                Some(reason) => Err(reason),
+                None => self.place_line_again(tenant, batch, line, fx),
+            };
+            // A record is passed over only if it was placed again: behind one that was not nothing is taken.
+            full = verdict.err().filter(|reason| *reason != Reason::Duplicate);
+            verdicts.push(verdict);
+        }
+        Ok(Reply::Submitted(verdicts))
+    }
+
+    /// Whether lines of it may be placed again.
+    fn may_run_on(&self, batch: u32) -> Result<(), Reason> {
+        let state = &self.batches[batch];
+        if state.plan.not_after.is_some_and(|end| end.0 <= self.now) {
+            return Err(Reason::Expired);
+        }
+        match state.status {
+            BatchStatus::Scheduled | BatchStatus::Running | BatchStatus::Paused => Ok(()),
+            BatchStatus::Completed | BatchStatus::Expired => {
+                let tenant = &self.tenants[state.tenant];
+                let open = tenant.batches.len() - tenant.ended_batches.len();
+                if open < self.options.open_batches_max { Ok(()) } else { Err(Reason::TooLarge) }
+            }
+            _ => Err(Reason::WrongState),
+        }
+    }
+
+    fn place_line_again(
+        &mut self,
+        tenant: u32,
+        batch: u32,
+        line: &AgainLine,
+        fx: &mut Vec<Effect>,
+    ) -> Result<Accepted, Reason> {
+        let outcome = line.outcome as usize;
+        let state = &self.batches[batch];
+        if line.seq <= state.again_through[outcome] {
+            return Err(Reason::Duplicate);
+        }
+        let placeable = matches!(line.outcome, Outcome::Busy | Outcome::NoAnswer | Outcome::Failed);
+        if !placeable || line.seq > self.records_given || state.counts.ended[outcome] == 0 {
+            return Err(Reason::WrongState);
+        }
+        let call = NewRequest::from(&line.call);
+        self.has_room(tenant, self.lane_key(tenant, Some(batch), call))?;
+        self.run_on(batch);
+        let accepted = self.submit_one(tenant, Some(batch), call, fx)?;
+        // The line counts once, by where its last call is.
+        let state = &mut self.batches[batch];
+        state.counts.accepted -= 1;
+        state.counts.ended[outcome] -= 1;
+        state.again_through[outcome] = line.seq;
+        let id = self.requests.find(accepted.call).expect("it was just accepted");
+        self.requests.go_on_from(id, line.attempts);
+        if !line.earlier.is_empty() {
+            self.earlier.insert(id, line.earlier.clone());
+        }
+        Ok(accepted)
+    }
+
+    /// A batch that has ended goes on, with the gate that it gave up when its last call was recorded.
+    fn run_on(&mut self, batch: u32) {
+        if !self.batches[batch].has_ended() {
+            return;
+        }
+        let state = &mut self.batches[batch];
+        (state.status, state.ended_at) = (BatchStatus::Running, None);
+        (state.past_end, state.expired) = (false, false);
+        let (tenant, id, end) = (state.tenant, state.id, state.plan.not_after);
+        if state.gate == NIL {
+            let pacing = state.pacing();
+            let gate = self.engine.add_gate(Scope::Batch);
+            self.engine.set_gate(gate, pacing);
+            self.batches[batch].gate = gate;
+        }
+        if let Some(Timestamp(end)) = end {
+            self.batches[batch].end = self.expiries.set(end, Due::Batch.of(batch));
+        }
+        self.tenants[tenant].ended_batches.retain(|ended| *ended != id);
+        self.gate_batch(batch);
+    }
+}

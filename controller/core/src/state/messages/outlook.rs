@@ -1,0 +1,132 @@
+//! When messages are sent, foretold as calls are ([`crate::forward`]): their engine is copied and run ahead. What a message holds
+//! is its carrier's channel until the carrier answers.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use busyhour_base::{AccountSid, Timestamp};
+
+use super::{Stage, State, Times};
+use crate::{
+    engine::{wheel::NO_TIMER, workers::NO_WORKER},
+    forward::{
+        COPY_BYTES_MAX, Holding, InProgress, Inquiry, MESSAGE_ASSUMED_US, Outlook, Target, Timed,
+    },
+    message::MessageId,
+    spec::Kind,
+    state::proposals::{Proposals, propose_for_carrier, propose_for_gate},
+};
+
+impl State {
+    /// A copy of what decides when messages are sent; `None` if that is more than may be copied while entries wait.
+    fn message_outlook(&self, now: Timestamp) -> Option<Outlook> {
+        let (messages, now) = (&self.messages, now.0.max(self.now));
+        let engine = messages.queue.engine();
+        let beside = messages.times.bytes() + messages.live.bytes() + size_of::<Holding>();
+        if engine.bytes() + beside > COPY_BYTES_MAX {
+            return None;
+        }
+        let mut tenant_of: Vec<_> =
+            messages.queue.lanes(None).map(|(lane, tenant, ..)| (lane, tenant)).collect();
+        tenant_of.sort_unstable();
+        Some(Outlook {
+            engine: engine.clone(),
+            now,
+            in_progress: self.messages_at_carriers(now).collect(),
+            timed: self.messages_timed().collect(),
+            closings: Vec::new(),
+            tenant_of,
+            holding: BTreeMap::new(),
+            holding_all: messages.holding.clone(),
+            holding_assumed_us: MESSAGE_ASSUMED_US,
+            accounts: BTreeMap::new(),
+            batches: BTreeMap::new(),
+        })
+    }
+
+    /// Those that carriers have not answered.
+    fn messages_at_carriers(&self, now: u64) -> impl Iterator<Item = InProgress> {
+        let messages = &self.messages;
+        let sending = messages
+            .live
+            .iter()
+            .filter(|(_, live)| matches!(messages.all[live.message].stage, Stage::Sending(_)));
+        sending.map(move |(_, live)| InProgress {
+            lane: messages.all[live.message].lane,
+            carrier: live.channel,
+            worker: NO_WORKER,
+            elapsed: now.saturating_sub(live.handed_at),
+            leased: true,
+        })
+    }
+
+    /// Those whose time has not come, by their timers.
+    fn messages_timed(&self) -> impl Iterator<Item = (u32, Timed)> {
+        let messages = &self.messages;
+        let scheduled = messages.times.iter().filter(|(_, times)| times.begin != NO_TIMER);
+        scheduled.map(|(id, Times { message, .. })| {
+            let lane = messages.all[*message].lane;
+            let segments = messages.bodies.segments(messages.all[*message].body).count;
+            let asked = messages.queue.asked(segments);
+            (id, Timed::Begins { request: *message, lane, asked, put_off: false })
+        })
+    }
+
+    pub(in crate::state) fn inquire_message(
+        &self,
+        message: MessageId,
+        now: Timestamp,
+    ) -> Option<Inquiry> {
+        let messages = &self.messages;
+        let id = *messages.index.get(&message)?;
+        let message = &messages.all[id];
+        let lane = message.lane;
+        let ahead = match message.stage {
+            Stage::Scheduled => 0,
+            Stage::Queued => {
+                let mut queue = messages.queue.engine().lane_requests(lane);
+                queue.position(|other| other == id)? as u64
+            }
+            _ => return None,
+        };
+        let mut proposals = Proposals::new();
+        let numbers = [Arc::from(message.spec.from.as_str())];
+        self.propose_for_messages(message.tenant, &numbers, &mut proposals);
+        let target = Target::Request { request: id, lane, ahead };
+        Some(Inquiry { outlook: self.message_outlook(now)?, target, proposals })
+    }
+
+    pub(in crate::state) fn inquire_messages(
+        &self,
+        account: AccountSid,
+        now: Timestamp,
+    ) -> Option<Inquiry> {
+        let tenant = *self.accounts.get(&account)?;
+        let engine = self.messages.queue.engine();
+        let mut lanes: Vec<_> = self.messages.queue.lanes(Some(tenant)).collect();
+        // The longest queues are those that something could be done about.
+        lanes.sort_by_key(|(lane, ..)| std::cmp::Reverse(engine.lane_len(*lane)));
+        let numbers: Vec<_> = lanes.iter().map(|(_, _, number, _)| Arc::clone(number)).collect();
+        let mut proposals = Proposals::new();
+        self.propose_for_messages(tenant, &numbers, &mut proposals);
+        let target = Target::Lanes(lanes.into_iter().map(|(lane, ..)| lane).collect());
+        Some(Inquiry { outlook: self.message_outlook(now)?, target, proposals })
+    }
+
+    /// Other limits of a tenant's messages, of the first of these numbers, and of carriers.
+    fn propose_for_messages(&self, tenant: u32, numbers: &[Arc<str>], proposals: &mut Proposals) {
+        /// Numbers that are tried at most: each that binds is a forecast of its own.
+        const NUMBERS_MAX: usize = 4;
+        let queue = &self.messages.queue;
+        let engine = queue.engine();
+        let own = engine.tenant_gate(tenant, Kind::Message);
+        propose_for_gate(engine, own, &self.tenants[tenant].name, proposals);
+        for number in numbers.iter().take(NUMBERS_MAX) {
+            if let Some(gate) = queue.gate_of(tenant, number) {
+                propose_for_gate(engine, gate, number, proposals);
+            }
+        }
+        for (name, id) in queue.carriers() {
+            propose_for_carrier(engine, *id, name, proposals);
+        }
+    }
+}
