@@ -7,7 +7,7 @@ use ratatui::widgets::TableState;
 use super::columns::{Key, Listed};
 use crate::{
     commands::explain::About,
-    model::{Agent, Carrier, Overview, Tenant},
+    model::{Agent, Carrier, Overview, Queue, Tenant},
 };
 
 /// Looks that the sparkline remembers; wider than any screen.
@@ -20,12 +20,13 @@ const FILTER_MAX: usize = 64;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Pane {
     Tenants,
+    Queues,
     Carriers,
     Agents,
 }
 
 impl Pane {
-    pub(super) const ALL: [Self; 3] = [Self::Tenants, Self::Carriers, Self::Agents];
+    pub(super) const ALL: [Self; 4] = [Self::Tenants, Self::Queues, Self::Carriers, Self::Agents];
 }
 
 /// What keys mean.
@@ -57,7 +58,7 @@ pub(super) struct App {
     pub(super) overview: Overview,
     /// Calls in progress at each look.
     pub(super) history: VecDeque<u64>,
-    pub(super) tables: [Table; 3],
+    pub(super) tables: [Table; 4],
     pub(super) focus: Pane,
     pub(super) filter: String,
     pub(super) mode: Mode,
@@ -74,7 +75,12 @@ impl App {
             every,
             overview: Overview::default(),
             history: VecDeque::new(),
-            tables: [table(Tenant::FIRST), table(Carrier::FIRST), table(Agent::FIRST)],
+            tables: [
+                table(Tenant::FIRST),
+                table(Queue::FIRST),
+                table(Carrier::FIRST),
+                table(Agent::FIRST),
+            ],
             focus: Pane::Tenants,
             filter: String::new(),
             mode: Mode::Tables,
@@ -124,6 +130,10 @@ impl App {
         self.rows(&self.overview.tenants, Pane::Tenants)
     }
 
+    pub(super) fn queues(&self) -> Vec<&Queue> {
+        self.rows(&self.overview.queues, Pane::Queues)
+    }
+
     pub(super) fn carriers(&self) -> Vec<&Carrier> {
         self.rows(&self.overview.carriers, Pane::Carriers)
     }
@@ -137,9 +147,9 @@ impl App {
         let mut rows: Vec<_> =
             all.iter().filter(|row| row.name().to_lowercase().contains(&wanted)).collect();
         let Table { column, reversed, .. } = self.table(pane);
-        let key = T::COLUMNS[*column].key;
+        let column = &T::COLUMNS[*column];
         rows.sort_by(|a, b| {
-            let order = order(&key(a), &key(b));
+            let order = order(&column.key(a), &column.key(b));
             let order = if *reversed { order.reverse() } else { order };
             order.then_with(|| a.name().cmp(b.name()))
         });
@@ -150,6 +160,7 @@ impl App {
     pub(super) fn shown(&self) -> usize {
         match self.focus {
             Pane::Tenants => self.tenants().len(),
+            Pane::Queues => self.queues().len(),
             Pane::Carriers => self.carriers().len(),
             Pane::Agents => self.agents().len(),
         }
@@ -166,6 +177,7 @@ impl App {
     pub(super) fn columns(&self) -> usize {
         match self.focus {
             Pane::Tenants => Tenant::COLUMNS.len(),
+            Pane::Queues => Queue::COLUMNS.len(),
             Pane::Carriers => Carrier::COLUMNS.len(),
             Pane::Agents => Agent::COLUMNS.len(),
         }
@@ -178,6 +190,11 @@ impl App {
             Pane::Tenants => {
                 self.tenants().get(at).map(|row| About::Tenant(row.account_sid.clone()))
             }
+            // A queue is explained by what it is of.
+            Pane::Queues => self.queues().get(at).map(|row| match &row.batch_sid {
+                Some(batch) => About::Batch(batch.clone()),
+                None => About::Tenant(row.account_sid.clone()),
+            }),
             Pane::Carriers => self.carriers().get(at).map(|row| About::Carrier(row.name.clone())),
             Pane::Agents => None,
         }

@@ -13,8 +13,9 @@ use ratatui::{
 
 use super::{
     app::{App, Mode, Pane},
-    columns::{Listed, PARTS, parts},
+    columns::Listed,
     keys::KEYS,
+    tables::{PARTS, parts},
 };
 use crate::{
     commands::explain::About,
@@ -27,6 +28,8 @@ const SPARK: u16 = 4;
 const SPARK_MAX: u16 = 6;
 /// Below so many rows only the focused table is shown.
 const LOW: u16 = 22;
+/// Above carriers and agents so many rows are enough for tenants and queues both.
+const BOTH: u16 = 14;
 
 /// Draws everything.
 pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App) {
@@ -42,6 +45,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App) {
     for (pane, area) in areas(tables, app) {
         match pane {
             Pane::Tenants => tenants(frame, area, app),
+            Pane::Queues => queues(frame, area, app),
             Pane::Carriers => carriers(frame, area, app),
             Pane::Agents => agents(frame, area, app),
         }
@@ -56,10 +60,11 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App) {
     }
 }
 
-/// Rows that each table needs. More than a thousand fit on no screen.
-fn wanted(app: &App) -> [u16; 3] {
-    let Overview { tenants, carriers, agents, .. } = &app.overview;
-    [tenants.len(), carriers.len(), agents.len()].map(|rows| rows.min(1_000) as u16 + 3)
+/// Rows that each table needs, in the order of [`Pane::ALL`]. More than a thousand fit on no screen.
+fn wanted(app: &App) -> [u16; 4] {
+    let Overview { tenants, queues, carriers, agents, .. } = &app.overview;
+    [tenants.len(), queues.len(), carriers.len(), agents.len()]
+        .map(|rows| rows.min(1_000) as u16 + 3)
 }
 
 /// What the tables leave over goes to the sparkline.
@@ -68,21 +73,32 @@ fn spark_rows(screen: u16, app: &App) -> u16 {
     screen.saturating_sub(tables + 2).clamp(SPARK, SPARK_MAX)
 }
 
-/// Where each table goes. If not all rows fit, carriers and agents have a quarter each at most, and tenants the rest.
+/// Where each table goes. If not all rows fit, carriers and agents have a quarter each at most, and tenants and queues share
+/// the rest; on a screen that is too low for both, the one that was chosen last has it.
 fn areas(all: Rect, app: &App) -> Vec<(Pane, Rect)> {
     if all.height < LOW - SPARK - 2 {
         return vec![(app.focus, all)];
     }
-    let wanted = wanted(app);
-    let fits = wanted.iter().sum::<u16>() <= all.height;
+    let [tenants, queues, carriers, agents] = wanted(app);
+    let fits = tenants + queues + carriers + agents <= all.height;
     let most = if fits { u16::MAX } else { (all.height / 4).max(5) };
-    let [tenants, carriers, agents] = Layout::vertical([
+    let [upper, carriers, agents] = Layout::vertical([
         Constraint::Fill(1),
-        Constraint::Length(wanted[1].min(most)),
-        Constraint::Length(wanted[2].min(most)),
+        Constraint::Length(carriers.min(most)),
+        Constraint::Length(agents.min(most)),
     ])
     .areas(all);
-    vec![(Pane::Tenants, tenants), (Pane::Carriers, carriers), (Pane::Agents, agents)]
+    let mut areas = if upper.height < BOTH {
+        let pane = if app.focus == Pane::Queues { Pane::Queues } else { Pane::Tenants };
+        vec![(pane, upper)]
+    } else {
+        let queues = queues.min((upper.height / 2).max(upper.height.saturating_sub(tenants)));
+        let [above, below] =
+            Layout::vertical([Constraint::Fill(1), Constraint::Length(queues)]).areas(upper);
+        vec![(Pane::Tenants, above), (Pane::Queues, below)]
+    };
+    areas.extend([(Pane::Carriers, carriers), (Pane::Agents, agents)]);
+    areas
 }
 
 fn heading(app: &App) -> Line<'_> {
@@ -115,12 +131,19 @@ fn summary(frame: &mut Frame<'_>, area: Rect, app: &App) {
     };
     let text = Text::from(vec![
         line("in progress", count(overview.in_progress)),
-        line("waiting", count(overview.queued)),
+        line("waiting", waiting(overview)),
         line("channels", format!("{} of {}", count(held.sum()), count(channels))),
         line("set-ups/s", format!("{} of {}", rate(setups), rate(setups_max))),
     ]);
     frame.render_widget(Paragraph::new(text), numbers);
     sparkline(frame, spark, app);
+}
+
+/// What waits: calls, and messages if there are any.
+fn waiting(overview: &Overview) -> String {
+    let messages: u64 = overview.tenants.iter().map(|tenant| tenant.messages.waiting).sum();
+    let calls = count(overview.queued);
+    if messages == 0 { calls } else { format!("{calls}, {} msg", count(messages)) }
 }
 
 /// Calls in progress at each look, the last one at the right.
@@ -154,6 +177,24 @@ fn tenants(frame: &mut Frame<'_>, area: Rect, app: &mut App) {
     let lines = app.overview.lines.iter().map(queued).collect::<Vec<_>>().join("; ");
     let below = if lines.is_empty() { Line::default() } else { format!(" {lines} ").into() };
     table(frame, area, app, Pane::Tenants, &rows, (title + " ").bold().into(), below.dim());
+}
+
+fn queues(frame: &mut Frame<'_>, area: Rect, app: &mut App) {
+    let rows: Vec<_> = app.queues().into_iter().cloned().collect();
+    let waiting = |kind: &str| -> u64 {
+        rows.iter().filter(|queue| queue.kind == kind).map(|queue| queue.waiting).sum()
+    };
+    let (calls, messages) = (waiting("call"), waiting("message"));
+    let mut title = format!(
+        " queues: {}, {} and {} waiting",
+        many(rows.len() as u64, "row"),
+        many(calls, "call"),
+        many(messages, "message")
+    );
+    if app.overview.queues_more > 0 {
+        title += &format!(", {} more are shorter", count(app.overview.queues_more));
+    }
+    table(frame, area, app, Pane::Queues, &rows, (title + " ").bold().into(), Line::default());
 }
 
 fn carriers(frame: &mut Frame<'_>, area: Rect, app: &mut App) {
@@ -212,20 +253,16 @@ fn table<T: Listed>(
     let columns: Vec<_> =
         T::COLUMNS.iter().enumerate().filter(|(_, column)| column.from <= area.width).collect();
     let heads = columns.iter().map(|(n, column)| {
-        let is_right = rows.first().is_some_and(|row| {
-            (column.cell)(row).alignment == Some(ratatui::layout::Alignment::Right)
-        });
         let name = if *n == sorted {
             Span::styled(format!("{}{arrow}", column.name), Modifier::BOLD)
         } else {
             Span::styled(column.name, Modifier::DIM)
         };
         let line = Line::from(name);
-        if is_right { line.right_aligned() } else { line }
+        if column.is_number() { line.right_aligned() } else { line }
     });
     let heads = Row::new(heads.collect::<Vec<_>>());
-    let lines =
-        rows.iter().map(|row| Row::new(columns.iter().map(|(_, column)| (column.cell)(row))));
+    let lines = rows.iter().map(|row| Row::new(columns.iter().map(|(_, column)| column.cell(row))));
     let widths = columns.iter().map(|(_, column)| Constraint::Length(column.width));
     let border = if is_focused { Style::new().fg(Color::Cyan) } else { Style::new().dim() };
     let block = Block::bordered()

@@ -7,7 +7,10 @@ use super::{
     super::keys::{Asked, press},
     *,
 };
-use crate::model::{Agent, Carrier, Counts, Eta, Inbound, Overview, Queued, Room, Share, Tenant};
+use crate::model::{
+    Agent, Because, Carrier, Counts, Eta, Inbound, Messages, Overview, Queue, Queued, Room, Share,
+    Tenant,
+};
 
 fn tenant(name: &str, queued: u64, in_progress: u64) -> Tenant {
     Tenant {
@@ -28,6 +31,22 @@ fn tenant(name: &str, queued: u64, in_progress: u64) -> Tenant {
             ..Share::default()
         }],
         inbound: Inbound { ringing: 1, ..Inbound::default() },
+        messages: Messages { waiting: queued / 100, ..Messages::default() },
+    }
+}
+
+fn queue(tenant: &str, kind: &str, number: Option<&str>, waiting: u64, held_by: &str) -> Queue {
+    Queue {
+        account_sid: format!("AC-{tenant}"),
+        tenant: tenant.to_owned(),
+        kind: kind.to_owned(),
+        urgency: "ordinary".to_owned(),
+        number: number.map(str::to_owned),
+        waiting,
+        segments: (kind == "message").then_some(waiting * 2),
+        held_by: (waiting > 0)
+            .then(|| Because { reason: held_by.to_owned(), ..Because::default() }),
+        ..Queue::default()
     }
 }
 
@@ -39,6 +58,19 @@ fn overview() -> Overview {
         in_progress: 42,
         tenants: vec![tenant("clinic", 34, 30), tenant("survey", 1_200, 12), tenant("idle", 0, 0)],
         tenants_more: 7,
+        queues: vec![
+            Queue {
+                batch_sid: Some("BT-spring".to_owned()),
+                batch: Some("spring".to_owned()),
+                ..queue("survey", "call", None, 1_200, "channels_kept")
+            },
+            queue("survey", "message", Some("+15550100002"), 12, "number_throttle"),
+            Queue {
+                application_sid: Some("AP0123".to_owned()),
+                ..queue("clinic", "call", Some("+15550100001"), 34, "application_cap")
+            },
+        ],
+        queues_more: 3,
         carriers: vec![
             Carrier {
                 name: "harbour".to_owned(),
@@ -144,11 +176,41 @@ fn mt_27_the_screen_shows_tenants_carriers_and_agents_and_why_no_more() {
         }
         assert_eq!(order(&screen, &TENANTS), ["survey", "clinic", "idle"], "{screen}");
     }
-    let wide = screen(&mut app(), 160, 50);
+    let wide = screen(&mut app(), 180, 50);
     for part in ["12 min 0 s", "2/5/∞", "75", "QUARANT", "PROGRESS", "RINGING", "RESERVED", "████"]
     {
         assert!(wide.contains(part), "{part:?} is not on\n{wide}");
     }
+}
+
+#[test]
+fn mt_7_mt_8_queues_of_calls_and_messages_are_shown_by_number_batch_and_application() {
+    let tall = screen(&mut app(), 160, 44);
+    for part in [
+        "queues: 3 rows, 1,234 calls and 12 messages waiting, 3 more are shorter",
+        "+15550100002",
+        "number_throttle",
+        "spring",
+        "AP0123",
+        "application_cap",
+        "1,234, 12 msg",
+        "SEGMENTS",
+    ] {
+        assert!(tall.contains(part), "{part:?} is not on\n{tall}");
+    }
+    // On a low one they take the place of the tenants.
+    let mut low = app();
+    assert!(!screen(&mut low, 80, 24).contains("queues:"));
+    key(&mut low, KeyCode::Tab);
+    let shown = screen(&mut low, 80, 24);
+    assert!(shown.contains("queues:") && !shown.contains("tenants:"), "{shown}");
+    for part in ["messages", "+15550100001", "1,200", "application_cap", "harbour", "agent-1"] {
+        assert!(shown.contains(part), "{part:?} is not on\n{shown}");
+    }
+    // The longest first; a batch's queue is explained as the batch.
+    assert_eq!(low.chosen(), Some(About::Batch("BT-spring".to_owned())));
+    key(&mut low, KeyCode::Down);
+    assert_eq!(low.chosen(), Some(About::Tenant("AC-clinic".to_owned())));
 }
 
 #[test]
@@ -203,6 +265,7 @@ fn keys_sort_filter_and_choose_within_bounds() {
 fn a_chosen_row_is_explained_and_scrolls_within_its_text() {
     let mut app = app();
     key(&mut app, KeyCode::Tab);
+    key(&mut app, KeyCode::Tab);
     key(&mut app, KeyCode::Down);
     let about = About::Carrier("north".to_owned());
     assert_eq!(key(&mut app, KeyCode::Enter), Asked::Explain(about.clone()));
@@ -251,6 +314,8 @@ fn the_same_is_told_without_a_screen() {
         "1 of 2 agents",
         "group default: 13 free",
         "over harbour+north: 2 queues",
+        "number_throttle",
+        "and 3 more queues",
     ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }

@@ -8,12 +8,12 @@ use crate::commands::explain::About;
 /// The keys, as they are listed on the screen.
 pub(super) const KEYS: [(&str, &str); 9] = [
     ("q, Ctrl-C", "quit"),
-    ("Tab", "next table"),
+    ("Tab", "next table; on a low screen tenants and queues share a place"),
     ("↑ ↓ PgUp PgDn", "choose a row; Home and End for the first and the last"),
     ("← →", "sort by the next column"),
     ("r", "turn the order round"),
     ("/", "show names that contain a text; Esc shows all again"),
-    ("Enter", "explain the chosen tenant or carrier"),
+    ("Enter", "explain the chosen tenant, queue or carrier"),
     ("p", "hold the picture still"),
     ("?", "this list"),
 ];
@@ -49,8 +49,8 @@ pub(super) fn press(app: &mut App, key: KeyEvent) -> Asked {
 fn in_tables(app: &mut App, key: KeyCode) -> Asked {
     match key {
         KeyCode::Char('q') => return Asked::Quit,
-        KeyCode::Tab => app.focus = Pane::ALL[(app.focus as usize + 1) % 3],
-        KeyCode::BackTab => app.focus = Pane::ALL[(app.focus as usize + 2) % 3],
+        KeyCode::Tab => app.focus = Pane::ALL[(app.focus as usize + 1) % 4],
+        KeyCode::BackTab => app.focus = Pane::ALL[(app.focus as usize + 3) % 4],
         KeyCode::Right => sort(app, 1),
         KeyCode::Left => sort(app, app.columns() - 1),
         KeyCode::Char('r') => app.focused().reversed ^= true,

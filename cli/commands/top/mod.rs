@@ -1,4 +1,4 @@
-//! `busyhour top`: tenants, carriers and agents live, and why no more calls are up.
+//! `busyhour top`: tenants, their queues, carriers and agents live, and why no more calls are up.
 
 mod app;
 mod bar;
@@ -7,6 +7,7 @@ mod draw;
 mod keys;
 mod plain;
 mod screen;
+mod tables;
 
 use std::{
     io::{IsTerminal as _, Write as _, stdout},

@@ -9,12 +9,19 @@ use crate::{
 /// As wide as all columns are.
 const ALL: u16 = u16::MAX;
 
-/// All three tables.
+/// All tables.
 pub(super) fn tables(overview: &Overview) -> String {
     let mut text = format!("{}\n\n", line(overview));
     table(&mut text, &overview.tenants);
     if overview.tenants_more > 0 {
         text += &format!("and {}\n", many(overview.tenants_more, "more tenant"));
+    }
+    if !overview.queues.is_empty() {
+        text.push('\n');
+        table(&mut text, &overview.queues);
+        if overview.queues_more > 0 {
+            text += &format!("and {}\n", many(overview.queues_more, "more queue"));
+        }
     }
     for line in &overview.lines {
         text += &format!("{}\n", super::draw::queued(line));
@@ -34,7 +41,7 @@ fn table<T: Listed>(text: &mut String, rows: &[T]) {
     let columns: Vec<&Column<T>> = T::COLUMNS.iter().filter(|column| column.from < ALL).collect();
     let shown: Vec<Vec<String>> = rows
         .iter()
-        .map(|row| columns.iter().map(|column| (column.cell)(row).to_string()).collect())
+        .map(|row| columns.iter().map(|column| column.cell(row).to_string()).collect())
         .collect();
     let width = |n: usize| {
         let cells = shown.iter().map(|row| row[n].chars().count());
@@ -51,10 +58,7 @@ fn table<T: Listed>(text: &mut String, rows: &[T]) {
         *text += line.trim_end();
         text.push('\n');
     };
-    let is_number = |n: usize| rows.first().is_some_and(|row| columns[n].is_number(row));
-    // A bar is sorted by a number and stands at the left.
-    let numbers =
-        |n: usize| is_number(n) && !matches!(columns[n].name, "LOAD" | "CHANNELS" | "PROGRESS");
+    let numbers = |n: usize| columns[n].is_number();
     put(columns.iter().map(|column| column.name).collect(), &numbers);
     for row in &shown {
         put(row.iter().map(String::as_str).collect(), &numbers);
