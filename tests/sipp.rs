@@ -37,7 +37,7 @@ impl Installation {
     async fn place(&self) -> String {
         let url = self.running.stage.with_addresses("http://127.0.0.1:8081/two-seconds.xml");
         let parameters =
-            [("To", "+15553000001"), ("From", "+15550100003"), ("Url", &url), ("Timeout", "1")];
+            [("To", "+15553000001"), ("From", "+15550100003"), ("Url", &url), ("Timeout", "3")];
         self.tenant.accepted(&parameters).await
     }
 
@@ -234,7 +234,7 @@ async fn mt_6_a_caller_goes_before_requests_that_waited_longer_for_the_last_chan
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callers_channel_comes_back_after_the_quarantine_when_the_agent_is_killed() {
     let mut installation = Installation::start("sipp-calls-in-killed").await;
-    let _caller = installation.caller("calls_in_at_once", DESK);
+    let _caller = installation.caller("calls_in", "+15550100009");
     until("the caller to be answered", Duration::from_secs(60), async || {
         let calls = installation.calls().await;
         calls.iter().any(|call| call["status"] == "in-progress").then_some(())
