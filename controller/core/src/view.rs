@@ -122,6 +122,8 @@ pub struct Attempt {
     pub sip_code: u16,
     /// From INVITE to its end.
     pub ring: Span,
+    /// The carrier failed the call, which went to the next one at once.
+    pub passed_on: bool,
 }
 
 impl Attempt {

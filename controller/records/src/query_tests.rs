@@ -31,6 +31,7 @@ fn attempt(n: u64) -> Attempt {
         reason: Reason::Busy,
         sip_code: 486,
         ring: Span::from_millis(n),
+        passed_on: n.is_multiple_of(2),
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     few::Few,
-    spec::{Kind, Urgency},
+    spec::{Kind, OrderPolicy, Urgency},
 };
 
 /// How many urgencies there are; 0 goes first.
@@ -337,6 +337,26 @@ impl Engine {
             }
             id = node.parent;
         }
+    }
+
+    /// Requests go on from one lane of a tenant to another. In the weighted order the tenant stands beside those who were
+    /// served last over the other route as it stood over this one.
+    pub fn carry_share(&mut self, from: u32, to: u32) {
+        let (from, to) = (self.root_of(from), self.root_of(to));
+        if from == to || !matches!(self.policy, OrderPolicy::Weighted) {
+            return;
+        }
+        let served = |id: u32| self.order.served(self.nodes[id].route, self.nodes[id].urgency);
+        let ahead = self.nodes[from].pass.saturating_sub(served(from));
+        let pass = served(to).saturating_add(ahead);
+        self.nodes[to].pass = self.nodes[to].pass.max(pass);
+    }
+
+    fn root_of(&self, mut id: u32) -> u32 {
+        while self.nodes[id].parent != NIL {
+            id = self.nodes[id].parent;
+        }
+        id
     }
 
     /// Appends a request to a lane. `why` says what held it until now.

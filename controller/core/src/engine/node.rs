@@ -217,8 +217,9 @@ impl Engine {
             let regates = kind != Kind::Call && matches!(place, Place::Timed | Place::Shut);
             let reranks = place == Place::Ready && parent == NIL && self.policy.reads_front();
             if regates || reranks {
+                let why = if reranks { self.stood_for(id) } else { held_by };
                 self.leave(id);
-                return self.stand(id, held_by);
+                return self.stand(id, why);
             }
             if place != Place::Ready || parent == NIL {
                 return;
@@ -255,7 +256,7 @@ impl Engine {
         let shut = (0..path.len).find(|level| self.verdict(path.nodes[*level]) != Verdict::Open);
         let Some(level) = shut else { return Some(path) };
         let id = path.nodes[level];
-        let why = self.order.held(turn, stand.since, self.clock).unwrap_or(self.nodes[id].held_by);
+        let why = self.nodes[id].held_by;
         if level == 0 {
             self.nodes[id].place = Place::Idle;
             self.order.take(turn, stand, &self.nodes);
@@ -264,6 +265,24 @@ impl Engine {
         }
         self.stand(id, why);
         None
+    }
+
+    /// What held a root last, or another node that is not ready.
+    #[inline]
+    pub(super) fn stood_for(&self, id: u32) -> Reason {
+        let node = &self.nodes[id];
+        let stands = node.place == Place::Ready;
+        let held = stands.then(|| self.order.held(node.turn(), node.ticket, self.clock));
+        held.flatten().unwrap_or(node.held_by)
+    }
+
+    /// What held the requests of a lane last, if something waits there.
+    pub fn waited_for(&self, lane: u32) -> Reason {
+        let mut id = lane;
+        while self.nodes[id].place == Place::Ready && self.nodes[id].parent != NIL {
+            id = self.nodes[id].parent;
+        }
+        self.stood_for(id)
     }
 
     /// A node's timer has fired.
@@ -279,7 +298,7 @@ impl Engine {
     pub(super) fn reclass(&mut self, tenant: u32) {
         for at in 0..self.tenants[tenant].roots.len() {
             let id = self.tenants[tenant].roots[at];
-            let Node { place, route, class, held_by, .. } = self.nodes[id];
+            let Node { place, route, class, .. } = self.nodes[id];
             let now = self.ledger.class(tenant, route);
             let moves = match place {
                 Place::Ready => now != Some(class),
@@ -287,7 +306,7 @@ impl Engine {
                 _ => false,
             };
             if moves {
-                let why = self.order.resting(self.nodes[id].turn()).unwrap_or(held_by);
+                let why = self.stood_for(id);
                 self.leave(id);
                 self.stand(id, why);
             }

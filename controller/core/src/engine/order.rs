@@ -37,8 +37,6 @@ pub(super) struct Stand {
     /// Counted over all lines, so that no two are alike.
     pub number: u64,
     pub node: u32,
-    /// When it took its stand.
-    pub since: u64,
 }
 
 /// One line.
@@ -136,6 +134,9 @@ pub(super) struct Order {
     resting: Vec<u64>,
     /// Stands taken, ever.
     stands: u64,
+    /// When the last one was taken, and how many had been before that instant.
+    last_at: u64,
+    before_last: u64,
     /// By route and urgency: the rank of whoever was served last.
     served: Vec<[u64; URGENCIES]>,
     floors: Floors,
@@ -157,13 +158,23 @@ impl Order {
     }
 
     /// Takes a stand; its ticket.
-    pub fn enter(&mut self, turn: Turn, rank: u64, node: u32, since: u64) -> u32 {
+    pub fn enter(&mut self, turn: Turn, rank: u64, node: u32, now: u64) -> u32 {
+        if self.last_at != now {
+            (self.last_at, self.before_last) = (now, self.stands);
+        }
         self.stands += 1;
-        let stand = Stand { rank, number: self.stands, node, since };
+        let stand = Stand { rank, number: self.stands, node };
         let index = self.line(turn);
         self.lines[index].push(stand);
         self.mark(index);
         self.stands as u32
+    }
+
+    /// Whether somebody who stands took that stand before `now`.
+    #[inline]
+    const fn stood_before(&self, ticket: u32, now: u64) -> bool {
+        let after = (self.stands as u32).wrapping_sub(ticket) as u64;
+        self.last_at != now || self.stands - after <= self.before_last
     }
 
     /// Whoever stood in the line of `turn` has left it; its node does not stand there any more.
@@ -364,10 +375,10 @@ impl Order {
         lines.map(|(at, line)| (turn(at), line.len, line.rests))
     }
 
-    /// What held whoever stood since `since` and starts at `due`, if it was the line's rest.
+    /// What held whoever stands with this ticket, if that is the line's rest: it has stood since before `now`.
     #[inline]
-    pub fn held(&self, turn: Turn, since: u64, due: u64) -> Option<Reason> {
-        self.lines[index(turn)].rested.filter(|_| since < due)
+    pub fn held(&self, turn: Turn, ticket: u32, now: u64) -> Option<Reason> {
+        self.lines[index(turn)].rested.filter(|_| self.stood_before(ticket, now))
     }
 
     /// How many stand in the lines of a route, up to an urgency.

@@ -135,7 +135,7 @@ impl Engine {
     ) -> Start {
         let due = self.clock;
         let root = stand.node;
-        let held_by = self.order.held(turn, stand.since, due).unwrap_or(self.nodes[root].held_by);
+        let held_by = self.stood_for(root);
         self.order.serve(turn, stand);
         self.nodes[root].place = Place::Idle;
         self.order.take(turn, stand, &self.nodes);

@@ -90,7 +90,7 @@ impl State {
         self.engine.finished(lane, live.carrier, live.agent, channel, held, leased);
         let talk = ending.map_or(0, |ending| ending.talk.0);
         if talk > 0 && !self.is_inbound(live.request) {
-            let route = self.lanes[lane].key.route;
+            let route = self.route_by_table(live.request);
             self.engine.charge(live.carrier, route, talk);
         }
     }

@@ -62,8 +62,8 @@ impl State {
 
     /// An attempt has ended: the call goes to the next carrier, waits for another attempt, or ends too.
     fn attempt_over(&mut self, id: u32, live: u32, ending: &Ending, fx: &mut Vec<Effect>) {
-        if let Some(key) = self.next_carrier(id, live, ending) {
-            return self.try_elsewhere(id, live, ending, key, fx);
+        if self.has_next_carrier(id, live, ending) {
+            return self.try_elsewhere(id, live, ending, fx);
         }
         let mut ending = ending.clone();
         match self.next_attempt(id, live, &ending) {
@@ -117,7 +117,7 @@ impl State {
             let until = Timestamp(self.now) + self.options.agent_rest;
             self.engine.rest_worker(call.agent, until.0);
         }
-        let lane = self.requests.lane(id);
+        let lane = self.lane_again(id);
         self.count(lane, |counts| {
             counts.in_progress -= 1;
             counts.queued += 1;

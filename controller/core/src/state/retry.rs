@@ -27,7 +27,9 @@ impl State {
         if !definitive || !retry.on.takes(ending.outcome, ending.reason) || over || batch.past_end {
             return None;
         }
-        let made = self.earlier.get(&id).map_or(0, Vec::len) as u16 + 1;
+        // Going from carrier to carrier is one attempt of the batch.
+        let earlier = self.earlier.get(&id).into_iter().flatten();
+        let made = earlier.filter(|attempt| !attempt.passed_on).count() as u16 + 1;
         let at = Timestamp(self.now) + retry.delay(made)?;
         let window = batch.last_window_ends(Timestamp(self.now));
         let ends = [self.requests.times(id).expires, batch.plan.not_after, window];
@@ -47,8 +49,8 @@ impl State {
         at: Timestamp,
         fx: &mut Vec<Effect>,
     ) {
-        self.attempt_ended(id, live, ending);
-        let lane = self.route_anew(id);
+        self.attempt_ended(id, live, ending, false);
+        let lane = self.lane_again(id);
         if at.0 <= self.now {
             self.requests.set_stage(id, Stage::Queued);
             self.engine.push_back(lane, id, asked(self.requests.call(id)), Reason::Retry);
@@ -62,8 +64,9 @@ impl State {
         self.changed(id, Phase::Queued, fx);
     }
 
-    /// An attempt has ended and is noted; its call waits, and is in no queue yet.
-    pub(super) fn attempt_ended(&mut self, id: u32, live: u32, ending: &Ending) {
+    /// An attempt has ended and is noted; its call waits, and is in no queue yet. `passed_on` says that it goes to the next
+    /// carrier.
+    pub(super) fn attempt_ended(&mut self, id: u32, live: u32, ending: &Ending, passed_on: bool) {
         let call = &self.live[live];
         let attempt = Attempt {
             number: self.requests.attempt(id),
@@ -77,6 +80,7 @@ impl State {
             reason: ending.reason,
             sip_code: ending.sip_code,
             ring: ending.ring,
+            passed_on,
         };
         self.earlier.entry(id).or_default().push(attempt);
         self.give_back(live, Some(ending));

@@ -78,18 +78,42 @@ impl State {
         self.engine.ledger().resolve(Kind::Call, kind, to)
     }
 
-    /// What the lane of a request is of, by the table in force.
-    fn key_by_table(&self, request: u32) -> LaneKey {
-        let LaneOwner { tenant, key, .. } = self.lanes[self.requests.lane(request)];
+    /// The route of a call by the table in force.
+    pub(super) fn route_by_table(&self, request: u32) -> RouteId {
+        let tenant = self.lanes[self.requests.lane(request)].tenant;
         let spec = self.requests.spec(request);
-        LaneKey { route: self.route_of(tenant, &spec.from, &spec.to), ..key }
+        self.route_of(tenant, &spec.from, &spec.to)
+    }
+
+    /// What the lane of a request is of: by the table in force, without the carriers that have failed it since it was last
+    /// placed, unless no other is left.
+    fn present_key(&mut self, request: u32) -> LaneKey {
+        let key = self.lanes[self.requests.lane(request)].key;
+        let route = self.route_by_table(request);
+        let failed = self.failed_by(request);
+        let left = if failed.is_empty() { None } else { self.route_without(route, &failed) };
+        LaneKey { route: left.unwrap_or(route), ..key }
+    }
+
+    /// The carriers that have failed a call since it was last placed, as far as they are known still.
+    fn failed_by(&self, request: u32) -> Vec<u32> {
+        let earlier = self.earlier.get(&request).map_or(&[][..], Vec::as_slice);
+        let failed = earlier.iter().rev().take_while(|attempt| attempt.passed_on);
+        failed.filter_map(|attempt| self.carrier_names.get(&attempt.carrier).copied()).collect()
+    }
+
+    fn route_without(&mut self, route: RouteId, failed: &[u32]) -> Option<RouteId> {
+        self.engine.route_without(route, failed).or_else(|| {
+            self.reclaim_routes();
+            self.engine.route_without(route, failed)
+        })
     }
 
     /// A request that waits goes to the end of the lane that the table in force leads it to.
     fn reroute(&mut self, request: u32) {
-        let key = self.key_by_table(request);
+        let key = self.present_key(request);
         let old = self.requests.lane(request);
-        let held_by = self.held_by(request);
+        let held_by = self.engine.waited_for(old);
         let scheduled = self.requests.stage(request) == Stage::Scheduled;
         if scheduled {
             self.engine.take_up(old, request);
@@ -113,33 +137,37 @@ impl State {
         }
         let lane = self.lane_of(tenant, batch, key);
         self.lanes[lane].requests += 1;
+        self.engine.carry_share(old, lane);
         self.requests.move_to(request, lane, batch.is_some());
         self.release_lane(old);
         lane
     }
 
-    /// A call that waits for its next attempt may go over any carrier again.
-    pub(super) fn route_anew(&mut self, request: u32) -> u32 {
-        let key = self.key_by_table(request);
+    /// The lane in which a call waits again: its route may be another one by now.
+    pub(super) fn lane_again(&mut self, request: u32) -> u32 {
+        let lane = self.requests.lane(request);
+        if self.lanes[lane].canceled.is_some() {
+            return lane;
+        }
+        let key = self.present_key(request);
         self.move_to(request, key)
     }
 
-    /// The lane over the carriers that have not failed this call, if that is what it needs: its carrier failed it, nobody
-    /// answered, and there is another one.
-    pub(super) fn next_carrier(&mut self, id: u32, live: u32, ending: &Ending) -> Option<LaneKey> {
+    /// Whether a call goes to another carrier: its own failed it for good, nobody answered, it may still start, and there is
+    /// one that has not failed it.
+    pub(super) fn has_next_carrier(&mut self, id: u32, live: u32, ending: &Ending) -> bool {
         let live = self.live[live];
-        let LaneOwner { key, canceled, .. } = self.lanes[self.requests.lane(id)];
         let failed = ending.reason == Reason::CarrierFailure && ending.confirmed;
-        let wanted = live.answered_at.is_none() && live.hang_up.is_none() && canceled.is_none();
-        if !failed || !wanted || self.is_inbound(id) {
-            return None;
+        let wanted = live.answered_at.is_none() && live.hang_up.is_none();
+        let canceled = self.lanes[self.requests.lane(id)].canceled.is_some();
+        let expires = self.requests.times(id).expires;
+        let over = canceled || expires.is_some_and(|at| at.0 <= self.now);
+        if !failed || !wanted || over || self.is_inbound(id) {
+            return false;
         }
-        let route = self.engine.route_without(key.route, &[live.carrier]);
-        let route = route.or_else(|| {
-            self.reclaim_routes();
-            self.engine.route_without(key.route, &[live.carrier])
-        });
-        Some(LaneKey { route: route?, ..key })
+        let (route, mut failed) = (self.route_by_table(id), self.failed_by(id));
+        failed.push(live.carrier);
+        self.route_without(route, &failed).is_some()
     }
 
     /// A carrier failed a call, and it goes over the others: before those that have not had their turn.
@@ -148,11 +176,10 @@ impl State {
         id: u32,
         live: u32,
         ending: &Ending,
-        key: LaneKey,
         fx: &mut Vec<Effect>,
     ) {
-        self.attempt_ended(id, live, ending);
-        let lane = self.move_to(id, key);
+        self.attempt_ended(id, live, ending, true);
+        let lane = self.lane_again(id);
         self.requests.set_stage(id, Stage::Queued);
         let asked = asked(self.requests.call(id));
         self.engine.push_front(lane, id, asked, Reason::CarrierFailure);
@@ -161,9 +188,8 @@ impl State {
 
     /// What is to be said of the last carrier's failure: that there was no other left.
     pub(super) fn exhausted(&self, id: u32, ending: &mut Ending) {
-        if ending.reason == Reason::CarrierFailure
-            && self.lanes[self.requests.lane(id)].key.route != self.key_by_table(id).route
-        {
+        let last = self.earlier.get(&id).and_then(|all| all.last());
+        if ending.reason == Reason::CarrierFailure && last.is_some_and(|last| last.passed_on) {
             ending.reason = Reason::CarriersExhausted;
         }
     }

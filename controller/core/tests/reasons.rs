@@ -1,0 +1,102 @@
+//! What held a request last is what its order to start and its record say, whatever was changed while it waited.
+
+mod support;
+
+use busyhour_base::{Outcome, Reason, Span};
+use busyhour_controller_core::{
+    command::{Change, Command},
+    spec::{Carrier, Declaration, Destination, OrderPolicy, Share},
+};
+use support::{Machine, call, carrier, declaration, ended, tenant};
+
+/// A carrier of so many channels that sets calls up as fast as they come.
+fn serving(name: &str, channels: u32, prefixes: &[&str]) -> Carrier {
+    let mut carrier = carrier(name, channels, Span::ZERO);
+    let to =
+        |prefix: &&str| Destination { prefix: (*prefix).into(), calls: true, ..Default::default() };
+    carrier.serves = prefixes.iter().map(to).collect();
+    carrier
+}
+
+fn declare(machine: &mut Machine, declaration: Declaration) {
+    machine.apply(Command::Declare(Box::new(declaration)));
+}
+
+/// MT-16: the call that ends takes its tenant to another share class and gives the channel that another one of it waited for.
+#[test]
+fn mt_16_a_call_that_waited_says_so_though_its_tenants_share_class_changed() {
+    let mut shared = tenant(1, None);
+    shared.shares = vec![Share {
+        group: "default".into(),
+        guaranteed: 0,
+        expected: 1,
+        maximum: 5,
+        lend_permille: 1_000,
+    }];
+    let carriers = vec![carrier("a", 1, Span::ZERO)];
+    let mut machine = Machine::declared(vec![shared], carriers);
+    let first = machine.accepted(1, call("+1"));
+    let second = machine.accepted(1, call("+1"));
+    machine.run(Span::from_secs(3));
+    machine.says(first, ended(Outcome::Completed, true));
+    assert_eq!(machine.last_dial(second).held_by, Reason::CarrierChannels);
+}
+
+/// The same when it is the declaration that changes the class.
+#[test]
+fn mt_16_a_call_that_waited_says_so_though_its_share_is_declared_anew() {
+    let with = |guaranteed, channels| {
+        let mut shared = tenant(1, None);
+        shared.shares = vec![Share {
+            group: "default".into(),
+            guaranteed,
+            expected: 2,
+            maximum: 5,
+            lend_permille: 1_000,
+        }];
+        declaration(vec![shared, tenant(2, None)], vec![carrier("a", channels, Span::ZERO)])
+    };
+    let mut machine = Machine::declared(Vec::new(), Vec::new());
+    declare(&mut machine, with(0, 1));
+    machine.accepted(2, call("+1"));
+    let waiting = machine.accepted(1, call("+1"));
+    machine.run(Span::from_secs(3));
+    declare(&mut machine, with(1, 2));
+    assert_eq!(machine.last_dial(waiting).held_by, Reason::CarrierChannels);
+}
+
+/// MT-17: routes part, and what waited goes over the new one.
+#[test]
+fn mt_17_a_call_that_waited_says_so_though_its_route_changed() {
+    let tenants = || vec![tenant(1, None)];
+    let mut machine = Machine::declared(tenants(), vec![serving("a", 1, &["+4"])]);
+    machine.accepted(1, call("+49"));
+    let german = machine.accepted(1, call("+49"));
+    let british = machine.accepted(1, call("+44"));
+    machine.run(Span::from_secs(3));
+    let carriers = vec![serving("a", 1, &["+4"]), serving("b", 1, &["+44"])];
+    declare(&mut machine, declaration(tenants(), carriers));
+    let dial = machine.last_dial(british);
+    assert_eq!((&*dial.carrier, dial.held_by), ("b", Reason::CarrierChannels));
+    assert!(!machine.dialled().contains(&german), "it still waits");
+}
+
+/// MT-4: in an order by arrival another request at the front is another stand, and the tenant has waited all the same.
+#[test]
+fn mt_4_a_call_that_waited_says_so_though_the_one_before_it_was_canceled() {
+    let mut machine = Machine::declared(Vec::new(), Vec::new());
+    let order = OrderPolicy::FirstComeFirstServed;
+    let carriers = vec![carrier("a", 1, Span::ZERO)];
+    declare(
+        &mut machine,
+        Declaration { order, ..declaration(vec![tenant(1, None)], carriers.clone()) },
+    );
+    machine.accepted(1, call("+1"));
+    let canceled = machine.accepted(1, call("+1"));
+    let waiting = machine.accepted(1, call("+1"));
+    machine.run(Span::from_secs(3));
+    let more = carrier("a", 2, Span::ZERO);
+    machine.update(1, canceled, Change::Cancel);
+    declare(&mut machine, Declaration { order, ..declaration(vec![tenant(1, None)], vec![more]) });
+    assert_eq!(machine.last_dial(waiting).held_by, Reason::CarrierChannels);
+}

@@ -1,0 +1,176 @@
+//! Over which carriers calls go when one cannot complete them, or when what is declared changes meanwhile.
+
+mod support;
+
+use busyhour_base::{CallEvent, Outcome, Reason, Span};
+use busyhour_controller_core::{
+    command::Command,
+    spec::{BatchPlan, Carrier, Declaration, Destination, OrderPolicy, Price, Retry, RetryOn},
+};
+use support::{Machine, call, carrier, declaration, ended, tenant};
+
+fn serving(name: &str, channels: u32, prefixes: &[&str], micros: u64) -> Carrier {
+    let mut carrier = carrier(name, channels, Span::ZERO);
+    let to = |prefix: &&str| Destination {
+        prefix: (*prefix).into(),
+        calls: true,
+        prices: vec![Price { from_minutes: 0, per_minute_micros: micros }],
+        ..Default::default()
+    };
+    carrier.serves = prefixes.iter().map(to).collect();
+    carrier
+}
+
+fn declare(machine: &mut Machine, order: OrderPolicy, carriers: Vec<Carrier>) {
+    let mut tenants = vec![tenant(1, None), tenant(2, None)];
+    tenants[1].limits.weight = 8;
+    let declaration = Declaration { order, ..declaration(tenants, carriers) };
+    machine.apply(Command::Declare(Box::new(declaration)));
+}
+
+fn machine(carriers: Vec<Carrier>) -> Machine {
+    let mut machine = Machine::declared(Vec::new(), Vec::new());
+    declare(&mut machine, OrderPolicy::Alternating, carriers);
+    machine
+}
+
+fn over(machine: &Machine, call: busyhour_controller_core::spec::CallId) -> String {
+    machine.last_dial(call).carrier.to_string()
+}
+
+/// MT-5, MT-17: a carrier that fails a call after its expiry is the last one.
+#[test]
+fn mt_5_a_call_that_has_expired_goes_to_no_other_carrier() {
+    let mut machine = machine(["a", "b"].map(|name| serving(name, 1, &["+"], 1)).to_vec());
+    let mut new = call("+1");
+    new.expires = Some(machine.now + Span::from_secs(2));
+    let call = machine.accepted(1, new);
+    machine.run(Span::from_secs(2));
+    machine.says(call, ended(Outcome::Failed, true));
+    machine.run(Span::from_secs(1));
+    assert_eq!(machine.dials.len(), 1, "{:?}", machine.dials);
+    let record = machine.state.outbox(1).next().expect("it ended");
+    assert_eq!(record.ending.reason, Reason::CarrierFailure);
+}
+
+/// MT-17: while a call is up its route is replaced; when its carrier fails it, it goes over the others that are declared, and
+/// over none that has failed it.
+#[test]
+fn mt_17_a_call_goes_on_over_the_routes_that_are_declared_by_then() {
+    let before = vec![serving("a", 1, &["+4"], 1), serving("b", 1, &["+4"], 2)];
+    let after = vec![
+        serving("a", 1, &["+4"], 1),
+        serving("b", 1, &["+4"], 2),
+        serving("c", 1, &["+44"], 3),
+    ];
+    let mut machine = machine(before);
+    let british = machine.accepted(1, call("+44"));
+    assert_eq!(over(&machine, british), "a");
+    declare(&mut machine, OrderPolicy::Alternating, after.clone());
+    machine.says(british, ended(Outcome::Failed, true));
+    assert_eq!(over(&machine, british), "b");
+    machine.says(british, ended(Outcome::Failed, true));
+    assert_eq!(over(&machine, british), "c");
+    machine.says(british, ended(Outcome::Failed, true));
+    let record = machine.state.outbox(1).next().expect("every carrier has failed it");
+    assert_eq!(record.ending.reason, Reason::CarriersExhausted);
+    assert!(record.earlier.iter().all(|attempt| attempt.passed_on));
+
+    // One that waits for another carrier when the routes are replaced does not go back to the one that failed it.
+    let mut machine = machine_with_two(&after);
+    let blocker = machine.accepted(2, call("+44"));
+    let british = machine.accepted(1, call("+44"));
+    assert_eq!((over(&machine, blocker), over(&machine, british)), ("a".into(), "b".into()));
+    let third = machine.accepted(2, call("+44"));
+    assert_eq!(over(&machine, third), "c");
+    machine.says(british, ended(Outcome::Failed, true));
+    machine.run(Span::from_secs(1));
+    assert_eq!(machine.last_dial(british).attempt, 1, "a and c are full");
+    declare(
+        &mut machine,
+        OrderPolicy::Alternating,
+        vec![
+            serving("a", 1, &["+4"], 1),
+            serving("b", 1, &["+4"], 2),
+            serving("c", 1, &["+44"], 3),
+            serving("d", 1, &["+9"], 3),
+        ],
+    );
+    assert_eq!(machine.last_dial(british).attempt, 1, "b has failed it");
+    machine.says(third, ended(Outcome::Completed, true));
+    assert_eq!((over(&machine, british), machine.last_dial(british).attempt), ("c".into(), 2));
+}
+
+fn machine_with_two(carriers: &[Carrier]) -> Machine {
+    machine(carriers.to_vec())
+}
+
+/// A call that was not sent waits over the routes that are declared by then.
+#[test]
+fn mt_17_a_call_that_was_not_sent_starts_though_its_route_was_replaced() {
+    let mut machine = machine(vec![serving("a", 1, &["+4"], 1)]);
+    let british = machine.accepted(1, call("+44"));
+    declare(
+        &mut machine,
+        OrderPolicy::Alternating,
+        vec![serving("a", 1, &["+4"], 1), serving("b", 1, &["+44"], 2)],
+    );
+    machine.says(british, CallEvent::NotSent(Reason::LeaseExpired));
+    let dial = machine.last_dial(british);
+    assert_eq!((dial.attempt, dial.held_by), (2, Reason::LeaseExpired));
+}
+
+/// MT-17: what a call is charged at is what is declared for its destination when it ends.
+#[test]
+fn mt_17_a_call_is_charged_for_its_destination_though_its_route_was_replaced() {
+    let mut machine = machine(vec![serving("a", 1, &["+4"], 6_000_000)]);
+    let british = machine.accepted(1, call("+44"));
+    declare(
+        &mut machine,
+        OrderPolicy::Alternating,
+        vec![serving("a", 1, &["+4"], 6_000_000), serving("b", 1, &["+44"], 9_000_000)],
+    );
+    machine.says(british, CallEvent::Sent);
+    machine.says(british, CallEvent::Answered);
+    machine.says(british, ended(Outcome::Completed, true));
+    let a = machine.state.carriers().find(|carrier| &*carrier.name == "a");
+    let spent = a.expect("it is declared").spent;
+    assert_eq!(spent.micros, 100_000, "a second at six a minute");
+}
+
+/// MT-4: in the weighted order a tenant whose calls go over a new route has had what it has had.
+#[test]
+fn mt_4_a_weighted_rank_goes_with_the_queue_to_a_new_route() {
+    let before = vec![serving("a", 1, &["+4"], 1)];
+    let mut machine = machine(before.clone());
+    declare(&mut machine, OrderPolicy::Weighted, before);
+    let first = machine.accepted(1, call("+44"));
+    let second = machine.accepted(1, call("+44"));
+    let heavy = [machine.accepted(2, call("+44")), machine.accepted(2, call("+44"))];
+    let after = vec![serving("a", 1, &["+4"], 1), serving("b", 1, &["+49"], 2)];
+    declare(&mut machine, OrderPolicy::Weighted, after);
+    machine.says(first, ended(Outcome::Completed, true));
+    machine.says(heavy[0], ended(Outcome::Completed, true));
+    assert_eq!(machine.dialled(), [first, heavy[0], heavy[1]], "{second:?} has had its turn");
+}
+
+/// DC-3, MT-17: going from carrier to carrier is one attempt of a batch's line.
+#[test]
+fn dc_3_a_line_that_goes_from_carrier_to_carrier_is_tried_once() {
+    let mut machine = machine(["a", "b"].map(|name| serving(name, 1, &["+"], 1)).to_vec());
+    let retry = Retry {
+        on: RetryOn { busy: false, no_answer: false, failed: true },
+        attempts_max: 2,
+        delays: vec![Span::from_secs(1)],
+    };
+    let plan = BatchPlan { retry: Some(retry), ..BatchPlan::default() };
+    let (_, calls) = machine.running_batch(1, plan, vec![call("+1")]);
+    let mut tried = Vec::new();
+    for _ in 0..4 {
+        tried.push(over(&machine, calls[0]));
+        machine.says(calls[0], ended(Outcome::Failed, true));
+        machine.run(Span::from_secs(1));
+    }
+    assert_eq!(tried, ["a", "b", "a", "b"]);
+    assert_eq!(machine.state.outbox(1).count(), 1);
+}
