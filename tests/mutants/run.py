@@ -19,7 +19,7 @@ WORK = os.path.join(ROOT, "target/mutants")
 TREE = os.path.join(WORK, "tree")
 CORE = "controller/core"
 # Quick and likely ones first: a mutant is done with the first that fails.
-FIRST = ["pacing", "shares", "orders", "bad_input", "histories"]
+FIRST = ["pacing", "shares", "orders", "reasons", "routes", "inbound", "messages", "reference", "bad_input", "histories"]
 SECONDS_MAX = 300
 
 

@@ -43,12 +43,16 @@ fn a_clock_that_steps_back_stops_nothing_but_time() {
     machine.run(Span::from_secs(100));
     machine.submit(1, vec![call("+1"); 3]);
     let (reached, dials) = (machine.state.now(), machine.dials.len());
+    let mut backs = 0;
     for back in [Span(1), Span::from_secs(50), DAY] {
         machine.now = Timestamp(reached.0 - back.0);
         machine.apply(Command::Tick);
         assert_eq!(machine.state.now(), reached, "time never goes back");
+        backs += 1;
+        assert_eq!(machine.state.clock_backs(), backs, "and that is counted");
         assert_eq!(machine.dials.len(), dials, "no throttle opens by it");
         let direct = machine.accepted(2, call("+2"));
+        backs += 1;
         assert_eq!(machine.state.call(direct).expect("it is there").phase, Phase::Dialling);
         machine.dials.pop();
     }

@@ -534,6 +534,50 @@ fn mt_9_inbound_channels_and_the_questions_to_one_application_are_bounded() {
     assert!(machine.verdicts(again)[0].is_ok());
 }
 
+/// What waits in the queues is in a snapshot, and goes on from there as if there had been none.
+#[test]
+fn mt_1_messages_that_wait_survive_a_restart_from_a_snapshot() {
+    let each = Some(Span::from_secs(1));
+    let mut machine = machine(declared(limits(), each, carrier(99, Span::ZERO)));
+    for n in 0..40 {
+        machine.queued(1, "x", message(if n % 2 == 0 { FROM } else { OTHER }));
+    }
+    machine.run(Span::from_secs(5));
+    let at = machine.log.len() - 1;
+    machine.queued(1, "x", message(FROM));
+    machine.run(Span::from_secs(60));
+    assert_eq!(machine.sends().len(), 41);
+    machine.replays_alike(at);
+}
+
+/// MT-12: a carrier that is taken out and put back counts its segments a second from the last one on; carriers are tried in the
+/// order in which they are declared.
+#[test]
+fn mt_12_a_message_carrier_that_comes_back_keeps_its_rate_and_its_place() {
+    let named = |name: &str| MessageCarrier { name: name.into(), ..carrier(9, Span::from_secs(2)) };
+    let with = |carriers: Vec<MessageCarrier>| {
+        let mut declaration = declared(limits(), None, carrier(9, Span::ZERO));
+        declaration.messages.carriers = carriers;
+        declaration
+    };
+    let mut machine = machine(with(vec![named("a"), named("b")]));
+    let declare = |machine: &mut Machine, carriers| {
+        machine.apply(Command::Declare(Box::new(with(carriers))));
+    };
+    machine.queued(1, "x", message(FROM));
+    let first = machine.sends()[0].clone();
+    assert_eq!(&*first.carrier, "a");
+    machine.answers(&first, MessageEvent::Refused(Reason::MessageRejected));
+    declare(&mut machine, vec![named("b")]);
+    machine.run(Span::from_secs(1));
+    declare(&mut machine, vec![named("a"), named("b")]);
+    machine.queued(1, "x", message(FROM));
+    assert_eq!(&*machine.sends()[1].carrier, "b", "the other has had its segment");
+    machine.run(Span::from_secs(10));
+    machine.queued(1, "x", message(FROM));
+    assert_eq!(&*machine.sends()[2].carrier, "a");
+}
+
 #[test]
 fn a_carrier_or_a_tenant_that_is_not_declared_any_more_loses_no_message() {
     let mut machine = simple();

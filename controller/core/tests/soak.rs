@@ -5,14 +5,28 @@
 
 mod support;
 
-use std::{alloc::System, cmp::Reverse, collections::BinaryHeap};
+use std::{alloc::System, cmp::Reverse, collections::BinaryHeap, sync::Arc};
 
-use busyhour_base::{CallEvent, Outcome, Reason, Span, Timestamp};
+use busyhour_base::{
+    ApplicationSid, Body, CallEvent, CallSpec, Direction, MessageEvent, MessageSpec, Outcome,
+    Reason, Span, Timestamp,
+};
 use busyhour_controller_core::{
-    Options, State,
-    command::{AgentCommand, BatchCommand, CallReport, Change, Command, Entry, Submit, Update},
-    effect::{Dial, Effect, Phase, Reply},
-    spec::{AgentIx, BatchId, BatchPlan, CallId, Cap, Declaration, Throttle, Urgency},
+    MessageOptions, Options, State,
+    command::{
+        AgentCommand, BatchCommand, CallReport, Capacity, Change, Command, Entry, Offer, Submit,
+        Update,
+    },
+    effect::{Answer as AnswerCall, Dial, Effect, Phase, Reply},
+    message::{
+        Answer, Arrival, Ask, Asked, MessageCarrier, MessageCommand, MessageDeclaration,
+        MessageEffect, MessageLimits, MessageNumber, MessageReport, NewMessage, Reported, Send,
+        SubmitMessages,
+    },
+    spec::{
+        AgentIx, Application, BatchId, BatchPlan, CallId, Cap, Declaration, Destination, Floors,
+        Number, NumberKind, OrderPolicy, Pace, Price, Share, Throttle, Urgency,
+    },
 };
 use cap::Cap as Counting;
 use support::{START, account, call, carrier, declaration, ended, tenant};
@@ -38,28 +52,42 @@ struct Soak {
     now: u64,
     coming: BinaryHeap<Coming>,
     agents: Vec<(AgentIx, u64)>,
+    /// Of the process of the first agent.
+    incarnation: u64,
     batches: Vec<(u128, BatchId)>,
     last: Option<(u128, CallId)>,
     keys: u128,
+    offers: u64,
     dials: u64,
     endings: u64,
+    answers: u64,
+    sends: u64,
 }
 
 impl Soak {
     fn new() -> Self {
         let options = Options { ended_batches_max: 4, ..Options::default() };
+        let messages_kept = MessageOptions {
+            report_wait: Span::from_secs(120),
+            unreported_max: 100,
+            ..MessageOptions::default()
+        };
         let mut soak = Self {
-            state: State::with(options),
+            state: State::with(options).with_messages(messages_kept),
             effects: Vec::new(),
             index: 0,
             now: START.0,
             coming: BinaryHeap::new(),
             agents: Vec::new(),
+            incarnation: 1,
             batches: Vec::new(),
             last: None,
             keys: 0,
+            offers: 0,
             dials: 0,
             endings: 0,
+            answers: 0,
+            sends: 0,
         };
         soak.apply(Command::Declare(Box::new(declared(false))));
         for agent in 0..2 {
@@ -75,6 +103,9 @@ impl Soak {
         for effect in std::mem::take(&mut self.effects) {
             match effect {
                 Effect::Dial(dial) => self.dialled(&dial),
+                Effect::Answer(answer) => self.answers_caller(&answer),
+                Effect::Message(MessageEffect::Send(send)) => self.hands_over(&send),
+                Effect::Message(MessageEffect::Ask(ask)) => self.asks(&ask),
                 Effect::Changed { phase: Phase::Ended(_), .. } => self.endings += 1,
                 _ => {}
             }
@@ -97,7 +128,66 @@ impl Soak {
         if !call.is_multiple_of(5) {
             then(2_000, 2);
         }
-        then(3_000 + call % 7 * 400, if call.is_multiple_of(41) { 5 } else { 3 });
+        let how = match call {
+            call if call.is_multiple_of(41) => 5,
+            call if call.is_multiple_of(5) && call.is_multiple_of(3) => 6,
+            _ => 3,
+        };
+        then(3_000 + call % 7 * 400, how);
+    }
+
+    /// A caller talks for two seconds.
+    fn answers_caller(&mut self, answer: &AnswerCall) {
+        self.answers += 1;
+        let call = answer.call.0;
+        for (after_ms, what) in [(1, 0), (2, 2), (2_000, 3)] {
+            self.coming.push(Reverse((self.now + after_ms * 1_000, call, 1, what)));
+        }
+    }
+
+    /// A carrier answers a message after some time: it takes most, and gives some back.
+    fn hands_over(&mut self, send: &Send) {
+        self.sends += 1;
+        let what = if send.message.0.is_multiple_of(31) && send.attempt == 1 { 8 } else { 7 };
+        self.coming.push(Reverse((self.now + 40_000, send.message.0, send.attempt, what)));
+    }
+
+    /// An application answers with a message of its own.
+    fn asks(&mut self, ask: &Ask) {
+        self.coming.push(Reverse((self.now + 20_000, ask.message.0, 0, 10)));
+    }
+
+    fn of_messages(&mut self, id: u64, attempt: u16, what: u8) {
+        let message = busyhour_controller_core::message::MessageId(id);
+        if what == 10 {
+            let spec = Arc::new(MessageSpec {
+                to: "+15550003".into(),
+                from: number(1).to_string(),
+                direction: Direction::OutboundReply,
+                status_callback: None,
+            });
+            let answers = Ok(vec![Answer { spec, body: Body::from("thanks") }]);
+            let asked = MessageCommand::Asked(vec![Asked { message, answers }]);
+            self.apply(Command::Message(asked));
+            return;
+        }
+        let reference: Arc<str> = format!("{id}-{attempt}").into();
+        let (of, event) = match what {
+            7 => (
+                Reported::Attempt { message, attempt },
+                MessageEvent::Accepted(Arc::clone(&reference)),
+            ),
+            8 => (Reported::Attempt { message, attempt }, MessageEvent::NotSent(Reason::LinkLost)),
+            _ => {
+                (Reported::Reference { carrier: "text".into(), reference }, MessageEvent::Delivered)
+            }
+        };
+        // A ninth is never reported on.
+        if what == 7 && !id.is_multiple_of(9) {
+            self.coming.push(Reverse((self.now + SECOND, id, attempt, 9)));
+        }
+        let report = MessageReport { of, event };
+        self.apply(Command::Message(MessageCommand::Reports(vec![report])));
     }
 
     fn report(&mut self, call: u64, attempt: u16, what: u8) {
@@ -106,6 +196,7 @@ impl Soak {
             1 => CallEvent::Ringing,
             2 => CallEvent::Answered,
             4 => CallEvent::NotSent(Reason::AgentFull),
+            6 => ended(Outcome::Failed, true),
             _ => ended(Outcome::Completed, what != 5),
         };
         let heard_at = Timestamp(self.now);
@@ -123,6 +214,9 @@ impl Soak {
     }
 
     fn up(&mut self, agent: usize, incarnation: u64) {
+        if agent == 0 {
+            (self.incarnation, self.offers) = (incarnation, 0);
+        }
         let up = AgentCommand::Up {
             name: format!("agent-{agent}").into(),
             incarnation,
@@ -152,7 +246,11 @@ impl Soak {
             self.now = self.now.max(next);
             if report <= wake {
                 let Reverse((_, call, attempt, what)) = self.coming.pop().expect("it was seen");
-                self.report(call, attempt, what);
+                if what > 6 {
+                    self.of_messages(call, attempt, what);
+                } else {
+                    self.report(call, attempt, what);
+                }
             } else {
                 self.apply(Command::Tick);
             }
@@ -163,7 +261,14 @@ impl Soak {
     /// One second of the load.
     fn second(&mut self, second: u64) {
         for number in 1..=TENANTS {
-            let mut new = call("+15550001");
+            let to = ["+15550001", "+44200001", "+49300001"][(second % 3) as usize];
+            let mut new = call(to);
+            if (u128::from(second) + number).is_multiple_of(2) {
+                let spec =
+                    CallSpec { from: self::number(number).to_string(), ..(*new.spec).clone() };
+                new.spec = Arc::new(spec);
+            }
+            new.application = second.is_multiple_of(4).then_some(ApplicationSid(number));
             match (number + u128::from(second)) % 6 {
                 0 => new.not_before = Some(Timestamp(self.now + 20 * SECOND)),
                 1 => new.expires = Some(Timestamp(self.now + 2 * SECOND)),
@@ -183,6 +288,8 @@ impl Soak {
                 }
             }
         }
+        self.offer(second);
+        self.messages(second);
         if let Some((number, call)) = self.last.take_if(|_| second.is_multiple_of(3)) {
             let change = Change::Cancel;
             self.apply(Command::Update(Update { account: account(number), call, change }));
@@ -193,6 +300,9 @@ impl Soak {
             125 => drop(self.apply(Command::Declare(Box::new(declared(true))))),
             185 => drop(self.apply(Command::Declare(Box::new(declared(false))))),
             245 => self.up(0, 1 + second),
+            255 => drop(self.apply(capacity(1))),
+            265 => drop(self.apply(capacity(4))),
+            275 => drop(self.apply(Command::Message(MessageCommand::Restarted))),
             305 => {
                 let (agent, fence) = self.agents[1];
                 let load = AgentCommand::Load { agent, fence, cpu_permille: 300, draining: true };
@@ -207,7 +317,75 @@ impl Soak {
         {
             self.apply(Command::Recorded { through });
         }
+        if second.is_multiple_of(5)
+            && let Some(through) = self.state.message_outbox(usize::MAX).last().map(|row| row.seq)
+        {
+            self.apply(Command::Message(MessageCommand::Recorded { through }));
+        }
         self.run_to(self.now + SECOND);
+    }
+
+    /// A caller each second, some of whom ring in vain.
+    fn offer(&mut self, second: u64) {
+        self.offers += 1;
+        let (agent, _) = self.agents[0];
+        let owner = 1 + u128::from(second) % TENANTS;
+        let spec = CallSpec {
+            direction: Direction::Inbound,
+            ring_timeout: Span::from_secs(2),
+            ..(*call(&number(owner)).spec).clone()
+        };
+        self.apply(Command::Offer(vec![Offer {
+            agent,
+            incarnation: self.incarnation,
+            offer: self.offers,
+            carrier: "first".into(),
+            account: account(owner),
+            spec: Arc::new(spec),
+        }]));
+    }
+
+    /// Two messages each second, and one that comes in each other second.
+    fn messages(&mut self, second: u64) {
+        for owner in [1, 2 + u128::from(second) % 2] {
+            let spec = MessageSpec {
+                to: "+15550003".into(),
+                from: number(owner).to_string(),
+                direction: Direction::OutboundApi,
+                status_callback: None,
+            };
+            let begins = second.is_multiple_of(7).then(|| Timestamp(self.now + 5 * SECOND));
+            let ends = second.is_multiple_of(11).then(|| Timestamp(self.now + 2 * SECOND));
+            let message = NewMessage {
+                spec: Arc::new(spec),
+                body: 0,
+                not_before: begins,
+                expires: ends.filter(|_| begins.is_none()),
+                urgency: Urgency::Ordinary,
+            };
+            let text = "x".repeat(100 + (second % 3) as usize * 150);
+            self.apply(Command::Message(MessageCommand::Submit(SubmitMessages {
+                account: account(owner),
+                idempotency: None,
+                bodies: vec![Body::from(text)],
+                messages: vec![message],
+            })));
+        }
+        if second.is_multiple_of(2) {
+            let arrival = Arrival {
+                account: account(1),
+                carrier: "text".into(),
+                reference: format!("in-{second}").into(),
+                spec: Arc::new(MessageSpec {
+                    to: number(1).to_string(),
+                    from: "+15550003".into(),
+                    direction: Direction::Inbound,
+                    status_callback: None,
+                }),
+                body: Body::from(format!("hello {second}")),
+            };
+            self.apply(Command::Message(MessageCommand::Arrived(vec![arrival])));
+        }
     }
 
     fn batch(&mut self, number: u128) {
@@ -241,7 +419,49 @@ impl Soak {
     }
 }
 
-/// Throttles, caps and channels, so that there are queues; the second carrier and the last tenant come and go.
+fn number(owner: u128) -> Arc<str> {
+    format!("+1777{owner:04}").into()
+}
+
+/// The word of the planner: so many channels of the second carrier are to be active.
+fn capacity(channels: u32) -> Command {
+    Command::Capacity(Capacity {
+        carrier: "second".into(),
+        active: Some(busyhour_controller_core::spec::Channels::both(channels)),
+        reserve: None,
+        margin: Some(channels % 2),
+    })
+}
+
+fn messages() -> MessageDeclaration {
+    let throttle = |ms| Some(Throttle { spacing: Span::from_millis(ms) });
+    let limits = MessageLimits {
+        throttle: throttle(200),
+        caps: vec![Cap { count: 300, window: Span::from_secs(70) }],
+        queue_max: 100,
+        ..MessageLimits::default()
+    };
+    let numbers = (1..=3).map(|owner| MessageNumber {
+        account: account(owner),
+        number: number(owner),
+        throttle: throttle(350),
+        caps: vec![Cap { count: 40, window: Span::from_secs(15) }],
+    });
+    MessageDeclaration {
+        tenants: vec![(account(1), limits)],
+        numbers: numbers.collect(),
+        carriers: vec![MessageCarrier {
+            name: "text".into(),
+            outbound: 3,
+            inbound: 8,
+            segment_spacing: Span::from_millis(60),
+            delivery_reports: true,
+        }],
+    }
+}
+
+/// Throttles, caps and shares at every scope, channels and prices, so that there are queues; the second carrier with its
+/// routes and the last tenant come and go, and the order changes.
 fn declared(less: bool) -> Declaration {
     let mut tenants: Vec<_> = (1..=TENANTS).map(|number| tenant(number, None)).collect();
     for tenant in &mut tenants {
@@ -252,13 +472,51 @@ fn declared(less: bool) -> Declaration {
         Cap { count: 5, window: Span::from_secs(7) },
         Cap { count: 300, window: Span::from_secs(500) },
     ];
-    let mut carriers =
-        vec![carrier("first", 30, Span::from_millis(40)), carrier("second", 8, Span::ZERO)];
+    for (number, tenant) in (1..).zip(&mut tenants) {
+        let throttle = Some(Throttle { spacing: Span::from_millis(300) });
+        let caps = vec![Cap { count: 60, window: Span::from_secs(90) }];
+        let sid = ApplicationSid(number);
+        tenant.applications = vec![Application { sid, pace: Pace { throttle, caps } }];
+        tenant.limits.weight = 1 + number as u32 % 3;
+    }
+    tenants[3].shares = vec![share(2, 4, 9)];
+    tenants[4].shares = vec![share(1, 1, 2)];
+    let pace = Pace { throttle: Some(Throttle { spacing: Span::from_millis(250) }), caps: vec![] };
+    let numbers = (1..=4).map(|owner| Number {
+        number: number(owner),
+        account: account(owner),
+        kind: NumberKind::Local,
+        pace: pace.clone(),
+    });
+    let price = |from_minutes, per_minute_micros| Price { from_minutes, per_minute_micros };
+    let mut first = carrier("first", 30, Span::from_millis(40));
+    (first.reserve, first.service_ports) = (3, 25);
+    first.tariff.prices = vec![price(0, 9_000), price(20, 4_000)];
+    let mut second = carrier("second", 8, Span::from_millis(20));
+    let to = |prefix: &str, micros| Destination {
+        prefix: prefix.into(),
+        calls: true,
+        prices: vec![price(0, micros)],
+        ..Destination::default()
+    };
+    second.serves = vec![to("+44", 5_000), to("+1", 3_000)];
+    let mut carriers = vec![first, second];
+    let order = if less { OrderPolicy::Weighted } else { OrderPolicy::Alternating };
     if less {
         tenants.pop();
         carriers.pop();
     }
-    declaration(tenants, carriers)
+    Declaration {
+        numbers: numbers.collect(),
+        order,
+        messages: messages(),
+        floors: Floors { synchronous: 0, ordinary: 200 },
+        ..declaration(tenants, carriers)
+    }
+}
+
+fn share(guaranteed: u32, expected: u32, maximum: u32) -> Share {
+    Share { group: "default".into(), guaranteed, expected, maximum, lend_permille: 500 }
 }
 
 /// What is allocated at the end of each period after the warm-up.
@@ -270,11 +528,14 @@ fn heap_over(periods: u64) -> Vec<usize> {
     let mut heap = Vec::with_capacity(periods as usize);
     for period in 0..periods {
         let (dials, endings) = (soak.dials, soak.endings);
+        let (answers, sends) = (soak.answers, soak.sends);
         for second in 0..PERIOD_S {
             soak.second(WARM_UP_S + period * PERIOD_S + second);
         }
         assert!(soak.dials - dials > PERIOD_S, "the load goes on: {} dials", soak.dials - dials);
         assert!(soak.endings - endings > PERIOD_S, "and calls end");
+        assert!(soak.answers - answers > PERIOD_S / 3, "{} callers", soak.answers - answers);
+        assert!(soak.sends - sends > PERIOD_S, "{} messages", soak.sends - sends);
         soak.state.check().expect("the state is whole");
         heap.push(HEAP.allocated());
     }

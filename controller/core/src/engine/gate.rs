@@ -77,7 +77,11 @@ pub struct Gate {
     pub(super) lanes: u32,
     scope: Scope,
     pub(super) shut: Option<Reason>,
+    /// Of the last request that passed.
+    units: u16,
 }
+
+const _: () = assert!(size_of::<Gate>() == 64, "a gate fills a cache line");
 
 /// What a gate says to a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -103,13 +107,14 @@ impl Gate {
             lanes: 0,
             scope,
             shut: None,
+            units: 1,
         }
     }
 
     /// Other limits from now on. What has passed counts on.
     pub(super) fn set(&mut self, limits: GateLimits, all: &mut Slab<Caps>) {
         if self.gcra.spacing() != limits.spacing {
-            self.gcra.respace(limits.spacing);
+            self.gcra.respace(limits.spacing, u32::from(self.units));
         }
         self.concurrent = limits.concurrent.unwrap_or(u32::MAX);
         if limits.windows.is_empty() {
@@ -151,6 +156,7 @@ impl Gate {
     #[inline]
     pub(super) fn pass(&mut self, units: u32, due: u64, now: u64, all: &mut Slab<Caps>) {
         self.gcra.take(due, units);
+        self.units = u16::try_from(units).unwrap_or(u16::MAX);
         if self.caps != NIL {
             self.cap_free = all[self.caps].take(now, units);
         }

@@ -47,11 +47,11 @@ impl Gcra {
         self.next = due.saturating_add(self.spacing.saturating_mul(units as u64));
     }
 
-    /// Another spacing holds from the last request on.
-    pub const fn respace(&mut self, spacing: u64) {
-        self.next = self.next.saturating_sub(self.spacing);
+    /// Another spacing holds from the last request on, which had so many units.
+    pub const fn respace(&mut self, spacing: u64, units: u32) {
+        self.next = self.next.saturating_sub(self.spacing.saturating_mul(units as u64));
         if self.next > 0 {
-            self.next = self.next.saturating_add(spacing);
+            self.next = self.next.saturating_add(spacing.saturating_mul(units as u64));
         }
         self.spacing = spacing;
     }
@@ -109,12 +109,19 @@ mod tests {
     #[test]
     fn a_new_spacing_counts_from_the_last_request() {
         let mut gcra = Gcra::new(100);
-        gcra.respace(50);
+        gcra.respace(50, 1);
         assert_eq!(gcra.next(), 0);
         gcra.take(1_000, 1);
-        gcra.respace(300);
+        gcra.respace(300, 1);
         assert_eq!(gcra.next(), 1_300);
-        gcra.respace(0);
+        gcra.respace(0, 1);
         assert_eq!(gcra.next(), 1_000);
+        // A message of three segments.
+        gcra.respace(300, 1);
+        gcra.take(2_000, 3);
+        gcra.respace(100, 3);
+        assert_eq!(gcra.next(), 2_300);
+        gcra.respace(0, 3);
+        assert_eq!(gcra.next(), 2_000, "without a throttle nothing holds");
     }
 }

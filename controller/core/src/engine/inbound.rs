@@ -103,14 +103,18 @@ impl Inbound {
 impl Engine {
     /// A carrier offers a call. It starts as soon as [`Engine::next`] finds room for it.
     pub fn offer(&mut self, offered: Offered) {
+        let blocked = self.offer_blocked(&offered);
         let inbound = &mut self.inbound;
         inbound.given += 1;
         let number = inbound.given;
         let wants = Wants::Channel(offered.carrier);
+        let (wants, held_by) = blocked.unwrap_or((wants, Reason::Ready));
         inbound.numbers.insert(offered.request, number);
-        inbound.waiting.insert(number, Waiting { offered, wants, held_by: Reason::Ready });
+        inbound.waiting.insert(number, Waiting { offered, wants, held_by });
         inbound.queues.insert((wants, number));
-        inbound.woken.insert(wants);
+        if blocked.is_none() {
+            inbound.woken.insert(wants);
+        }
     }
 
     /// An offered call that has not been started is not offered any more.

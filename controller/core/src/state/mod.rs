@@ -150,6 +150,8 @@ pub struct State {
     batches_given: u64,
     records_given: u64,
     stray_reports: u64,
+    /// Entries that came with an instant before the last one's.
+    clock_backs: u64,
     /// How long calls of all tenants held their channels.
     holding: Holding,
     messages: Messages,
@@ -204,6 +206,7 @@ impl State {
             batches_given: 0,
             records_given: 0,
             stray_reports: 0,
+            clock_backs: 0,
             digest: Digest::default(),
             holding: Holding::default(),
             messages: Messages::default(),
@@ -223,6 +226,7 @@ impl State {
     pub fn apply(&mut self, entry: &Entry, effects: &mut Vec<Effect>) -> Reply {
         let before = effects.len();
         self.applied = entry.index;
+        self.clock_backs += u64::from(entry.at.0 < self.now);
         self.now = self.now.max(entry.at.0);
         self.advance(effects);
         self.advance_messages(effects);

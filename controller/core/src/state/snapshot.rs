@@ -64,7 +64,8 @@ impl State {
         to.write_all(&(rest.len() as u64).to_le_bytes())?;
         to.write_all(&rest)?;
         self.requests.write_tables(to)?;
-        self.engine.write_tables(to)
+        self.engine.write_tables(to)?;
+        self.messages.write_tables(to)
     }
 
     /// Reads the state that [`State::write`] wrote.
@@ -87,6 +88,7 @@ impl State {
         state.digest = Digest(u64::from_le_bytes(digest));
         state.requests.read_tables(from)?;
         state.engine.read_tables(from)?;
+        state.messages.read_tables(from)?;
         match from.read(&mut [0])? {
             0 => Ok(state),
             _ => Err(RestoreError::Trailing),

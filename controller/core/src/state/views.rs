@@ -306,4 +306,9 @@ impl State {
     pub const fn stray_reports(&self) -> u64 {
         self.stray_reports
     }
+
+    /// Entries that came with an instant before the last one's, which they count as of.
+    pub const fn clock_backs(&self) -> u64 {
+        self.clock_backs
+    }
 }

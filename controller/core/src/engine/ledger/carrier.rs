@@ -110,6 +110,8 @@ pub struct Carrier {
     pub(super) quarantine: VecDeque<Quarantined>,
     pub(super) tariff: Tariff,
     pub(super) rate: Gcra,
+    /// Of the last request that it took.
+    pub(super) units: u32,
     /// Microseconds by which the grid was moved, in all, because set-ups left late.
     pub(super) moved: u64,
     /// For the next of: the end of a quarantine, channels that become active, the end of a period.
@@ -119,7 +121,7 @@ pub struct Carrier {
 impl Carrier {
     pub(super) fn new(group: u16) -> Self {
         let contract = Contract { group, ..Contract::default() };
-        Self { contract, timer: NO_TIMER, ..Self::default() }
+        Self { contract, timer: NO_TIMER, units: 1, ..Self::default() }
     }
 
     /// The contract.
@@ -256,7 +258,7 @@ impl Carrier {
     /// and fewer as their calls end.
     pub(super) fn set(&mut self, contract: Contract, now: u64) {
         if self.contract.spacing != contract.spacing {
-            self.rate.respace(contract.spacing);
+            self.rate.respace(contract.spacing, self.units);
         }
         self.contract = contract;
         let wanted = contract.allocated.min(contract.channels);

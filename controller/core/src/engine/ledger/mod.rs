@@ -311,6 +311,7 @@ impl Ledger {
         let carrier = &mut self.carriers[id];
         if carrier.contract.spacing > 0 {
             carrier.rate.take(due.max(now.saturating_sub(SETUP_LATENESS_MAX_US)), units);
+            carrier.units = units;
         }
         self.hold(id, tenant, Direction::Outbound);
     }

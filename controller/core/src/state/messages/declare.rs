@@ -89,14 +89,17 @@ impl State {
         for carrier in self.messages.carriers.values().filter(|carrier| !carrier.declared) {
             self.messages.queue.close_carrier(&carrier.contract);
         }
+        let names = declared.carriers.iter().map(|carrier| &carrier.name);
+        self.messages.queue.order_carriers(names);
         self.forget_message_carriers();
     }
 
-    /// Carriers that are not declared any more go when they have no message any more.
+    /// Carriers that are not declared any more go when they have no message any more and their rate would allow one.
     pub(super) fn forget_message_carriers(&mut self) {
+        let now = self.now;
         let super::Messages { carriers, queue, .. } = &mut self.messages;
         carriers.retain(|name, carrier| {
-            carrier.declared || carrier.inbound > 0 || !queue.forget_carrier(name)
+            carrier.declared || carrier.inbound > 0 || !queue.forget_carrier(name, now)
         });
     }
 }

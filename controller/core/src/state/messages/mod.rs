@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    io::{self, Read, Write},
     sync::Arc,
 };
 
@@ -189,10 +190,21 @@ impl Default for MessageOptions {
 impl Messages {
     /// Lets the next clone be made without copying most of it.
     pub(super) fn share(&mut self) {
+        self.queue.share();
         self.tenants.share();
         self.all.share();
         self.times.share();
         self.live.share();
+    }
+
+    /// Writes what grows with what waits; the rest is written with the state.
+    pub(super) fn write_tables(&self, to: &mut dyn Write) -> io::Result<()> {
+        self.queue.write_tables(to)
+    }
+
+    /// Reads it, after the rest.
+    pub(super) fn read_tables(&mut self, from: &mut dyn Read) -> io::Result<()> {
+        self.queue.read_tables(from)
     }
 }
 

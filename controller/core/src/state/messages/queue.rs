@@ -1,7 +1,11 @@
 //! The queues of messages: the engine of the calls, filled with tenants' message limits, lanes by number, and message
 //! carriers. This file is all that touches it, so that the rest speaks of messages only.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io::{self, Read, Write},
+    sync::Arc,
+};
 
 use busyhour_base::{Reason, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -71,6 +75,18 @@ pub(super) struct Outlook {
 }
 
 impl Queue {
+    pub fn share(&mut self) {
+        self.engine.share();
+    }
+
+    pub fn write_tables(&self, to: &mut dyn Write) -> io::Result<()> {
+        self.engine.write_tables(to)
+    }
+
+    pub fn read_tables(&mut self, from: &mut dyn Read) -> io::Result<()> {
+        self.engine.read_tables(from)
+    }
+
     /// A new tenant; ids follow those of the calls' tenants.
     pub fn add_tenant(&mut self, limits: &MessageLimits, suspended: bool) -> u32 {
         self.engine.add_tenant(tenant_limits(limits, suspended))
@@ -152,10 +168,21 @@ impl Queue {
         }
     }
 
-    /// Forgets a closed carrier that has nothing; whether it did.
-    pub fn forget_carrier(&mut self, name: &str) -> bool {
+    /// Carriers are tried in this order; those that are named no more come last.
+    pub fn order_carriers<'a>(&mut self, names: impl Iterator<Item = &'a Arc<str>>) {
+        let mut order: Vec<_> = names.filter_map(|name| self.carriers.get(name).copied()).collect();
+        let others = self.carriers.values().filter(|id| !order.contains(id));
+        let others: Vec<_> = others.copied().collect();
+        order.extend(others);
+        self.engine.order_carriers(order);
+    }
+
+    /// Forgets a closed carrier that has nothing and would take a segment at once: if it comes back, its rate counts from the
+    /// last one on (MT-12). Whether it did.
+    pub fn forget_carrier(&mut self, name: &str, now: u64) -> bool {
         let Some(id) = self.carriers.get(name).copied() else { return true };
-        if self.engine.ledger().get(id).in_use() > 0 {
+        let carrier = self.engine.ledger().get(id);
+        if carrier.in_use() > 0 || carrier.next_setup() > now {
             return false;
         }
         self.engine.remove_carrier(id);

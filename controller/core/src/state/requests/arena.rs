@@ -213,7 +213,8 @@ impl Arena {
         let Some(chunk) = self.chunks.get(number) else { return };
         if chunk.used == 0 {
             self.chunks.remove(number);
-        } else if chunk.is_sparse() {
+            self.sparse.retain(|other| *other != number);
+        } else if chunk.is_sparse() && !self.sparse.contains(&number) {
             self.sparse.push(number);
         }
     }
