@@ -36,9 +36,10 @@ bench-peers: ## The same work on Redis and PostgreSQL, and the table of ratios t
 	@$(SETUP) peers
 	tests/bench/peers/run.sh
 
-soak: ## The simulator over many seeds (SEEDS=20000), and a fortnight of constant load on the core
+soak: ## Many seeds (SEEDS=20000) through simulator and reference model, and a fortnight of constant load
 	@$(SETUP) build
 	cargo run --release --locked --bin busyhour -- simulate --seeds $(or $(SEEDS),20000) examples/demo
+	PROPTEST_CASES=$(or $(SEEDS),20000) PROPTEST_RNG_SEED=$(or $(SEED),1) cargo test --release --locked -p busyhour-controller-core --test reference
 	cargo test --release --locked -p busyhour-controller-core --test soak -- --ignored
 
 mutants: ## Breaks one rule of the core at a time, and shows which test catches it (IDS="...")

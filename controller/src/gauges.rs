@@ -46,9 +46,6 @@ fn state(proposer: &Proposer, shown: &mut BTreeSet<Arc<str>>) {
     let messages = proposer
         .read(|state| state.message_tenants().map(|tenant| tenant.counts.waiting).sum::<u64>());
     gauge!(names::MESSAGES_QUEUED).set(messages as f64);
-    let (strays, backs) = proposer.read(|state| (state.stray_reports(), state.clock_backs()));
-    counter!(names::REPORTS_STRAY).absolute(strays);
-    counter!(names::CLOCK_BACKS).absolute(backs);
     let (waiting, in_progress, carriers, groups) = proposer.read(|state| {
         let carriers: Vec<_> = state.carriers().collect();
         let groups: Vec<_> = state.groups().collect();

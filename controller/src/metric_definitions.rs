@@ -44,10 +44,6 @@ pub(crate) const AGENT_LINKS: &str = "busyhour_agent_links";
 pub(crate) const AGENT_LINKS_ENDED: &str = "busyhour_agent_links_ended_total";
 /// Reports of agents that were applied.
 pub(crate) const REPORTS: &str = "busyhour_reports_total";
-/// Reports of calls that the state machine knows no such attempt of.
-pub(crate) const REPORTS_STRAY: &str = "busyhour_reports_stray_total";
-/// Log entries that came with an instant before the last one's, and count as of that: a clock was set back.
-pub(crate) const CLOCK_BACKS: &str = "busyhour_log_clock_backs_total";
 /// Status callbacks that wait for an agent.
 pub(crate) const CALLBACKS_OWED: &str = "busyhour_callbacks_owed";
 /// Status callbacks that were given up because too many waited.
@@ -151,8 +147,6 @@ pub(crate) fn describe() {
         "Connections of agents that were refused or ended"
     );
     describe_counter!(REPORTS, Unit::Count, "Reports of agents that were applied");
-    describe_counter!(REPORTS_STRAY, Unit::Count, "Reports of attempts that are not known");
-    describe_counter!(CLOCK_BACKS, Unit::Count, "Log entries from before the last one");
     describe_gauge!(CALLBACKS_OWED, Unit::Count, "Status callbacks that wait for an agent");
     describe_counter!(
         CALLBACKS_DROPPED,

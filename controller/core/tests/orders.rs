@@ -399,3 +399,26 @@ fn mt_11_service_ports_bound_outbound_requests_below_the_channels() {
     redeclare(&mut machine, |declaration| declaration.carriers[0].service_ports = 5);
     assert_eq!(machine.dials.len(), 5, "they follow the contract");
 }
+
+/// MT-4: in the weighted order who had nothing to ask for has saved nothing up.
+#[test]
+fn mt_4_who_was_idle_begins_where_the_others_are() {
+    let declaration = Declaration {
+        tenants: vec![tenant(1, None), tenant(2, None)],
+        carriers: vec![carrier("a", 1, FAST)],
+        order: OrderPolicy::Weighted,
+        ..Declaration::default()
+    };
+    let mut machine = declared(declaration);
+    let end_last = |machine: &mut Machine| {
+        let last = *machine.dialled().last().expect("one is up");
+        machine.run(Span::from_secs(1));
+        machine.says(last, ended(Outcome::Completed, true));
+    };
+    machine.submit(1, vec![call("+1"); 30]);
+    (0..10).for_each(|_| end_last(&mut machine));
+    machine.submit(2, vec![call("+1"); 10]);
+    (0..10).for_each(|_| end_last(&mut machine));
+    let late = machine.dials[11..].iter().filter(|(_, dial)| dial.account == account(2));
+    assert_eq!(late.count(), 5, "they take turns from then on");
+}

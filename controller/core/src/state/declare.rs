@@ -12,7 +12,7 @@ use super::{State, scopes, tenants::TenantState};
 use crate::{
     effect::{Effect, Reply},
     engine::{lanes::TenantLimits, order, policy::Standing},
-    spec::{Declaration, Floors, Number, Pace, Tenant},
+    spec::{Declaration, Destination, Floors, Number, Pace, Price, Tenant},
 };
 
 impl State {
@@ -50,7 +50,10 @@ impl State {
             self.drop_carrier(self.carrier_names[&carrier.name], fx);
         }
         self.order_carriers();
-        self.declare_routes();
+        // What waits is left alone unless who serves what has changed.
+        if !served(&old).eq(served(new)) {
+            self.declare_routes();
+        }
         self.forget_groups();
         Reply::Done
     }
@@ -109,6 +112,14 @@ impl State {
         }
         self.forget_if_gone(id);
     }
+}
+
+/// What routes follow from.
+fn served(
+    declaration: &Declaration,
+) -> impl Iterator<Item = (&Arc<str>, &Arc<str>, &Vec<Destination>, &Vec<Price>)> {
+    let carriers = declaration.carriers.iter();
+    carriers.map(|one| (&one.name, &one.group, &one.serves, &one.tariff.prices))
 }
 
 pub(super) fn limits(tenant: &Tenant) -> TenantLimits {

@@ -50,6 +50,14 @@ impl State {
         let waiting = lanes.into_iter().flat_map(|lane| self.waiting_in(lane));
         let mut waiting: Vec<_> =
             waiting.map(|request| (self.requests.call(request), request)).collect();
+        for request in self.passed_on() {
+            // Other carriers may be there by now, or none but those that have failed it.
+            let LaneOwner { key, canceled, .. } = self.lanes[self.requests.lane(request)];
+            let stays = canceled.is_some() || stale.contains(&key.route);
+            if !stays && self.present_key(request) != key {
+                waiting.push((self.requests.call(request), request));
+            }
+        }
         // Those that come together in one lane stand there in the order in which they were accepted.
         waiting.sort_unstable();
         for (_, request) in waiting {
@@ -93,6 +101,15 @@ impl State {
         let failed = self.failed_by(request);
         let left = if failed.is_empty() { None } else { self.route_without(route, &failed) };
         LaneKey { route: left.unwrap_or(route), ..key }
+    }
+
+    /// Calls that wait and that some carrier has failed since they were last placed.
+    fn passed_on(&self) -> Vec<u32> {
+        let waits =
+            |request: u32| matches!(self.requests.stage(request), Stage::Queued | Stage::Scheduled);
+        let last =
+            self.earlier.iter().filter(|(_, all)| all.last().is_some_and(|one| one.passed_on));
+        last.map(|(request, _)| *request).filter(|request| waits(*request)).collect()
     }
 
     /// The carriers that have failed a call since it was last placed, as far as they are known still.

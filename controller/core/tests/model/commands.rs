@@ -1,0 +1,225 @@
+//! What operators and tenants say: declarations, submissions, batches, cancellations.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use busyhour_base::Reason;
+use busyhour_controller_core::{
+    command::{AgentCommand, BatchCommand, Cancel, Change, Command, Submit, Update, Whole},
+    effect::{Accepted, Reply},
+    spec::{BatchId, CallId, Declaration, NewCall, Pace},
+};
+
+use super::{
+    Agent, Model,
+    limits::Gate,
+    requests::{Batch, Owner, Place, Request},
+    turns::{Range, Root, Standing},
+    why::Held,
+};
+
+impl Model {
+    pub(super) fn command(&mut self, command: &Command, reply: &Reply) -> Result<(), String> {
+        if let Command::Declare(declaration) = command {
+            let expected = self.capacity.overcommitted(declaration);
+            let refused = *reply == Reply::Refused(Reason::Overcommitted);
+            if refused != expected {
+                return Err(format!("answered {reply:?}; overcommitted is {expected}"));
+            }
+        }
+        if let Command::Submit(submit) = command {
+            return self.submit(submit, reply);
+        }
+        if matches!(reply, Reply::Refused(_)) {
+            return Ok(());
+        }
+        match command {
+            Command::Declare(declaration) => self.declare(declaration),
+            Command::Capacity(said) => self.capacity.say(said, self.now),
+            Command::Batch(command) => self.batch(command, reply),
+            Command::Update(update) => self.update(update),
+            Command::Cancel(cancel) => self.cancel(cancel),
+            Command::Offer(offers) => self.offers(offers, reply)?,
+            Command::Reports(reports) => {
+                reports.iter().for_each(|report| self.report(report));
+                self.capacity.forget(self.now);
+            }
+            Command::Agent(AgentCommand::Up { slots, .. }) => {
+                self.agents.push(Agent { slots: *slots, calls: 0 });
+            }
+            _ => {}
+        }
+        self.keep_turns();
+        Ok(())
+    }
+
+    fn declare(&mut self, declaration: &Declaration) {
+        for tenant in &declaration.tenants {
+            let account = tenant.account.0;
+            let owner = self
+                .tenants
+                .entry(account)
+                .or_insert_with(|| Owner { declared: tenant.clone(), gate: Gate::default() });
+            owner.declared = tenant.clone();
+            let limits = &tenant.limits;
+            owner.gate.declare(&Pace { throttle: limits.throttle, caps: limits.caps.clone() });
+            let standing = Standing { weight: limits.weight, plan: limits.plan };
+            self.turns.declare_tenant(account, standing);
+            for application in &tenant.applications {
+                let gate = self.applications.entry((account, application.sid)).or_default();
+                gate.declare(&application.pace);
+            }
+        }
+        for number in &declaration.numbers {
+            let gate = self.numbers.entry((number.account.0, number.number.to_string()));
+            gate.or_default().declare(&number.pace);
+        }
+        self.turns.declare(declaration.order, declaration.floors, self.now);
+        let before = self.roots();
+        let served = self.capacity.served();
+        self.capacity.declare(declaration, self.now);
+        if self.capacity.served() != served {
+            let after = self.roots();
+            let led: BTreeSet<_> = before.into_values().zip(after.into_values()).collect();
+            self.turns.reroute(&led);
+            self.move_waiting();
+        }
+        self.end_offers_of_removed();
+    }
+
+    /// Where everything that was ever asked for stands or would stand.
+    fn roots(&self) -> BTreeMap<CallId, Root> {
+        self.requests.iter().map(|(call, request)| (*call, self.root_of(request))).collect()
+    }
+
+    /// What waits stays in its place, or goes to the end in the order in which it was accepted.
+    fn move_waiting(&mut self) {
+        for request in self.requests.values_mut() {
+            if let Place::Waiting(Range { least, .. }) = request.place {
+                self.readied += 1;
+                request.place = Place::Waiting(Range { least, most: self.readied });
+            }
+        }
+    }
+
+    fn submit(&mut self, submit: &Submit, reply: &Reply) -> Result<(), String> {
+        let single;
+        let verdicts: &[Result<Accepted, Reason>] = match reply {
+            Reply::Submitted(verdicts) => verdicts,
+            Reply::Refused(reason) if submit.calls.len() == 1 => {
+                single = [Err(*reason)];
+                &single
+            }
+            _ => return Ok(()),
+        };
+        for (new, verdict) in submit.calls.iter().zip(verdicts) {
+            let account = submit.account.0;
+            let mine = self.requests.values().filter(|request| request.account == account);
+            let waiting = mine.filter(|request| request.waits()).count();
+            let ringing = self.ringing_of(account);
+            let most = self.tenants[&account].declared.limits.queue_max as usize;
+            let full = waiting + ringing >= most;
+            match verdict {
+                Ok(_) if full => return Err(format!("said {verdict:?}, though the queue is full")),
+                Ok(accepted) => self.accept(submit, new, accepted.call),
+                Err(Reason::QueueFull) if !full => {
+                    return Err("took a queue for full that is not".into());
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, submit: &Submit, new: &NewCall, call: CallId) {
+        let account = submit.account.0;
+        let application =
+            new.application.filter(|sid| self.applications.contains_key(&(account, *sid)));
+        let from = new.spec.from.to_string();
+        let request = Request {
+            account,
+            to: new.spec.to.to_string(),
+            urgency: new.urgency,
+            application,
+            batch: submit.batch,
+            number: Some(from.clone()).filter(|_| self.numbers.contains_key(&(account, from))),
+            accepted: self.now,
+            not_before: new.not_before.map(|at| at.0),
+            expires: new.expires.map(|at| at.0),
+            place: Place::Scheduled,
+            unsent: 0,
+            failed: 0,
+            without: Vec::new(),
+            canceled: false,
+            held: Held::new(Reason::Ready, self.now),
+        };
+        self.requests.insert(call, request);
+        self.begin();
+    }
+
+    fn batch(&mut self, command: &BatchCommand, reply: &Reply) {
+        match (command, reply) {
+            (BatchCommand::Create { plan, .. }, Reply::Batch(batch)) => {
+                let plan = (**plan).clone();
+                let gate = Gate::of(&Pace { throttle: plan.throttle, caps: Vec::new() });
+                let (started, paused, over) = (false, false, false);
+                self.batches.insert(*batch, Batch { plan, started, paused, over, gate });
+            }
+            (BatchCommand::Start { batch, .. }, _) => {
+                self.steer(*batch, |batch| batch.started = true);
+            }
+            (BatchCommand::Pause { batch, .. }, _) => {
+                self.steer(*batch, |batch| batch.paused = true);
+            }
+            (BatchCommand::Resume { batch, .. }, _) => {
+                self.steer(*batch, |batch| batch.paused = false);
+            }
+            (BatchCommand::Cancel { batch, .. }, _) => {
+                self.steer(*batch, |batch| batch.over = true);
+                self.expire(self.now);
+            }
+            (BatchCommand::Pace { batch, throttle, max_concurrent, .. }, _) => {
+                self.steer(*batch, |batch| {
+                    batch.plan.max_concurrent = *max_concurrent;
+                    batch.gate.declare(&Pace { throttle: *throttle, caps: Vec::new() });
+                });
+            }
+            (BatchCommand::Open { batch, openings }, _) => {
+                self.steer(*batch, |batch| batch.plan.openings = Some(openings.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    fn steer(&mut self, batch: BatchId, how: impl FnOnce(&mut Batch)) {
+        how(self.batches.get_mut(&batch).expect("it is known"));
+    }
+
+    /// A call that waits is cancelled at once; one that is up goes on until its end is reported.
+    fn update(&mut self, update: &Update) {
+        if self.requests[&update.call].waits() && !matches!(update.change, Change::Redirect(_)) {
+            self.end(update.call);
+        } else {
+            self.at(update.call).canceled = true;
+        }
+    }
+
+    /// All that waits of a scope ends. What is up goes on, and is not placed again.
+    fn cancel(&mut self, cancel: &Cancel) {
+        let of_it = |request: &Request| {
+            request.account == cancel.account.0
+                && match &cancel.what {
+                    Whole::Tenant => true,
+                    Whole::Application(sid) => request.application == Some(*sid),
+                    Whole::Number(number) => request.number.as_deref() == Some(&**number),
+                }
+        };
+        let all = self.requests.iter().filter(|(_, request)| of_it(request));
+        for call in all.map(|(call, _)| *call).collect::<Vec<_>>() {
+            match self.requests[&call].place {
+                Place::Scheduled | Place::Waiting(_) => self.end(call),
+                Place::Up { .. } => self.at(call).canceled = true,
+                Place::Ended => {}
+            }
+        }
+    }
+}

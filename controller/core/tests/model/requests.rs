@@ -1,0 +1,293 @@
+//! Requests, their queues, and which of them could start (MT-5, MT-7, DC-3).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use busyhour_base::{ApplicationSid, Reason};
+use busyhour_controller_core::spec::{BatchId, BatchPlan, CallId, Tenant, Urgency};
+
+use super::{
+    Instant, Model,
+    capacity::Route,
+    limits::Gate,
+    turns::{Candidate, Range, Root},
+    why::Held,
+};
+
+/// Where a request is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// Its time has not come.
+    Scheduled,
+    /// It waits; those with smaller numbers go before it in its queue.
+    Waiting(Range<i64>),
+    /// It was dialled over this carrier (by its place in [`super::capacity::Capacity`]).
+    Up {
+        carrier: usize,
+        due: Instant,
+        made: Instant,
+        moved: Instant,
+        sent: bool,
+        answered: bool,
+    },
+    Ended,
+}
+
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub account: u128,
+    pub to: String,
+    pub urgency: Urgency,
+    /// The scopes whose limits it is subject to.
+    pub application: Option<ApplicationSid>,
+    pub batch: Option<BatchId>,
+    pub number: Option<String>,
+    pub accepted: Instant,
+    pub not_before: Option<Instant>,
+    pub expires: Option<Instant>,
+    pub place: Place,
+    /// Attempts that were not sent, and those that came to an end.
+    pub unsent: u32,
+    pub failed: u16,
+    /// The carriers that could not complete it since it was last placed.
+    pub without: Vec<usize>,
+    /// Its queue was cancelled while it was up.
+    pub canceled: bool,
+    pub held: Held,
+}
+
+impl Request {
+    pub fn waits(&self) -> bool {
+        matches!(self.place, Place::Scheduled | Place::Waiting(_))
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Batch {
+    pub plan: BatchPlan,
+    pub started: bool,
+    pub paused: bool,
+    pub over: bool,
+    pub gate: Gate,
+}
+
+impl Batch {
+    /// Nothing starts at or after the end of an opening, however late the tick (`entry` is its instant).
+    fn in_hours(&self, now: Instant, entry: Instant) -> bool {
+        self.plan.openings.as_ref().is_none_or(|openings| {
+            openings.spans.iter().any(|span| span.from.0 <= now && entry < span.to.0)
+        })
+    }
+
+    fn has_begun(&self, now: Instant) -> bool {
+        self.plan.not_before.is_none_or(|at| at.0 <= now)
+    }
+
+    pub fn moments(&self) -> Vec<Instant> {
+        let times = [self.plan.not_before, self.plan.not_after].map(|at| at.map(|at| at.0));
+        let spans = self.plan.openings.iter().flat_map(|openings| &openings.spans);
+        times.into_iter().flatten().chain(spans.flat_map(|span| [span.from.0, span.to.0])).collect()
+    }
+}
+
+#[derive(Debug)]
+pub struct Owner {
+    pub declared: Tenant,
+    pub gate: Gate,
+}
+
+/// A queue: what passes the same limits over the same carriers.
+type Lane = (Urgency, Route, u128, (Option<ApplicationSid>, Option<BatchId>, Option<String>));
+
+impl Model {
+    pub(super) fn gates(&self) -> impl Iterator<Item = &Gate> {
+        let tenants = self.tenants.values().map(|tenant| &tenant.gate);
+        let batches = self.batches.values().map(|batch| &batch.gate);
+        tenants.chain(self.applications.values()).chain(batches).chain(self.numbers.values())
+    }
+
+    pub(super) fn at(&mut self, call: CallId) -> &mut Request {
+        self.requests.get_mut(&call).expect("it is known")
+    }
+
+    /// The gates that a request passes.
+    pub(super) fn gates_of(&mut self, request: &Request) -> Vec<&mut Gate> {
+        let account = request.account;
+        let tenant = self.tenants.get_mut(&account).map(|owner| &mut owner.gate);
+        let application = request.application;
+        let application = application.and_then(|sid| self.applications.get_mut(&(account, sid)));
+        let batch = request.batch.and_then(|batch| self.batches.get_mut(&batch));
+        let number = request.number.clone();
+        let number = number.and_then(|number| self.numbers.get_mut(&(account, number)));
+        [tenant, application, batch.map(|batch| &mut batch.gate), number]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    /// MT-5: not tried at its expiry or after; what a batch has not started by its end expires.
+    pub(super) fn expire(&mut self, now: Instant) {
+        for batch in self.batches.values_mut() {
+            batch.over |= batch.plan.not_after.is_some_and(|at| at.0 <= now);
+        }
+        let over = self.requests.iter().filter(|(_, request)| {
+            let batch_over = request.batch.is_some_and(|batch| self.batches[&batch].over);
+            request.waits() && (request.expires.is_some_and(|at| at <= now) || batch_over)
+        });
+        for call in over.map(|(call, _)| *call).collect::<Vec<_>>() {
+            self.end(call);
+        }
+        self.ring_out(now);
+        self.keep_turns();
+    }
+
+    /// A request is over.
+    pub(super) fn end(&mut self, call: CallId) {
+        if matches!(self.requests[&call].place, Place::Waiting(_)) {
+            let root = self.root_of(&self.requests[&call]);
+            self.turns.disturbed(&root);
+        }
+        self.at(call).place = Place::Ended;
+        self.ended.insert(call);
+    }
+
+    /// Who has nothing that waits any more has lost its place.
+    pub(super) fn keep_turns(&mut self) {
+        let waiting = self.requests.values().filter(|one| matches!(one.place, Place::Waiting(_)));
+        let waiting = waiting.map(|request| self.root_of(request)).collect();
+        self.turns.keep(&waiting);
+    }
+
+    /// MT-5: a scheduled request joins the end of its queue when its time has come.
+    pub(super) fn begin(&mut self) {
+        let now = self.now;
+        let due = |(_, request): &(_, &Request)| {
+            request.place == Place::Scheduled && request.not_before.is_none_or(|at| at <= now)
+        };
+        let begun = self.requests.iter().filter(due);
+        let mut begun: Vec<_> = begun.map(|(call, one)| (one.not_before, *call)).collect();
+        begun.sort();
+        for (_, call) in begun {
+            self.readied += 1;
+            let (place, why) = (Range::at(self.readied), self.requests[&call].why_scheduled(now));
+            let request = self.at(call);
+            request.place = Place::Waiting(place);
+            request.held = Held::new(why, now);
+        }
+    }
+
+    pub(super) fn route_of(&self, request: &Request) -> Route {
+        self.capacity.route_without(&request.to, &request.without)
+    }
+
+    pub(super) fn root_of(&self, request: &Request) -> Root {
+        (request.urgency, self.route_of(request), request.account)
+    }
+
+    fn lane_of(&self, request: &Request) -> Lane {
+        let (urgency, route, account) = self.root_of(request);
+        let scopes = (request.application, request.batch, request.number.clone());
+        (urgency, route, account, scopes)
+    }
+
+    /// Those of each queue that may be its first one, with whose turn it would be.
+    pub(super) fn candidates(&self) -> Vec<Candidate> {
+        let mut lanes: BTreeMap<Lane, Vec<(Range<i64>, CallId)>> = BTreeMap::new();
+        for (call, request) in &self.requests {
+            if let Place::Waiting(place) = request.place {
+                lanes.entry(self.lane_of(request)).or_default().push((place, *call));
+            }
+        }
+        let fronts = lanes.into_iter().flat_map(|((urgency, route, account, _), waiting)| {
+            let first = waiting.iter().map(|(place, _)| place.most).min();
+            let open = self.limits_on(&self.requests[&waiting[0].1]).is_empty();
+            let class = self.capacity.class(account, &route);
+            let fronts = waiting.into_iter().filter(move |(place, _)| Some(place.least) <= first);
+            fronts.map(move |(_, call)| {
+                let route = route.clone();
+                Candidate { urgency, route, class, account, call, open }
+            })
+        });
+        fronts.collect()
+    }
+
+    pub(super) fn is_front(&self, call: CallId) -> bool {
+        self.candidates().iter().any(|candidate| candidate.call == call)
+    }
+
+    /// Its own limits that keep a request from starting now.
+    fn limits_on(&self, request: &Request) -> BTreeSet<Reason> {
+        let (account, now) = (request.account, self.now);
+        let tenant = &self.tenants[&account];
+        let mut reasons = tenant.gate.says(1, now, (Reason::Throttle, Reason::Cap));
+        if tenant.declared.suspended {
+            reasons.insert(Reason::Suspended);
+        }
+        if let Some(application) = request.application {
+            let words = (Reason::ApplicationThrottle, Reason::ApplicationCap);
+            reasons.extend(self.applications[&(account, application)].says(1, now, words));
+        }
+        if let Some(number) = &request.number {
+            let words = (Reason::NumberThrottle, Reason::NumberCap);
+            reasons.extend(self.numbers[&(account, number.clone())].says(1, now, words));
+        }
+        reasons.extend(request.batch.into_iter().flat_map(|batch| self.limits_of_batch(batch)));
+        reasons
+    }
+
+    fn limits_of_batch(&self, id: BatchId) -> BTreeSet<Reason> {
+        let batch = &self.batches[&id];
+        let up = self.requests.values().filter(|request| {
+            request.batch == Some(id) && matches!(request.place, Place::Up { .. })
+        });
+        let full = batch.plan.max_concurrent.is_some_and(|most| up.count() as u32 >= most);
+        let words = (Reason::BatchThrottle, Reason::Cap);
+        let mut reasons = batch.gate.says(1, self.now, words);
+        let rules = [
+            (!batch.started, Reason::Draft),
+            (batch.paused, Reason::Paused),
+            (!batch.has_begun(self.now), Reason::NotBefore),
+            (!batch.in_hours(self.now, self.entry), Reason::Window),
+            (full, Reason::BatchConcurrency),
+        ];
+        reasons.extend(rules.into_iter().filter(|(binds, _)| *binds).map(|(_, reason)| reason));
+        reasons
+    }
+
+    /// Everything that keeps a request from starting now. That its batch was never started is nobody's limit.
+    pub(super) fn kept_by(&self, request: &Request) -> BTreeSet<Reason> {
+        let (_, route, account) = self.root_of(request);
+        let mut reasons = self.limits_on(request);
+        if reasons.remove(&Reason::Draft) {
+            reasons.insert(Reason::Ready);
+        }
+        let class = self.capacity.class(account, &route);
+        if self.capacity.able(class, &route, &request.to, self.now).is_empty() {
+            reasons.extend(self.capacity.says(class, &route, self.now));
+        }
+        reasons
+    }
+
+    /// Those that a carrier and a worker could take now.
+    pub(super) fn feasible<'a>(&self, candidates: &'a [Candidate]) -> Vec<&'a Candidate> {
+        if self.agents.iter().all(|agent| agent.calls >= agent.slots) {
+            return Vec::new();
+        }
+        let able = |candidate: &&Candidate| {
+            let to = &self.requests[&candidate.call].to;
+            let Candidate { class, route, open, .. } = candidate;
+            *open && !self.capacity.able(*class, route, to, self.now).is_empty()
+        };
+        candidates.iter().filter(able).collect()
+    }
+}
+
+impl Request {
+    /// Why it did not wait in its queue before: it came now, was scheduled, or waited for its next attempt.
+    fn why_scheduled(&self, _now: Instant) -> Reason {
+        match self.not_before {
+            Some(at) if at > self.accepted && self.failed == 0 => Reason::NotBefore,
+            _ if self.failed > 0 => Reason::Retry,
+            _ => Reason::Ready,
+        }
+    }
+}
