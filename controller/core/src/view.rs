@@ -142,6 +142,7 @@ impl Attempt {
             reason: ending.reason,
             sip_code: ending.sip_code,
             ring: ending.ring,
+            passed_on: false,
         })
     }
 }
