@@ -10,6 +10,11 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if matches!(args.command, Command::Controller(_))
+        && let Err(error) = busyhour_controller::memory::prefer_huge_pages()
+    {
+        eprintln!("the controller goes on without huge pages: {error}");
+    }
     process::prepare();
     if args.end_with_input {
         process::end_with_input();
