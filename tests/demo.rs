@@ -32,10 +32,13 @@ const TOLERANCE: Span = Span::from_millis(1_000);
 /// decide whose turn it is when a channel comes free, and a channel that goes to the other tenant moves what follows by the
 /// length of a call: runs with lags of 0.43, 0.78 and 2.4 ms differed by 1.2, 4.3 and 4.1 s.
 const PER_LAG: u64 = 5_000;
+/// A machine whose lag is above this is no place to demonstrate anything.
+const LAG_MAX: Span = Span::from_millis(2);
 /// At most this, so that a run is never foretold by just anything: all of it takes 86 s.
 const TOLERANCE_MAX: Span = Span::from_secs(15);
 
-fn live(example: &Path) -> Report {
+/// The report of a demo, or why it failed.
+fn live(example: &Path) -> Result<Report, String> {
     let output = Command::new(binary())
         .arg("demo")
         .arg(example)
@@ -43,9 +46,26 @@ fn live(example: &Path) -> Report {
         .arg(folder("demo"))
         .output()
         .expect("the demo runs");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    serde_json::from_slice(&output.stdout).expect("the report is JSON")
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    Ok(serde_json::from_slice(&output.stdout).expect("the report is JSON"))
+}
+
+/// A demo with the machine's lag meanwhile. One that failed while the machine did not wake threads in time is repeated: a
+/// contract that counts calls by the second cannot be kept by a process that is not let run.
+fn demonstrated(example: &Path) -> (Span, Report) {
+    for _ in 0..2 {
+        match lag_during(|| live(example)) {
+            (lag, Ok(live)) => return (lag, live),
+            (lag, Err(problem)) if lag > LAG_MAX => {
+                eprintln!("once more after a lag of {lag}: {problem}")
+            }
+            (lag, Err(problem)) => panic!("lag {lag}: {problem}"),
+        }
+    }
+    let (lag, live) = lag_during(|| live(example));
+    (lag, live.unwrap_or_else(|problem| panic!("lag {lag}: {problem}")))
 }
 
 /// How much later than it asked to a thread of this machine is woken, on average, while `work` is done.
@@ -91,7 +111,7 @@ fn simulated(folder: &Path) -> Report {
 #[test]
 fn the_live_demo_keeps_its_promises_and_the_simulation_foretells_it() {
     let example = root().join("examples/demo");
-    let (lag, live) = lag_during(|| live(&example));
+    let (lag, live) = demonstrated(&example);
     assert_eq!(live.failures(), Vec::<String>::new());
     assert_eq!(live.calls.len(), 120);
     assert!(Duration::from_micros(live.lasted_us) < Duration::from_secs(180));

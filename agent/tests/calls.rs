@@ -5,7 +5,7 @@ mod common;
 use busyhour_base::{CallEvent, Ending, Outcome, Reason, Span};
 use busyhour_peer::Messages;
 use busyhour_protocol::{DialOrder, Secret};
-use common::{Agent, Sipp, Stub, order};
+use common::{Sipp, linked, order};
 
 const PAUSE: &str = "<Response><Pause length=\"1\"/></Response>";
 const LONG: &str = "<Response><Pause length=\"4\"/></Response>";
@@ -24,9 +24,7 @@ async fn call_with(
     document: &str,
     change: impl FnOnce(&mut DialOrder),
 ) -> (Vec<CallEvent>, Ending, Messages) {
-    let mut stub = Stub::start().await;
-    let _agent = Agent::start(&stub);
-    stub.linked().await;
+    let (mut stub, _agent) = linked().await;
     let sipp = Sipp::start(scenario).await;
     let mut order = order(sipp.address(), document);
     change(&mut order);

@@ -24,7 +24,7 @@ use busyhour_protocol::{
     Secret,
     v1::{self, to_agent::Message},
 };
-use common::{Agent, PATIENCE, Sipp, Stub, order};
+use common::{PATIENCE, Sipp, linked, order};
 use parking_lot::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -127,9 +127,7 @@ impl Application {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_is_directed_by_its_application_and_tells_it_of_its_progress() {
     let app = application().await;
-    let mut stub = Stub::start().await;
-    let _agent = Agent::start(&stub);
-    stub.linked().await;
+    let (mut stub, _agent) = linked().await;
     let sipp = Sipp::start("answer").await;
     let mut order = order(sipp.address(), "");
     app.direct(&mut order.spec, "/start");
@@ -148,9 +146,7 @@ async fn a_call_is_directed_by_its_application_and_tells_it_of_its_progress() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_fallback_is_asked_when_the_document_cannot_be_had() {
     let app = application().await;
-    let mut stub = Stub::start().await;
-    let _agent = Agent::start(&stub);
-    stub.linked().await;
+    let (mut stub, _agent) = linked().await;
     let sipp = Sipp::start("answer").await;
     let mut order = order(sipp.address(), "");
     app.direct(&mut order.spec, "/missing");
@@ -167,9 +163,7 @@ async fn the_fallback_is_asked_when_the_document_cannot_be_had() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_callback_of_an_undialled_call_is_sent() {
     let app = application().await;
-    let mut stub = Stub::start().await;
-    let _agent = Agent::start(&stub);
-    stub.linked().await;
+    let (stub, _agent) = linked().await;
     let mut order = order("127.0.0.1:9".parse().unwrap(), "");
     app.direct(&mut order.spec, "/start");
     let callback = v1::Callback {
@@ -217,9 +211,7 @@ impl<'a> MakeWriter<'a> for Log {
 async fn no_secret_is_logged_at_any_level() {
     let log = LazyLock::force(&LOG).clone();
     let app = application().await;
-    let mut stub = Stub::start().await;
-    let _agent = Agent::start(&stub);
-    stub.linked().await;
+    let (mut stub, _agent) = linked().await;
     let sipp = Sipp::start("digest").await;
     let mut order = order(sipp.address(), "");
     order.trunk.username = Some("trunk".to_owned());

@@ -3,7 +3,7 @@
 mod common;
 
 use busyhour_peer::Stranger;
-use common::{Agent, Stub};
+use common::linked;
 
 fn request(stranger: &Stranger, method: &str, call: &str, extra: &str) -> String {
     let (us, agent) = (stranger.address(), stranger.port);
@@ -17,9 +17,7 @@ fn request(stranger: &Stranger, method: &str, call: &str, extra: &str) -> String
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_datagram_gets_its_verdict_and_good_requests_are_served() {
-    let mut stub = Stub::start().await;
-    let agent = Agent::start(&stub);
-    stub.linked().await;
+    let (_stub, agent) = linked().await;
     let stranger = Stranger::of(agent.sip);
     let status = |method, call: &str| stranger.status(request(&stranger, method, call, ""), call);
 

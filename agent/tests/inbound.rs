@@ -3,9 +3,12 @@
 
 mod common;
 
+use std::time::Instant;
+
 use busyhour_base::{AccountSid, CallEvent, CallSid, Direction, Outcome, Reason};
+use busyhour_peer::Stranger;
 use busyhour_protocol::{AnswerOrder, Refusal, Secret, v1, v1::to_agent::Message};
-use common::{Agent, FENCE, PATIENCE, Sipp, Stub, order};
+use common::{Agent, FENCE, PATIENCE, Sipp, Stub, linked, order};
 
 const PAUSE: &str = "<Response><Pause length=\"1\"/></Response>";
 const LONGER: &str = "<Response><Pause length=\"9\"/></Response>";
@@ -43,9 +46,7 @@ fn ring(offer: &v1::Offer) -> Message {
 
 /// An agent at which a carrier may call in.
 async fn agent(trunk: v1::InboundTrunk) -> (Stub, Agent) {
-    let mut stub = Stub::start().await;
-    let agent = Agent::start(&stub);
-    stub.linked().await;
+    let (stub, agent) = linked().await;
     stub.let_in(trunk).await;
     let_in(&agent).await;
     (stub, agent)
@@ -53,34 +54,23 @@ async fn agent(trunk: v1::InboundTrunk) -> (Stub, Agent) {
 
 /// Waits until the agent knows who may call in: strangers are told 403, others are not.
 async fn let_in(agent: &Agent) {
-    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let local = socket.local_addr().unwrap();
-    for n in 0..500 {
+    let stranger = Stranger::of(agent.sip);
+    let known = tokio::task::spawn_blocking(move || {
+        let (local, sip) = (stranger.address(), stranger.port);
         // Without a Contact it is refused whoever sends it, so nothing is offered.
-        let probe = format!(
-            "INVITE sip:+1@{sip} SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch=z9hG4bKprobe{n}\r\n\
-             From: <sip:+2@{local}>;tag=1\r\nTo: <sip:+1@{sip}>\r\nCall-ID: probe{n}\r\n\
-             CSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n",
-            sip = agent.sip
-        );
-        socket.send_to(probe.as_bytes(), agent.sip).await.unwrap();
-        let mut buffer = [0; 2_048];
-        loop {
-            let received = tokio::time::timeout(PATIENCE, socket.recv(&mut buffer)).await;
-            let length = received.expect("an answer").unwrap();
-            let text = String::from_utf8_lossy(&buffer[..length]);
-            if !text.contains(&format!("z9hG4bKprobe{n}\r"))
-                && !text.contains(&format!("probe{n};"))
-            {
-                continue;
-            }
-            if !text.starts_with("SIP/2.0 403") {
-                return;
-            }
-            break;
-        }
-    }
-    panic!("the carrier was never let in");
+        let probe = |call: &str| {
+            let request = format!(
+                "INVITE sip:+1@{sip} SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch=z9hG4bK{call}\r\n\
+                 From: <sip:+2@{local}>;tag=1\r\nTo: <sip:+1@{sip}>\r\nCall-ID: {call}\r\n\
+                 CSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+            );
+            stranger.status(request, call)
+        };
+        let bound = Instant::now() + PATIENCE;
+        let mut probes = (0..).map(|n| probe(&format!("probe{n}")));
+        probes.any(|status| status != 403 || Instant::now() > bound) && Instant::now() < bound
+    });
+    assert!(known.await.unwrap(), "the carrier was never let in");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,9 +138,7 @@ async fn a_caller_who_gives_up_is_reported_and_an_answer_that_crosses_changes_no
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_and_calls_that_nobody_could_hear_are_not_offered() {
     let elsewhere = v1::InboundTrunk { networks: vec!["192.0.2.0/24".to_owned()], ..trunk() };
-    let mut stub = Stub::start().await;
-    let stranger = Agent::start(&stub);
-    stub.linked().await;
+    let (stub, stranger) = linked().await;
     stub.let_in(elsewhere).await;
     Sipp::call("calls_in_403", stranger.sip).verdict().await;
     let (mut stub, agent) = agent(trunk()).await;

@@ -8,7 +8,7 @@ use busyhour_agent_core::journal::{Entry, frame};
 use busyhour_base::{CallEvent, Outcome, Reason, Span};
 use busyhour_peer::own_address;
 use busyhour_protocol::v1::{self, to_agent::Message};
-use common::{Agent, FENCE, Heard, PATIENCE, Sipp, Stub, order};
+use common::{Agent, FENCE, Heard, PATIENCE, Sipp, Stub, linked, order};
 use tokio_util::sync::CancellationToken;
 
 const LONG: &str = "<Response><Pause length=\"20\"/></Response>";
@@ -96,9 +96,7 @@ fn hang_up(call: u64, fence: u64) -> Message {
 /// RELIABILITY.md, protocol 5: reports are repeated until acknowledged; calls outlive the connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_link_comes_back_with_everything_that_was_not_acknowledged() {
-    let mut stub = Stub::start().await;
-    let _agent = Agent::start(&stub);
-    stub.linked().await;
+    let (mut stub, _agent) = linked().await;
     stub.acknowledge(false);
     let sipp = Sipp::start("answer").await;
     let order = order(sipp.address(), LONG);

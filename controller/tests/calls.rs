@@ -7,16 +7,14 @@ use busyhour_base::{CallEvent, Reason, Span};
 use busyhour_protocol::v1::{self, from_agent, to_agent::Message};
 use common::{
     House,
-    agent::{Agent, completed, hello, known},
+    agent::{Agent, completed, hello, known, up},
     eventually, http, within,
 };
 use serde_json::Value;
 
 #[tokio::test]
 async fn a_call_is_placed_dialled_reported_and_recorded() {
-    let house = House::new();
-    let controller = house.start().await;
-    let mut agent = Agent::connect(controller.ready.grpc, hello("agent-1")).await;
+    let (house, controller, mut agent) = up().await;
     assert!(agent.welcome.fence > 0);
     assert_eq!(agent.welcome.allowed_networks, ["127.0.0.0/8"]);
 
@@ -55,9 +53,7 @@ async fn in_the_records(house: &House, calls: u64) {
 
 #[tokio::test]
 async fn no_secret_reaches_the_data_folder_but_in_the_copy_of_the_documents() {
-    let house = House::new();
-    let controller = house.start().await;
-    let mut agent = Agent::connect(controller.ready.grpc, hello("agent-1")).await;
+    let (house, controller, mut agent) = up().await;
     http::place(controller.ready.api, "+15551000001", &[]).await;
     let order = agent.dial().await;
     agent.carry_out(&order).await;
@@ -75,9 +71,7 @@ async fn no_secret_reaches_the_data_folder_but_in_the_copy_of_the_documents() {
 
 #[tokio::test]
 async fn a_restart_in_the_middle_of_a_call_loses_and_repeats_nothing() {
-    let house = House::new();
-    let controller = house.start().await;
-    let mut agent = Agent::connect(controller.ready.grpc, hello("agent-1")).await;
+    let (house, controller, mut agent) = up().await;
     let fence = agent.welcome.fence;
     let sid = http::place(controller.ready.api, "+15551000001", &[]).await;
     let order = agent.dial().await;
@@ -107,9 +101,7 @@ async fn a_restart_in_the_middle_of_a_call_loses_and_repeats_nothing() {
 /// An order whose journal entry was never written is dialled again, as the next attempt (RELIABILITY, protocol 6).
 #[tokio::test]
 async fn an_order_that_the_surviving_journal_does_not_know_is_given_again() {
-    let house = House::new();
-    let controller = house.start().await;
-    let mut agent = Agent::connect(controller.ready.grpc, hello("agent-1")).await;
+    let (house, controller, mut agent) = up().await;
     let fence = agent.welcome.fence;
     let sid = http::place(controller.ready.api, "+15551000001", &[]).await;
     let first = agent.dial().await;
@@ -134,9 +126,7 @@ async fn a_call_whose_journal_is_lost_or_whose_agent_was_killed_fails_and_is_not
     for (journal_lost, reason) in
         [(true, Reason::InDoubtJournalLost), (false, Reason::InDoubtAgentRestarted)]
     {
-        let house = House::new();
-        let controller = house.start().await;
-        let mut agent = Agent::connect(controller.ready.grpc, hello("agent-1")).await;
+        let (_house, controller, mut agent) = up().await;
         let fence = agent.welcome.fence;
         let sid = http::place(controller.ready.api, "+15551000001", &[]).await;
         let order = agent.dial().await;
@@ -165,9 +155,7 @@ async fn a_call_whose_journal_is_lost_or_whose_agent_was_killed_fails_and_is_not
 /// An agent whose folder was put back from a backup: its journal is sound, and knows nothing of what it has sent since.
 #[tokio::test]
 async fn a_journal_that_is_an_old_copy_counts_as_lost() {
-    let house = House::new();
-    let controller = house.start().await;
-    let mut agent = Agent::connect(controller.ready.grpc, hello("agent-1")).await;
+    let (_house, controller, mut agent) = up().await;
     let backup = agent.welcome.fence;
     drop(agent);
     let mut again = hello("agent-1");
@@ -237,9 +225,7 @@ async fn an_agent_that_stays_away_loses_its_calls() {
 
 #[tokio::test]
 async fn a_tenant_ends_a_call_and_the_agent_hears_of_it() {
-    let house = House::new();
-    let controller = house.start().await;
-    let mut agent = Agent::connect(controller.ready.grpc, hello("agent-1")).await;
+    let (_house, controller, mut agent) = up().await;
     let sid = http::place(controller.ready.api, "+15551000001", &[]).await;
     let order = agent.dial().await;
     let seq = agent.report(&order, &[CallEvent::Sent, CallEvent::Answered]).await;

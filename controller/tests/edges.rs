@@ -12,7 +12,7 @@ use busyhour_protocol::{
 };
 use common::{
     ACCOUNT, DECLARATION, House,
-    agent::{Agent, completed, hello},
+    agent::{Agent, completed, hello, up},
     eventually, http,
 };
 use tokio_util::sync::CancellationToken;
@@ -35,9 +35,7 @@ async fn an_agent_with_another_clusters_token_stays_outside() {
 
 #[tokio::test]
 async fn a_malformed_report_is_named_and_nothing_of_its_message_counts() {
-    let house = House::new();
-    let controller = house.start().await;
-    let mut agent = Agent::connect(controller.ready.grpc, hello("agent-1")).await;
+    let (_house, controller, mut agent) = up().await;
     let sid = http::place(controller.ready.api, "+15551000001", &[]).await;
     let order = agent.dial().await;
     let report = |seq, event: v1::report::Event| v1::Report {
@@ -96,10 +94,8 @@ async fn words_out_of_turn_end_the_connection() {
 /// DC-4: a changed folder is taken over while the controller runs; a broken one leaves everything as it was.
 #[tokio::test]
 async fn a_declaration_changes_live_and_a_broken_one_changes_nothing() {
-    let house = House::new();
-    let controller = house.start().await;
+    let (house, controller, mut agent) = up().await;
     let api = controller.ready.api;
-    let mut agent = Agent::connect(controller.ready.grpc, hello("agent-1")).await;
 
     let moved = DECLARATION.replace("127.0.0.1:5999", "127.0.0.1:6001");
     let half = moved.replace("channels: 100", "channels: many");
@@ -176,9 +172,7 @@ async fn readiness(api: SocketAddr, wrong: &[&str]) {
 /// New networks that webhooks may reach are told to agents by asking them to come back.
 #[tokio::test]
 async fn agents_hear_of_changed_networks() {
-    let house = House::new();
-    let controller = house.start().await;
-    let mut agent = Agent::connect(controller.ready.grpc, hello("agent-1")).await;
+    let (house, controller, mut agent) = up().await;
     house.declare("all.yaml", &DECLARATION.replace("127.0.0.0/8", "10.1.0.0/16"));
     let ended = loop {
         match agent.next().await {

@@ -7,7 +7,7 @@ use busyhour_base::{CallEvent, Direction, Instructions, Span};
 use busyhour_protocol::{AnswerOrder, Refusal, v1::to_agent::Message};
 use common::{
     DECLARATION, House,
-    agent::{Agent, completed, hello},
+    agent::{Agent, completed, hello, up},
     http,
 };
 
@@ -35,9 +35,7 @@ async fn carry_out(agent: &mut Agent, order: &AnswerOrder, events: &[CallEvent])
 
 #[tokio::test]
 async fn a_call_is_offered_looked_up_answered_and_recorded_as_inbound() {
-    let house = House::new();
-    let controller = house.start().await;
-    let mut agent = Agent::connect(controller.ready.grpc, hello("agent-1")).await;
+    let (_house, controller, mut agent) = up().await;
     // A carrier may leave the plus out.
     agent.offer(41, NUMBER.trim_start_matches('+')).await;
     let order = answered(&mut agent).await;
@@ -68,9 +66,7 @@ async fn a_call_is_offered_looked_up_answered_and_recorded_as_inbound() {
 
 #[tokio::test]
 async fn unknown_numbers_and_repeated_offers_are_refused() {
-    let house = House::new();
-    let controller = house.start().await;
-    let mut agent = Agent::connect(controller.ready.grpc, hello("agent-1")).await;
+    let (_house, controller, mut agent) = up().await;
     agent.offer(1, "+15559999999").await;
     assert_eq!(refused(&mut agent).await, (1, 404));
     agent.offer(2, NUMBER).await;
@@ -109,9 +105,7 @@ async fn without_a_slot_it_rings_for_as_long_as_its_number_says() {
 /// A killed controller comes back: calls that were answered go on at their agent, those that rang are over.
 #[tokio::test]
 async fn a_restart_loses_no_call_that_was_answered() {
-    let house = House::new();
-    let controller = house.start().await;
-    let mut agent = Agent::connect(controller.ready.grpc, hello("agent-1")).await;
+    let (house, controller, mut agent) = up().await;
     agent.offer(1, NUMBER).await;
     let up = answered(&mut agent).await;
     carry_out(&mut agent, &up, &[CallEvent::Ringing, CallEvent::Answered]).await;

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use busyhour_base::{CallEvent, Reason};
 use common::{
     House,
-    agent::{Agent, completed, hello},
+    agent::{completed, up},
     eventually, http,
 };
 
@@ -28,10 +28,8 @@ async fn read(api: SocketAddr) -> String {
 
 #[tokio::test]
 async fn mt_27_decisions_durations_and_availability_are_shown_in_metrics() {
-    let house = House::new();
-    let controller = house.start().await;
+    let (house, controller, mut agent) = up().await;
     let api = controller.ready.api;
-    let mut agent = Agent::connect(controller.ready.grpc, hello("agent-1")).await;
 
     // Whoever watches for an increase must see a reason before its first time.
     let before = read(api).await;

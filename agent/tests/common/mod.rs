@@ -235,6 +235,14 @@ impl Stub {
     }
 }
 
+/// A controller, and an agent that is linked to it.
+pub async fn linked() -> (Stub, Agent) {
+    let mut stub = Stub::start().await;
+    let agent = Agent::start(&stub);
+    stub.linked().await;
+    (stub, agent)
+}
+
 /// An agent, until it is dropped or stopped.
 pub struct Agent {
     pub sip: SocketAddr,

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use super::{CLUSTER_TOKEN, within};
+use super::{CLUSTER_TOKEN, House, Running, within};
 
 /// A connection to a controller.
 pub struct Agent {
@@ -57,6 +57,14 @@ pub fn completed() -> Ending {
         digits: "42#".to_owned(),
         confirmed: true,
     }
+}
+
+/// A controller with the usual declaration, on a folder of its own, and an agent that is connected to it.
+pub async fn up() -> (House, Running, Agent) {
+    let house = House::new();
+    let controller = house.start().await;
+    let agent = Agent::connect(controller.ready.grpc, hello("agent-1")).await;
+    (house, controller, agent)
 }
 
 impl Agent {
