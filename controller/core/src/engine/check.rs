@@ -4,7 +4,7 @@ use super::{
     Engine,
     gate::Verdict,
     lanes::URGENCIES,
-    node::{Node, Place},
+    node::{Lane, Node, Part, Place},
     ring::NIL,
     wheel::NO_TIMER,
 };
@@ -26,18 +26,16 @@ impl Engine {
     }
 
     fn check_node(&self, id: u32, node: &Node) -> Result<(), String> {
-        if self.requests.iter(&node.queue).count() != node.queue.len() as usize {
+        if self.requests.iter(node.queue()).count() != node.queue().len() as usize {
             return Err("counts other requests than it holds".into());
         }
-        if !node.queue.is_empty() && node.ready.front() != NIL {
-            return Err("is a lane and a branch".into());
-        }
-        let has_work = !node.queue.is_empty() || !node.ready.is_empty();
+        self.check_root(id, node)?;
+        let has_work = !node.queue().is_empty() || !node.ready().is_empty();
         if has_work == (node.place == Place::Idle) {
             return Err("waits for nothing, or has nothing that waits".into());
         }
         let listed = node.parent != NIL
-            && self.nodes[node.parent].ready.iter(&self.nodes).any(|other| other == id);
+            && self.nodes[node.parent].ready().iter(&self.nodes).any(|other| other == id);
         if listed != (node.place == Place::Ready && node.parent != NIL) {
             return Err(format!("listed with its parent: {listed}"));
         }
@@ -66,19 +64,37 @@ impl Engine {
         Ok(())
     }
 
+    /// A root's tenant, and the way from each root of a tenant to the next.
+    fn check_root(&self, id: u32, node: &Node) -> Result<(), String> {
+        if node.parent != NIL {
+            return Ok(());
+        }
+        let root = node.branch();
+        let roots = &self.tenants[root.tenant].roots;
+        let at = roots.iter().position(|other| *other == id).ok_or("is not its tenant's")?;
+        if root.tenant != self.cold[id].tenant
+            || root.sibling != roots[(at + 1) % roots.len()]
+            || root.eldest != (at == 0)
+        {
+            return Err(format!("its tenant's roots are {roots:?}"));
+        }
+        Ok(())
+    }
+
     fn check_gates(&self) -> Result<(), String> {
         let mut queued = vec![[0_u32; URGENCIES]; self.behind.bound()];
         let mut lanes = vec![0_u32; self.behind.bound()];
         let mut in_progress = vec![0_u32; self.behind.bound()];
-        for (id, node) in self.nodes.iter().filter(|(_, node)| node.counts) {
-            let gate = self.nodes[node.parent].gate;
-            in_progress[gate as usize] += self.cold[id].in_progress;
+        for (_, node) in self.nodes.iter() {
+            if let Part::Lane(Lane { counts: true, in_progress: more, .. }) = node.part {
+                in_progress[self.nodes[node.parent].gate as usize] += more;
+            }
         }
         let mut waiting = 0;
-        for (id, node) in self.nodes.iter().filter(|(_, node)| !node.queue.is_empty()) {
-            waiting += u64::from(node.queue.len());
+        for (id, node) in self.nodes.iter().filter(|(_, node)| !node.queue().is_empty()) {
+            waiting += u64::from(node.queue().len());
             for gate in self.gates_of(id) {
-                queued[gate as usize][usize::from(node.urgency)] += node.queue.len();
+                queued[gate as usize][usize::from(node.urgency)] += node.queue().len();
                 lanes[gate as usize] += 1;
             }
         }

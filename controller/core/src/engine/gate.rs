@@ -125,8 +125,8 @@ impl Gate {
         if self.caps == NIL {
             self.caps = all.insert(Caps::default());
         }
-        if all[self.caps].windows() != limits.windows {
-            all[self.caps].set(limits.windows);
+        if !all[self.caps].windows().eq(limits.windows.iter().copied()) {
+            all[self.caps].set(&limits.windows);
         }
         self.cap_free = all[self.caps].next(1);
     }
@@ -208,9 +208,9 @@ impl Gate {
         (self.scope.throttle(), self.scope.cap())
     }
 
-    /// What of its caps a decision will touch.
+    /// The number of its caps in the slab of caps, or [`NIL`].
     #[inline]
-    pub(super) fn touch<'a>(&self, all: &'a Slab<Caps>) -> Option<&'a Caps> {
-        all.get(self.caps)
+    pub(super) const fn caps_id(&self) -> u32 {
+        self.caps
     }
 }

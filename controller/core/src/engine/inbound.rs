@@ -187,9 +187,8 @@ impl Engine {
 
     fn start_offer(&mut self, waiting: &Waiting) -> Start {
         let Offered { request, lane, carrier, worker } = waiting.offered;
-        let cold = &mut self.cold[lane];
-        cold.in_progress += 1;
-        let tenant = cold.tenant;
+        self.nodes[lane].lane_mut().in_progress += 1;
+        let tenant = self.cold[lane].tenant;
         self.ledger.take_inbound(carrier, tenant);
         self.reclass(tenant);
         self.workers.change(worker, |worker| worker.in_use += 1);

@@ -10,10 +10,10 @@ use super::{
     Engine,
     caps::Caps,
     gate::{Gate, GateLimits, Scope, Verdict},
-    node::{Node, Place},
+    node::{Lane, Node, Part, Place},
     policy::{Standing, Usage},
     queue::Queue,
-    ring::{Link, NIL, Ring},
+    ring::{Link, NIL},
     turn::RouteId,
     wheel::NO_TIMER,
 };
@@ -47,13 +47,13 @@ pub(super) struct Tenant {
     pub standing: Standing,
     pub usage: Usage,
     /// Nodes of its tree that are neither roots nor lanes, and roots, by what they are of.
-    pub branches: Few<Branch, u32>,
+    pub branches: Few<Scopes, u32>,
     pub lanes: u32,
 }
 
 /// What a node above the lanes is of.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-pub(super) struct Branch {
+pub(super) struct Scopes {
     kind: Kind,
     urgency: u8,
     route: RouteId,
@@ -67,13 +67,17 @@ pub(super) struct Cold {
     pub tenant: u32,
     /// Nodes beneath it.
     children: u32,
-    /// A lane's requests in progress.
-    pub in_progress: u32,
     /// A lane's requests whose time has not come.
     later: Queue,
     /// What waits in a lane that is retired.
     retired: Option<Queue>,
-    branch: Option<Branch>,
+    branch: Option<Scopes>,
+}
+
+impl Cold {
+    fn set_aside(&mut self) -> &mut Queue {
+        self.retired.get_or_insert_default()
+    }
 }
 
 /// What a lane's requests have in common. Gates are [`NIL`] for those without one.
@@ -214,7 +218,7 @@ impl Engine {
         let gate = &self.gates[id];
         let limits = GateLimits {
             spacing: gate.gcra().spacing(),
-            windows: self.gate_caps(id).map_or(Vec::new(), |caps| caps.windows().to_vec()),
+            windows: self.gate_caps(id).map_or(Vec::new(), |caps| caps.windows().collect()),
             concurrent: Some(gate.concurrent()).filter(|most| *most < u32::MAX),
         };
         (limits, gate.reasons())
@@ -242,7 +246,7 @@ impl Engine {
     /// A new lane.
     pub fn add_lane(&mut self, tenant: u32, key: LaneKey) -> u32 {
         let LaneKey { kind, urgency, route, application, batch, number } = key;
-        let mut branch = Branch { kind, urgency, route, application: NIL, batch: NIL };
+        let mut branch = Scopes { kind, urgency, route, application: NIL, batch: NIL };
         let mut parent =
             self.branch(tenant, branch, NIL, self.tenants[tenant].gates[kind as usize]);
         if application != NIL {
@@ -254,59 +258,61 @@ impl Engine {
             parent = self.branch(tenant, branch, parent, batch);
         }
         self.tenants[tenant].lanes += 1;
-        let lane = self.add_node(tenant, branch, parent, number);
-        self.nodes[lane].counts = batch != NIL;
-        lane
+        let lane = Lane { counts: batch != NIL, ..Lane::default() };
+        self.add_node(tenant, branch, parent, number, Part::Lane(lane))
     }
 
     /// The node above lanes that is of this, found or made.
-    fn branch(&mut self, tenant: u32, branch: Branch, parent: u32, gate: u32) -> u32 {
+    fn branch(&mut self, tenant: u32, branch: Scopes, parent: u32, gate: u32) -> u32 {
         if let Some(id) = self.tenants[tenant].branches.get(&branch) {
             return *id;
         }
-        let id = self.add_node(tenant, branch, parent, gate);
+        let id = self.add_node(tenant, branch, parent, gate, Part::branch(tenant));
         self.cold[id].branch = Some(branch);
         self.tenants[tenant].branches.insert(branch, id);
         if parent == NIL {
             self.tenants[tenant].roots.push(id);
-            self.nodes[id].share = self.share_of(id);
+            self.nodes[id].branch_mut().share = self.share_of(id);
+            self.link_roots(tenant);
         }
         id
     }
 
-    fn add_node(&mut self, tenant: u32, of: Branch, parent: u32, gate: u32) -> u32 {
+    /// Each root of a tenant leads to the next, so that a decision need not look at the tenant.
+    fn link_roots(&mut self, tenant: u32) {
+        let roots = &self.tenants[tenant].roots;
+        for (at, id) in roots.iter().enumerate() {
+            let sibling = roots[(at + 1) % roots.len()];
+            let root = self.nodes[*id].branch_mut();
+            (root.sibling, root.eldest) = (sibling, at == 0);
+        }
+    }
+
+    fn add_node(&mut self, tenant: u32, of: Scopes, parent: u32, gate: u32, part: Part) -> u32 {
         let id = self.nodes.insert(Node {
             link: Link::default(),
-            ready: Ring::default(),
-            queue: Queue::default(),
             parent,
             gate,
             ticket: NO_TIMER,
-            share: 0,
-            pass: 0,
+            part,
             route: of.route,
             place: Place::Idle,
             urgency: of.urgency,
             class: 0,
             held_by: Reason::Ready,
             kind: of.kind,
-            counts: false,
         });
-        let cold = Cold {
-            tenant,
-            children: 0,
-            in_progress: 0,
-            later: Queue::default(),
-            retired: None,
-            branch: None,
-        };
+        let cold =
+            Cold { tenant, children: 0, later: Queue::default(), retired: None, branch: None };
         let same = self.cold.insert(cold);
         debug_assert_eq!(id, same, "both come and go together");
         if gate != NIL {
             self.behind[gate].push(id);
         }
         if parent != NIL {
-            self.cold[parent].children += 1;
+            let children = &mut self.cold[parent].children;
+            *children += 1;
+            self.nodes[parent].branch_mut().many |= *children > 1;
         }
         id
     }
@@ -315,7 +321,7 @@ impl Engine {
     pub fn remove_lane(&mut self, lane: u32) {
         let cold = &self.cold[lane];
         let retired = cold.retired.is_some_and(|queue| !queue.is_empty());
-        let waits = !self.nodes[lane].queue.is_empty() || !cold.later.is_empty() || retired;
+        let waits = !self.nodes[lane].queue().is_empty() || !cold.later.is_empty() || retired;
         assert!(!waits, "a lane ends empty");
         self.tenants[cold.tenant].lanes -= 1;
         let mut id = lane;
@@ -326,12 +332,13 @@ impl Engine {
                 self.behind[node.gate].retain(|other| *other != id);
             }
             let Cold { tenant, branch, .. } = self.cold.remove(id).expect("each node has its own");
-            let tenant = &mut self.tenants[tenant];
+            let of = &mut self.tenants[tenant];
             if let Some(branch) = branch {
-                tenant.branches.remove(&branch);
+                of.branches.remove(&branch);
             }
             if node.parent == NIL {
-                tenant.roots.retain(|other| *other != id);
+                of.roots.retain(|other| *other != id);
+                self.link_roots(tenant);
             } else {
                 self.cold[node.parent].children -= 1;
             }
@@ -347,34 +354,30 @@ impl Engine {
             return;
         }
         let served = |id: u32| self.order.served(self.nodes[id].route, self.nodes[id].urgency);
-        let ahead = self.nodes[from].pass.saturating_sub(served(from));
+        let ahead = self.nodes[from].branch().pass.saturating_sub(served(from));
         let pass = served(to).saturating_add(ahead);
-        self.nodes[to].pass = self.nodes[to].pass.max(pass);
-    }
-
-    fn root_of(&self, mut id: u32) -> u32 {
-        while self.nodes[id].parent != NIL {
-            id = self.nodes[id].parent;
-        }
-        id
+        let root = self.nodes[to].branch_mut();
+        root.pass = root.pass.max(pass);
     }
 
     /// Appends a request to a lane. `why` says what held it until now.
     #[inline]
     pub fn push_back(&mut self, lane: u32, request: u32, asked: Asked, why: Reason) {
-        if let Some(retired) = &mut self.cold[lane].retired {
-            return self.requests.push_back(retired, request);
+        let of = self.nodes[lane].lane_mut();
+        if of.retired {
+            return self.requests.push_back(self.cold[lane].set_aside(), request);
         }
-        self.requests.push_back(&mut self.nodes[lane].queue, request);
+        self.requests.push_back(&mut of.queue, request);
         self.pushed(lane, request, asked, why);
     }
 
     /// Puts a request that was not sent back to the head of its lane.
     pub fn push_front(&mut self, lane: u32, request: u32, asked: Asked, why: Reason) {
-        if let Some(retired) = &mut self.cold[lane].retired {
-            return self.requests.push_front(retired, request);
+        let of = self.nodes[lane].lane_mut();
+        if of.retired {
+            return self.requests.push_front(self.cold[lane].set_aside(), request);
         }
-        self.requests.push_front(&mut self.nodes[lane].queue, request);
+        self.requests.push_front(&mut of.queue, request);
         self.pushed(lane, request, asked, why);
         self.front_changed(lane);
     }
@@ -394,13 +397,14 @@ impl Engine {
 
     /// Takes a waiting request out of its lane.
     pub fn unqueue(&mut self, lane: u32, request: u32) {
-        if let Some(retired) = &mut self.cold[lane].retired {
-            return self.requests.remove(retired, request);
+        let of = self.nodes[lane].lane_mut();
+        if of.retired {
+            return self.requests.remove(self.cold[lane].set_aside(), request);
         }
-        self.requests.remove(&mut self.nodes[lane].queue, request);
+        self.requests.remove(&mut of.queue, request);
         self.waiting -= 1;
         self.count(lane, -1);
-        if self.nodes[lane].queue.is_empty() {
+        if self.nodes[lane].queue().is_empty() {
             self.leave(lane);
         } else {
             self.front_changed(lane);
@@ -410,7 +414,7 @@ impl Engine {
     /// A lane has one more request, or one less; the gates above it have, too.
     #[inline]
     fn count(&mut self, lane: u32, change: i32) {
-        let alone = self.nodes[lane].queue.len() == u32::from(change > 0);
+        let alone = self.nodes[lane].queue().len() == u32::from(change > 0);
         let mut id = lane;
         while id != NIL {
             let Node { gate, parent, urgency, .. } = self.nodes[id];
@@ -430,7 +434,9 @@ impl Engine {
     /// has not come.
     pub fn retire(&mut self, lane: u32) -> u64 {
         let held_by = self.lane_held_by(lane);
-        let queue = std::mem::take(&mut self.nodes[lane].queue);
+        let of = self.nodes[lane].lane_mut();
+        of.retired = true;
+        let queue = std::mem::take(&mut of.queue);
         if !queue.is_empty() {
             self.leave(lane);
             self.waiting -= u64::from(queue.len());
@@ -465,17 +471,17 @@ impl Engine {
 
     /// Requests waiting in a lane.
     pub fn lane_len(&self, lane: u32) -> u32 {
-        self.nodes[lane].queue.len()
+        self.nodes[lane].queue().len()
     }
 
     /// Requests of a lane in progress.
     pub fn lane_in_progress(&self, lane: u32) -> u32 {
-        self.cold[lane].in_progress
+        self.nodes[lane].lane().in_progress
     }
 
     /// The requests of a lane from front to back, then those whose time has not come.
     pub fn lane_requests(&self, lane: u32) -> impl Iterator<Item = u32> {
-        let queue = self.requests.iter(&self.nodes[lane].queue);
+        let queue = self.requests.iter(self.nodes[lane].queue());
         queue.chain(self.requests.iter(&self.cold[lane].later))
     }
 
@@ -495,7 +501,7 @@ impl Engine {
 
     /// What holds a lane in which something waits: of all that it waits for, what it waits for now.
     pub fn lane_held_by(&self, lane: u32) -> Reason {
-        if self.cold[lane].retired.is_some() {
+        if self.nodes[lane].lane().retired {
             return self.nodes[lane].held_by;
         }
         let mut id = lane;

@@ -31,10 +31,12 @@ pub mod turn;
 pub mod wheel;
 pub mod workers;
 
+mod ahead;
 mod check;
 mod node;
 mod resources;
 mod serve;
+mod soon;
 
 use caps::Caps;
 use gate::Gate;

@@ -6,6 +6,9 @@
 //! beneath it and its gate is open; then it stands in its parent's ring, a root in the fair order. So the front of every
 //! ring leads to a request, and a start follows the fronts.
 //!
+//! Of the only one beneath a branch no order is asked. If its gate opens before the branch's own, then that of the branch
+//! is what binds, and it is ready for as long: one timer instead of two.
+//!
 //! Routes and urgencies share gates. A node may therefore stand although its gate has closed since: at its turn it is sent
 //! to wait there and the turn passes on. That costs once for each start of another through the same gate.
 
@@ -41,26 +44,19 @@ pub(super) enum Place {
     Ready,
 }
 
-/// One node. It fills a cache line.
+/// One node: all that a decision looks at, in one cache line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[repr(align(64))]
 pub(super) struct Node {
     /// In its parent's ring, or in its gate's.
     pub link: Link,
-    /// What is ready beneath it, in turn.
-    pub ready: Ring,
-    /// A lane's requests.
-    pub queue: Queue,
     /// [`NIL`] for a root.
     pub parent: u32,
     /// [`NIL`] if its scope has none.
     pub gate: u32,
     /// Its timer in the wheel, or the low half of its stand's number in the fair order.
     pub ticket: u32,
-    /// A root's share in the fair order, as the policy counts it: see [`super::policy`].
-    pub share: u32,
-    /// A root's least rank at its next stand.
-    pub pass: u64,
+    pub part: Part,
     pub route: RouteId,
     pub place: Place,
     pub urgency: u8,
@@ -69,15 +65,112 @@ pub(super) struct Node {
     /// What held it before it was ready, or holds it now.
     pub held_by: Reason,
     pub kind: Kind,
-    /// A lane whose parent's gate counts the requests in progress.
+}
+
+/// What a lane has, and what a node above the lanes.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) enum Part {
+    Lane(Lane),
+    Branch(Branch),
+}
+
+/// A lane's requests.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Lane {
+    pub queue: Queue,
+    pub in_progress: u32,
+    /// Its parent's gate counts the requests in progress.
     pub counts: bool,
+    /// Nothing of it starts any more.
+    pub retired: bool,
+}
+
+/// What a node above the lanes has; all but the first is a root's.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Branch {
+    /// What is ready beneath it, in turn.
+    pub ready: Ring,
+    /// Its share in the fair order, as the policy counts it: see [`super::policy`].
+    pub share: u32,
+    /// Its tenant.
+    pub tenant: u32,
+    /// Its tenant's next root; the first one after the last.
+    pub sibling: u32,
+    /// The first of its tenant's roots.
+    pub eldest: bool,
+    /// More than one node was beneath it at some time.
+    pub many: bool,
+    /// Its least rank at its next stand.
+    pub pass: u64,
+}
+
+impl Part {
+    pub(super) const fn branch(tenant: u32) -> Self {
+        let ready = Ring::EMPTY;
+        Self::Branch(Branch {
+            ready,
+            share: 0,
+            tenant,
+            sibling: NIL,
+            eldest: false,
+            many: false,
+            pass: 0,
+        })
+    }
 }
 
 impl Node {
     /// Whether something beneath it is ready.
     #[inline]
     const fn has_work(&self) -> bool {
-        !self.queue.is_empty() || !self.ready.is_empty()
+        match &self.part {
+            Part::Lane(lane) => !lane.queue.is_empty(),
+            Part::Branch(branch) => !branch.ready.is_empty(),
+        }
+    }
+
+    /// A lane's requests; none of a branch.
+    #[inline]
+    pub(super) const fn queue(&self) -> &Queue {
+        match &self.part {
+            Part::Lane(lane) => &lane.queue,
+            Part::Branch(_) => &Queue::EMPTY,
+        }
+    }
+
+    /// What is ready beneath it: of a lane, nothing.
+    #[inline]
+    pub(super) const fn ready(&self) -> Ring {
+        match &self.part {
+            Part::Lane(_) => Ring::EMPTY,
+            Part::Branch(branch) => branch.ready,
+        }
+    }
+
+    #[inline]
+    pub(super) fn lane(&self) -> &Lane {
+        let Part::Lane(lane) = &self.part else { unreachable!("requests are a lane's") };
+        lane
+    }
+
+    #[inline]
+    pub(super) fn lane_mut(&mut self) -> &mut Lane {
+        let Part::Lane(lane) = &mut self.part else { unreachable!("requests are a lane's") };
+        lane
+    }
+
+    #[inline]
+    pub(super) fn branch(&self) -> &Branch {
+        let Part::Branch(branch) = &self.part else { unreachable!("nothing is beneath a lane") };
+        branch
+    }
+
+    #[inline]
+    pub(super) fn branch_mut(&mut self) -> &mut Branch {
+        let Part::Branch(branch) = &mut self.part else {
+            unreachable!("nothing is beneath a lane")
+        };
+        branch
     }
 
     pub(super) const fn turn(&self) -> Turn {
@@ -108,6 +201,7 @@ impl Engine {
                 return;
             }
             match self.verdict(id) {
+                Verdict::Until(at, reason) if self.binds_above(id, at) => why = reason,
                 Verdict::Until(at, reason) if at != u64::MAX => {
                     let ticket = self.wheel.set(at, Key::Node.of(id));
                     let node = &mut self.nodes[id];
@@ -130,21 +224,37 @@ impl Engine {
                 return self.enter(id);
             }
             node.place = Place::Ready;
-            let mut ring = self.nodes[parent].ready;
+            let mut ring = self.nodes[parent].ready();
             ring.push_back(&mut self.nodes, id);
-            self.nodes[parent].ready = ring;
-            if self.nodes[parent].place != Place::Idle {
+            let above = &mut self.nodes[parent];
+            above.branch_mut().ready = ring;
+            if above.place != Place::Idle {
                 return;
             }
             (id, why) = (parent, self.nodes[id].held_by);
         }
     }
 
+    /// Whether a node whose gate opens at `at` is the only one beneath one that is idle and whose gate opens later.
+    #[inline]
+    fn binds_above(&self, id: u32, at: u64) -> bool {
+        let Node { parent, kind, .. } = self.nodes[id];
+        // What a message needs of the branch's gate depends on which one is at its front.
+        if parent == NIL || kind != Kind::Call {
+            return false;
+        }
+        let above = &self.nodes[parent];
+        if above.branch().many || above.place != Place::Idle {
+            return false;
+        }
+        matches!(self.verdict(parent), Verdict::Until(later, _) if later > at && later != u64::MAX)
+    }
+
     /// A root whose gate is open goes into the fair order, unless its tenant has all the channels that it may have.
     #[inline]
     fn enter(&mut self, id: u32) {
         let node = &self.nodes[id];
-        let tenant = self.cold[id].tenant;
+        let tenant = node.branch().tenant;
         let Some(class) = self.ledger.class(tenant, node.route) else {
             let node = &mut self.nodes[id];
             (node.place, node.held_by) = (Place::Maximum, Reason::TenantChannels);
@@ -152,7 +262,7 @@ impl Engine {
         };
         let rank = self.rank(id);
         let node = &mut self.nodes[id];
-        (node.class, node.pass) = (class, rank);
+        (node.class, node.branch_mut().pass) = (class, rank);
         node.ticket = self.order.enter(node.turn(), rank, id, self.clock);
         node.place = Place::Ready;
     }
@@ -172,10 +282,10 @@ impl Engine {
     pub(super) fn units_of_front(&self, mut id: u32) -> u32 {
         loop {
             let node = &self.nodes[id];
-            if let Some(request) = self.requests.front(&node.queue) {
+            if let Some(request) = self.requests.front(node.queue()) {
                 return self.units.of(request);
             }
-            id = node.ready.front();
+            id = node.ready().front();
         }
     }
 
@@ -197,9 +307,9 @@ impl Engine {
                     return self.order.leave(self.nodes[id].turn(), &self.nodes);
                 }
                 Place::Ready => {
-                    let mut ring = self.nodes[parent].ready;
+                    let mut ring = self.nodes[parent].ready();
                     ring.remove(&mut self.nodes, id);
-                    self.nodes[parent].ready = ring;
+                    self.nodes[parent].branch_mut().ready = ring;
                     if !ring.is_empty() {
                         return self.front_changed(parent);
                     }
@@ -247,11 +357,11 @@ impl Engine {
         loop {
             path.nodes[path.len] = id;
             path.len += 1;
-            let node = &self.nodes[id];
-            if node.ready.is_empty() {
+            let ready = self.nodes[id].ready();
+            if ready.is_empty() {
                 break;
             }
-            id = node.ready.front();
+            id = ready.front();
         }
         let shut = (0..path.len).find(|level| self.verdict(path.nodes[*level]) != Verdict::Open);
         let Some(level) = shut else { return Some(path) };
@@ -289,16 +399,41 @@ impl Engine {
     pub(super) fn node_due(&mut self, id: u32) {
         let node = &mut self.nodes[id];
         debug_assert_eq!(node.place, Place::Timed, "a node's timer goes with its place");
-        (node.place, node.ticket) = (Place::Idle, NO_TIMER);
         let why = node.held_by;
+        (node.place, node.ticket) = (Place::Idle, NO_TIMER);
         self.stand(id, why);
+    }
+
+    /// The root above a node.
+    #[inline]
+    pub(super) fn root_of(&self, mut id: u32) -> u32 {
+        loop {
+            match self.nodes[id].parent {
+                NIL => return id,
+                parent => id = parent,
+            }
+        }
     }
 
     /// A tenant's share class may be another one: its roots go to the lines of that class, and keep their ranks.
     pub(super) fn reclass(&mut self, tenant: u32) {
-        for at in 0..self.tenants[tenant].roots.len() {
-            let id = self.tenants[tenant].roots[at];
+        if let Some(root) = self.tenants[tenant].roots.first() {
+            self.reclass_beside(*root);
+        }
+    }
+
+    /// As [`Engine::reclass`], of a root's tenant: without a look at the tenant.
+    pub(super) fn reclass_beside(&mut self, root: u32) {
+        let mut eldest = root;
+        while !self.nodes[eldest].branch().eldest {
+            eldest = self.nodes[eldest].branch().sibling;
+        }
+        let mut next = eldest;
+        loop {
+            let id = next;
             let Node { place, route, class, .. } = self.nodes[id];
+            let Branch { tenant, sibling, .. } = *self.nodes[id].branch();
+            next = sibling;
             let now = self.ledger.class(tenant, route);
             let moves = match place {
                 Place::Ready => now != Some(class),
@@ -309,6 +444,9 @@ impl Engine {
                 let why = self.stood_for(id);
                 self.leave(id);
                 self.stand(id, why);
+            }
+            if next == eldest {
+                return;
             }
         }
     }

@@ -130,6 +130,8 @@ pub(super) struct Order {
     lines: Vec<Line>,
     /// Lines that are neither empty nor at rest, one bit each.
     active: Vec<u64>,
+    /// How many of them there are of each urgency.
+    active_of: [u32; URGENCIES],
     /// Lines at rest, one bit each.
     resting: Vec<u64>,
     /// Stands taken, ever.
@@ -203,13 +205,18 @@ impl Order {
     fn mark(&mut self, index: usize) {
         let line = &self.lines[index];
         let (word, bit) = (&mut self.active[index / 64], 1 << (index % 64));
-        if line.len > 0 && line.rests.is_none() { *word |= bit } else { *word &= !bit }
+        let active = line.len > 0 && line.rests.is_none();
+        if active != (*word & bit != 0) {
+            *word ^= bit;
+            let count = &mut self.active_of[usize::from(turn(index).urgency)];
+            *count = count.wrapping_add_signed(if active { 1 } else { -1 });
+        }
     }
 
     /// Whether anybody could be asked for.
     #[inline]
     pub fn is_active(&self) -> bool {
-        self.active.iter().any(|word| *word != 0)
+        self.active_of != [0; URGENCIES]
     }
 
     /// Whose turn it is.
@@ -250,17 +257,9 @@ impl Order {
     }
 
     /// Which urgencies have somebody who could be asked for.
+    #[inline]
     fn waits(&self) -> [bool; URGENCIES] {
-        let mut waits = [false; URGENCIES];
-        for (at, word) in self.active.iter().enumerate() {
-            let mut bits = *word;
-            while bits != 0 {
-                let index = at * 64 + bits.trailing_zeros() as usize;
-                bits &= bits - 1;
-                waits[usize::from(turn(index).urgency)] = true;
-            }
-        }
-        waits
+        self.active_of.map(|lines| lines > 0)
     }
 
     /// A request of the turn starts, and is about to be taken: floors are paid, and its rank is the last served.
@@ -415,6 +414,7 @@ impl Order {
 
     /// Lines whose bit is wrong, or that count wrongly. For tests.
     pub fn check(&self, nodes: &Slab<Node>) -> Result<(), String> {
+        let mut marked = [0; URGENCIES];
         for (at, line) in self.lines.iter().enumerate() {
             let all = line.run.iter().chain(line.heap.iter().map(|stand| &stand.0));
             let counted = all.filter(|stand| stands(**stand, nodes)).count();
@@ -429,6 +429,10 @@ impl Order {
             if active != (line.len > 0 && line.rests.is_none()) {
                 return Err(format!("line {:?} is marked {active}", turn(at)));
             }
+            marked[usize::from(turn(at).urgency)] += u32::from(active);
+        }
+        if marked != self.active_of {
+            return Err(format!("{marked:?} lines are marked, {:?} counted", self.active_of));
         }
         Ok(())
     }

@@ -77,15 +77,16 @@ impl Engine {
         self.arrivals.clear();
         if policy.reads_front() {
             for (_, node) in self.nodes.iter() {
-                for request in self.requests.iter(&node.queue) {
+                for request in self.requests.iter(node.queue()) {
                     self.arrivals.note(request, arrived(request));
                 }
             }
         }
         let roots: Vec<_> = self.tenants.iter().flat_map(|(_, t)| t.roots.clone()).collect();
         for id in roots {
-            self.nodes[id].pass = 0;
-            self.nodes[id].share = self.share_of(id);
+            let share = self.share_of(id);
+            let root = self.nodes[id].branch_mut();
+            (root.pass, root.share) = (0, share);
         }
         self.rerank();
     }
@@ -103,7 +104,7 @@ impl Engine {
         self.tenants[tenant].standing = standing;
         for at in 0..self.tenants[tenant].roots.len() {
             let id = self.tenants[tenant].roots[at];
-            self.nodes[id].share = self.share_of(id);
+            self.nodes[id].branch_mut().share = self.share_of(id);
         }
         if matches!(self.policy, OrderPolicy::Plan) {
             self.rerank();
@@ -118,7 +119,7 @@ impl Engine {
 
     /// What the policy keeps in a root, so that a decision need not look at the tenant.
     pub(super) fn share_of(&self, id: u32) -> u32 {
-        let standing = self.tenants[self.cold[id].tenant].standing;
+        let standing = self.tenants[self.nodes[id].branch().tenant].standing;
         match self.policy {
             OrderPolicy::Weighted => UNIT / standing.weight.clamp(1, UNIT),
             OrderPolicy::Plan => standing.plan,
@@ -140,11 +141,11 @@ impl Engine {
         let node = &self.nodes[id];
         match self.policy {
             OrderPolicy::Alternating => 0,
-            OrderPolicy::Weighted => node.pass.max(served),
-            OrderPolicy::Plan | OrderPolicy::Kind { .. } => u64::from(node.share),
+            OrderPolicy::Weighted => node.branch().pass.max(served),
+            OrderPolicy::Plan | OrderPolicy::Kind { .. } => u64::from(node.branch().share),
             OrderPolicy::FirstComeFirstServed => self.arrivals.of(self.front_of(id)),
             OrderPolicy::ResourceUse { .. } => {
-                let usage = self.tenants[self.cold[id].tenant].usage;
+                let usage = self.tenants[node.branch().tenant].usage;
                 usage.at(self.policy.era(self.clock))
             }
             // Above who was served last, so that nobody waits for ever for an unlucky draw.
@@ -156,8 +157,8 @@ impl Engine {
     #[inline]
     pub(super) fn served(&mut self, id: u32, rank: u64, units: u32) {
         if matches!(self.policy, OrderPolicy::Weighted) {
-            let node = &mut self.nodes[id];
-            node.pass = rank.saturating_add(u64::from(node.share) * u64::from(units));
+            let root = self.nodes[id].branch_mut();
+            root.pass = rank.saturating_add(u64::from(root.share) * u64::from(units));
         }
     }
 
@@ -172,9 +173,9 @@ impl Engine {
     fn front_of(&self, mut id: u32) -> u32 {
         loop {
             let node = &self.nodes[id];
-            match self.requests.front(&node.queue) {
+            match self.requests.front(node.queue()) {
                 Some(request) => return request,
-                None => id = node.ready.front(),
+                None => id = node.ready().front(),
             }
         }
     }

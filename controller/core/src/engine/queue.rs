@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
-use super::ring::NIL;
+use super::{ring::NIL, soon::soon};
 use crate::paged::{Flat, Paged};
 
 /// Ids in a chunk: with both its links it fills 64 bytes.
@@ -70,11 +70,14 @@ pub struct Queue {
 
 impl Default for Queue {
     fn default() -> Self {
-        Self { head: NIL, tail: NIL, len: 0, first: 0, end: 0 }
+        Self::EMPTY
     }
 }
 
 impl Queue {
+    /// Without a request.
+    pub const EMPTY: Self = Self { head: NIL, tail: NIL, len: 0, first: 0, end: 0 };
+
     /// How many requests wait.
     #[inline]
     pub const fn len(&self) -> u32 {
@@ -156,15 +159,29 @@ impl Chunks {
         (queue.head != NIL).then(|| self.chunks[queue.head as usize].ids[usize::from(queue.first)])
     }
 
-    /// The ids at either end, gaps included: what a start and an arrival will touch.
+    /// Asks memory for the chunks at either end, which a start and an arrival will touch.
     #[inline]
-    pub(super) fn ends(&self, queue: &Queue) -> (Option<u32>, Option<u32>) {
-        let id = |chunk: u32, at: u8| {
-            self.chunks
-                .get(chunk as usize)
-                .and_then(|chunk| chunk.ids.get(usize::from(at)).copied())
-        };
-        (id(queue.head, queue.first), id(queue.tail, queue.end))
+    pub(super) fn soon(&self, queue: &Queue) {
+        for chunk in [queue.head, queue.tail] {
+            if let Some(chunk) = self.chunks.get(chunk as usize) {
+                soon(chunk);
+            }
+        }
+    }
+
+    /// Asks memory for what taking the front leads to: where it is noted which chunk that is in, and the next chunk.
+    #[inline]
+    pub(super) fn soon_behind(&self, queue: &Queue) {
+        let Some(chunk) = self.chunks.get(queue.head as usize) else { return };
+        let first = usize::from(queue.first);
+        if let Some(at) = chunk.ids.get(first).and_then(|id| self.at.get(*id as usize)) {
+            soon(at);
+        }
+        if first + 1 == IDS
+            && let Some(next) = self.chunks.get(chunk.next as usize)
+        {
+            soon(next);
+        }
     }
 
     /// Takes the front.

@@ -152,9 +152,11 @@ impl Engine {
         leased: bool,
     ) {
         let direction = self.direction(lane);
-        let cold = &mut self.cold[lane];
-        cold.in_progress -= 1;
-        let tenant = cold.tenant;
+        let root = self.root_of(lane);
+        let tenant = self.nodes[root].branch().tenant;
+        let of = self.nodes[lane].lane_mut();
+        of.in_progress -= 1;
+        let counts = of.counts;
         let class = self.ledger.class_at(tenant, carrier);
         let hold = Hold { carrier, tenant, direction, leased };
         match channel {
@@ -175,11 +177,11 @@ impl Engine {
         if worker != NO_WORKER {
             self.change_worker(worker, |worker| worker.in_use -= 1);
         }
-        if self.nodes[lane].counts {
+        if counts {
             self.leave_gate(self.nodes[self.nodes[lane].parent].gate);
         }
         if self.ledger.class_at(tenant, carrier) != class {
-            self.reclass(tenant);
+            self.reclass_beside(root);
         }
     }
 

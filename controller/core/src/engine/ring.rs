@@ -40,11 +40,14 @@ pub struct Ring {
 
 impl Default for Ring {
     fn default() -> Self {
-        Self { head: NIL, tail: NIL }
+        Self::EMPTY
     }
 }
 
 impl Ring {
+    /// Without a member.
+    pub const EMPTY: Self = Self { head: NIL, tail: NIL };
+
     /// Whether it has no member.
     #[inline]
     pub const fn is_empty(&self) -> bool {

@@ -4,13 +4,13 @@ use busyhour_base::Reason;
 
 use super::{
     Engine, Event, Key, Start,
-    caps::Caps,
+    ahead::Ahead,
     gcra::LATENESS_MAX_US,
     node::{Path, Place},
     order::{Order, Stand},
     ring::NIL,
     turn::{Denied, Turn},
-    wheel::{NO_TIMER, Wheel},
+    wheel::NO_TIMER,
     workers::NO_WORKER,
 };
 use crate::spec::Kind;
@@ -47,20 +47,12 @@ impl Engine {
         }
     }
 
-    /// The next timer. What the timers after it will need is read by the way: the reads of many nodes
-    /// overlap, while in a decision each waits for the one before. Half of a decision's time was that waiting.
+    /// The next timer. What those after it will need is asked for by the way.
     #[inline]
     fn pop(&mut self, limit: u64) -> Option<(u64, u32)> {
-        let Self { wheel, nodes, gates, requests, caps, .. } = self;
-        Wheel::pop_telling(wheel, limit, |key| {
-            let (Key::Node, mut id) = Key::split(key) else { return };
-            while let Some(node) = nodes.get(id) {
-                let gate = gates.get(node.gate);
-                std::hint::black_box(gate.and_then(|gate| gate.touch(caps)).map(Caps::ends));
-                std::hint::black_box(requests.ends(&node.queue));
-                id = node.ready.front();
-            }
-        })
+        let Self { wheel, nodes, gates, requests, caps, ledger, .. } = self;
+        let ahead = Ahead { nodes, gates, caps, requests, ledger };
+        wheel.pop_telling(limit, |key, stage| ahead.step(key, stage))
     }
 
     fn fire(&mut self, key: u32) -> Option<u32> {
@@ -142,7 +134,10 @@ impl Engine {
         let request = self.take_request(path);
         let lane = path.lane();
         let units = if self.nodes[lane].kind == Kind::Call { 1 } else { self.units.of(request) };
-        let emptied = self.nodes[lane].queue.is_empty();
+        let tenant = self.nodes[root].branch().tenant;
+        let of = self.nodes[lane].lane_mut();
+        of.in_progress += 1;
+        let (emptied, counts) = (of.queue.is_empty(), of.counts);
         for id in &path.nodes[..path.len] {
             let node = &self.nodes[*id];
             if node.gate != NIL {
@@ -152,15 +147,12 @@ impl Engine {
                 gate.lanes -= u32::from(emptied);
             }
         }
-        if self.nodes[lane].counts {
+        if counts {
             let gate = self.nodes[self.nodes[lane].parent].gate;
             self.gates[gate].in_progress += 1;
         }
         self.served(root, stand.rank, units);
         self.waiting -= 1;
-        let cold = &mut self.cold[lane];
-        cold.in_progress += 1;
-        let tenant = cold.tenant;
         let class = self.ledger.class(tenant, turn.route);
         self.ledger.take(carrier, tenant, units, due, now);
         if worker != NO_WORKER {
@@ -172,7 +164,7 @@ impl Engine {
             }
         }
         if self.ledger.class(tenant, turn.route) != class {
-            self.reclass(tenant);
+            self.reclass_beside(root);
         }
         Start { request, lane, carrier, worker, due, held_by }
     }
@@ -181,12 +173,12 @@ impl Engine {
     #[inline]
     fn take_request(&mut self, path: Path) -> u32 {
         for pair in path.nodes[..path.len].windows(2) {
-            let mut ready = self.nodes[pair[0]].ready;
+            let mut ready = self.nodes[pair[0]].ready();
             ready.pop_front(&self.nodes);
-            self.nodes[pair[0]].ready = ready;
+            self.nodes[pair[0]].branch_mut().ready = ready;
             self.nodes[pair[1]].place = Place::Idle;
         }
-        let lane = &mut self.nodes[path.lane()];
+        let lane = self.nodes[path.lane()].lane_mut();
         self.requests.pop_front(&mut lane.queue).expect("a lane that is ready is not empty")
     }
 }

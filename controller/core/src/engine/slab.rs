@@ -4,10 +4,12 @@ use std::ops::{Index, IndexMut};
 
 use serde::{Deserialize, Serialize};
 
+use super::soon::soon;
 use crate::paged::{Paged, items};
 
-/// Items of a page: few, since a page that a snapshot shares is copied as a whole when one of them changes.
-const PAGE: usize = 64;
+/// Items of a page: not many, since a page that a snapshot shares is copied as a whole when one of them changes; not few, since
+/// the list of the pages is looked at for every item and is to stay in a near cache.
+const PAGE: usize = 256;
 
 /// Items by dense id. Which id comes next depends on the history of insertions and removals alone, so
 /// replicas give the same ids.
@@ -54,6 +56,7 @@ impl<T: Clone> Slab<T> {
     }
 
     /// The item, if there is one.
+    #[inline]
     pub fn get(&self, id: u32) -> Option<&T> {
         self.items.get(id as usize)?.as_ref()
     }
@@ -61,6 +64,14 @@ impl<T: Clone> Slab<T> {
     /// The item, if there is one.
     pub fn get_mut(&mut self, id: u32) -> Option<&mut T> {
         self.items.get_mut(id as usize)?.as_mut()
+    }
+
+    /// Asks memory for an item, if there is one.
+    #[inline]
+    pub(super) fn soon(&self, id: u32) {
+        if let Some(item) = self.items.get(id as usize) {
+            soon(item);
+        }
     }
 
     /// How much a copy of it takes, but for what its items own.

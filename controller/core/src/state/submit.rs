@@ -128,8 +128,8 @@ impl State {
     fn cap_used_up(&self, gate: u32) -> bool {
         let Some(caps) = self.engine.gate_caps(gate) else { return false };
         let waiting = self.engine.gate(gate).queued(URGENCIES as u8 - 1);
-        caps.windows().iter().any(|window| {
-            waiting.saturating_add(caps.used(window, self.now)) >= u64::from(window.count)
+        caps.windows().any(|window| {
+            waiting.saturating_add(caps.used(&window, self.now)) >= u64::from(window.count)
         })
     }
 

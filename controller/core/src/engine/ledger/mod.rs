@@ -215,6 +215,12 @@ impl Ledger {
         share.map_or(Some(2), Share::class)
     }
 
+    /// Asks memory for a tenant's shares.
+    #[inline]
+    pub(super) fn soon(&self, tenant: u32) {
+        self.shares.soon(tenant);
+    }
+
     /// In the order of declaration.
     pub fn order(&self) -> &[u32] {
         &self.order

@@ -23,6 +23,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::soon::soon;
+
 /// What a tenant may use of a group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Terms {
@@ -121,8 +123,9 @@ impl Group {
     }
 }
 
-/// Most tenants have one share; those of further groups stand apart.
+/// Most tenants have one share, which is in one cache line; those of further groups stand apart.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[repr(align(64))]
 struct Of {
     first: Option<Share>,
     more: Vec<Share>,
@@ -161,6 +164,14 @@ impl Shares {
     #[inline]
     pub fn get(&self, tenant: u32, group: u16) -> Option<&Share> {
         self.0.get(tenant as usize)?.get(group)
+    }
+
+    /// Asks memory for a tenant's shares.
+    #[inline]
+    pub(in crate::engine) fn soon(&self, tenant: u32) {
+        if let Some(of) = self.0.get(tenant as usize) {
+            soon(of);
+        }
     }
 
     /// A tenant's shares.

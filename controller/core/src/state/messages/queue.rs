@@ -385,10 +385,10 @@ impl Queue {
         let over = |gate, waiting: u64| {
             self.engine.gate_caps(gate).is_some_and(|caps| {
                 let asked = waiting.saturating_add(u64::from(segments));
-                let over = |window: &Window| {
-                    asked.saturating_add(caps.used(window, now)) > u64::from(window.count)
+                let over = |window: Window| {
+                    asked.saturating_add(caps.used(&window, now)) > u64::from(window.count)
                 };
-                caps.windows().iter().any(over)
+                caps.windows().any(over)
             })
         };
         over(sender.gate, waiting(sender))
