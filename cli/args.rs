@@ -21,7 +21,7 @@ pub struct Args {
 /// The parts and the tools.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Run everything on this machine and place two tenants' batches as real calls.
+    /// Run everything on this machine: two tenants' batches as real calls, callers, and messages.
     Demo(DemoArgs),
     /// Run the declared capacity and batches of a folder in virtual time.
     Simulate(SimulateArgs),
@@ -29,7 +29,7 @@ pub enum Command {
     Controller(ControllerArgs),
     /// Run a node agent: SIP, media, speech.
     Agent(AgentArgs),
-    /// Run a test carrier that answers real SIP and RTP and keeps its own account.
+    /// Run a test carrier that answers and places calls with real SIP and RTP, and keeps its own account.
     Carrier(CarrierArgs),
     /// Serve a folder of XML documents as a tenant's application server.
     Application(ApplicationArgs),
@@ -152,9 +152,16 @@ pub struct CarrierArgs {
     /// Call set-ups per second by contract.
     #[arg(long, default_value_t = 5)]
     pub calls_per_second: u32,
-    /// Folder of declarations and of the scenario that says how its subscribers behave.
+    /// Folder of declarations and of the scenario that says how its subscribers behave, and whom they call.
     #[arg(long, default_value = "examples/demo")]
     pub scenario: PathBuf,
+    /// The declared carrier that it plays: its callers only. All of the scenario's if it is left out.
+    #[arg(long)]
+    pub plays: Option<String>,
+    /// Where its callers call, in turn: SIP addresses of agents, separated by commas. They can be told later as well, as
+    /// {"trunks": ["ADDRESS", ...]} to /callers on the address of --account.
+    #[arg(long, value_delimiter = ',')]
+    pub calls_to: Vec<SocketAddr>,
     /// A call without any RTP for this long is over, in seconds.
     #[arg(long, default_value_t = 60)]
     pub rtp_timeout_s: u64,

@@ -17,7 +17,7 @@ use std::{
 use busyhour::commands::{example, simulate::documents};
 use busyhour_base::{Span, Timestamp};
 use busyhour_simulations::{
-    report::{Report, compare},
+    report::{Refused, Report, compare},
     simulator::{Capacity, Input, Latencies, SpeechLengths, simulate},
 };
 use support::{binary, folder, root};
@@ -118,10 +118,16 @@ fn the_live_demo_keeps_its_promises_and_the_simulation_foretells_it() {
     let carrier = &live.carriers[0];
     assert!(carrier.channels_peak <= carrier.channels, "{carrier:?}");
     assert!(live.tenants.iter().all(|tenant| tenant.with_digits > 0), "no digit was gathered");
-    for calls in &live.inbound {
+    let (closed, open): (Vec<_>, Vec<_>) =
+        live.inbound.iter().partition(|calls| calls.number == "+15550100003");
+    for calls in &open {
         assert!(calls.answered == calls.placed && calls.speech_heard == calls.placed, "{calls:?}");
     }
-    assert_eq!(live.inbound.iter().map(|calls| calls.placed).sum::<u64>(), 20);
+    assert_eq!(open.iter().map(|calls| calls.placed).sum::<u64>(), 20);
+    let refused = Refused { status: 603, reason: "rejected_by_application".to_owned(), calls: 4 };
+    assert!(closed.len() == 1 && closed[0].refused == [refused], "{closed:?}");
+    let sent: u64 = live.messages.iter().map(|messages| messages.accepted).sum();
+    assert_eq!((sent, live.message_carriers[0].handed), (14, 14));
     let tolerance = (TOLERANCE + lag.times(PER_LAG)).min(TOLERANCE_MAX);
     let comparison = compare(&live, &simulated(&example), tolerance);
     assert!(comparison.agrees(), "lag {lag}: {comparison:#?}\n{}", live.table());

@@ -186,6 +186,30 @@ async fn mt_9_a_caller_is_answered_by_the_numbers_application() {
     installation.running.end().await;
 }
 
+/// The document is had while it rings, and its `Reject` refuses the call: nothing is answered, and nothing billed.
+#[tokio::test(flavor = "multi_thread")]
+async fn sp_5_a_caller_whom_the_application_rejects_is_refused_and_never_billed() {
+    let installation = Installation::start("sipp-rejects").await;
+    for (number, scenario, status, code) in [
+        ("+15550100005", "calls_in_486", "busy", 486),
+        ("+15550100006", "calls_in_603", "no-answer", 603),
+    ] {
+        installation.caller(scenario, number).called().await;
+        let (call, ended) = installation.inbound_ended().await;
+        assert_eq!(call["to"], number);
+        assert_eq!((ended.status.as_str(), ended.sip_code), (status, Some(code)));
+        assert_eq!((ended.reason.as_str(), ended.duration), ("rejected_by_application", None));
+        let sid = call["sid"].as_str().unwrap();
+        let path = installation.tenant.path(&format!("Calls/{sid}.json"));
+        let shown = installation.tenant.get(&path).await.json();
+        assert_eq!((&shown["status"], &shown["price"]), (&status.into(), &Value::Null), "{shown}");
+        installation.is_free_without_quarantine(scenario).await;
+    }
+    let carrier = installation.carrier().await;
+    assert_eq!(carrier["quarantined"], 0, "{carrier}");
+    installation.running.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn mt_9_without_a_channel_a_caller_rings_for_a_bounded_time_or_until_giving_up() {
     let installation = Installation::start("sipp-calls-in-full").await;

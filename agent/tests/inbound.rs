@@ -5,13 +5,14 @@ mod common;
 
 use std::time::Instant;
 
-use busyhour_base::{AccountSid, CallEvent, CallSid, Direction, Outcome, Reason};
+use busyhour_base::{AccountSid, CallEvent, CallSid, Direction, Outcome, Reason, Span};
 use busyhour_peer::Stranger;
 use busyhour_protocol::{AnswerOrder, Refusal, Secret, v1, v1::to_agent::Message};
 use common::{Agent, FENCE, PATIENCE, Sipp, Stub, linked, order};
 
 const PAUSE: &str = "<Response><Pause length=\"1\"/></Response>";
-const LONGER: &str = "<Response><Pause length=\"9\"/></Response>";
+/// Waits for keys, which needs an answer, where a pause alone would let it ring on.
+const LONGER: &str = "<Response><Gather timeout=\"9\"/></Response>";
 const CALL: u64 = 91;
 
 fn trunk() -> v1::InboundTrunk {
@@ -100,6 +101,7 @@ async fn a_call_that_need_not_wait_never_rings_and_the_caller_may_hang_up() {
     assert_eq!((ending.outcome, ending.confirmed), (Outcome::Completed, true));
     let messages = sipp.verdict().await;
     assert_eq!(messages.count("BYE"), 0, "it was hung up on as well: {}", messages.text);
+    assert!(!messages.text.contains("SIP/2.0 180"), "it rang: {}", messages.text);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,6 +118,28 @@ async fn refusals_are_told_in_sip() {
         stub.order(Message::Refuse(refuse)).await;
         let messages = sipp.verdict().await;
         assert_eq!(messages.text.contains("Retry-After: 5"), code == 503);
+    }
+}
+
+/// `WIRE.md`, Reject: the caller is told in SIP, and the call was never up.
+#[tokio::test(flavor = "multi_thread")]
+async fn sp_5_a_document_that_begins_with_reject_refuses_the_call_without_answering() {
+    for (document, code, outcome) in [
+        ("<Response><Reject reason=\"busy\"/></Response>", 486, Outcome::Busy),
+        ("<Response><Pause length=\"1\"/><Reject/></Response>", 603, Outcome::NoAnswer),
+    ] {
+        let (mut stub, agent) = agent(trunk()).await;
+        let sipp = Sipp::call(&format!("calls_in_{code}"), agent.sip);
+        let offer = stub.offer().await;
+        stub.order(answer(&offer, document)).await;
+        let (before, ending) = stub.whole_call().await;
+        assert!(before.is_empty(), "{before:?}");
+        assert_eq!((ending.outcome, ending.sip_code), (outcome, code));
+        assert_eq!((ending.reason, ending.talk), (Reason::RejectedByApplication, Span::ZERO));
+        let messages = sipp.verdict().await;
+        let text = &messages.text;
+        assert!(text.contains("399 busyhour \"rejected_by_application\""), "{text}");
+        assert!(!text.contains("SIP/2.0 200"), "{text}");
     }
 }
 
@@ -164,7 +188,7 @@ async fn an_answer_that_is_never_acknowledged_ends_in_bye() {
     let (mut stub, agent) = agent(trunk()).await;
     let sipp = Sipp::call("calls_in_no_ack", agent.sip);
     let offer = stub.offer().await;
-    stub.order(answer(&offer, PAUSE)).await;
+    stub.order(answer(&offer, LONGER)).await;
     let (before, ending) = stub.whole_call().await;
     assert!(before.is_empty(), "{before:?}");
     assert_eq!((ending.outcome, ending.confirmed), (Outcome::Failed, true));

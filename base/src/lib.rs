@@ -5,12 +5,14 @@
 mod call;
 pub mod message;
 mod reason;
+mod refusal;
 mod sid;
 mod time;
 
 pub use call::{CallEvent, CallSpec, Ending, Instructions, Method, Outcome, StatusEvents, Webhook};
 pub use message::{Body, Direction, MessageEvent, MessageSpec, MessageStatus, Segments};
 pub use reason::Reason;
+pub use refusal::refusal;
 pub use sid::{
     AccountSid, ApplicationSid, BatchSid, CallSid, KeySid, MessageSid, NumberSid, SidError, SidKey,
 };

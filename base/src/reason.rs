@@ -121,6 +121,7 @@ reasons! {
     // Inbound calls.
     UnknownCarrier "unknown_carrier" "It came from an address that no declared carrier calls in from.";
     CallerGaveUp "caller_gave_up" "The caller hung up before the call was answered.";
+    RejectedByApplication "rejected_by_application" "The number's application rejected the call before it was answered.";
     // Documents and webhooks.
     DocumentFailed "document_failed" "No instructions could be had from the application or its fallback.";
 }

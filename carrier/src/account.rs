@@ -26,6 +26,8 @@ pub struct Account {
     pub ignored: Ignored,
     /// Calls that were counted but not recorded, since the bound on records was reached.
     pub records_dropped: u64,
+    /// The carrier's customers who call the tenants' numbers.
+    pub callers: Callers,
     /// Calls in the order of their INVITEs; empty when only figures were asked for.
     pub calls: Vec<Record>,
 }
@@ -76,6 +78,56 @@ pub struct Duplicates {
     pub call_ids: u64,
     /// INVITEs to a number that had a call before.
     pub numbers: u64,
+}
+
+/// The carrier's customers who call the tenants' numbers.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Callers {
+    /// Who will call, have called or are calling, by the scenario.
+    pub planned: u64,
+    /// Who have begun to call.
+    pub called: u64,
+    /// Who were answered.
+    pub answered: u64,
+    /// Who were answered and are done, and heard speech.
+    pub speech_heard: u64,
+    /// Who were refused.
+    pub refused: u64,
+    /// Who are done.
+    pub over: u64,
+    /// Those who are done, in the order of their ends; empty when only figures were asked for.
+    pub calls: Vec<CallerRecord>,
+}
+
+/// One caller who is done.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct CallerRecord {
+    /// Counts the callers of the scenario.
+    pub number: u32,
+    /// Counts the callers of the called number.
+    pub nth: u32,
+    /// Calling number.
+    pub from: String,
+    /// Called number.
+    pub to: String,
+    /// When it called, microseconds since the Unix epoch.
+    pub called_at_us: u64,
+    /// Final status of the INVITE; 0 if there was none.
+    pub status: u16,
+    /// Why it was refused, as far as the refusal said.
+    pub reason: String,
+    /// It heard ringing.
+    pub rang: bool,
+    /// When 200 came.
+    pub answered_at_us: Option<u64>,
+    /// When it hung up or was hung up on, gave up or was refused.
+    pub left_at_us: Option<u64>,
+    /// When that was confirmed, or was not in time.
+    pub ended_at_us: u64,
+    /// Length of the speech that it heard.
+    pub speech_us: u64,
+    /// The other side has confirmed its end, or said so itself.
+    pub confirmed: bool,
 }
 
 /// Datagrams that were not taken, by reason.
@@ -181,6 +233,7 @@ pub(crate) struct Ledger {
     pub(crate) totals: Totals,
     pub(crate) duplicates: Duplicates,
     pub(crate) ignored: Ignored,
+    pub(crate) callers: Callers,
     /// Bounded like the records.
     call_ids: HashSet<String>,
     numbers: HashSet<String>,
@@ -195,6 +248,7 @@ impl Ledger {
             totals: Totals::default(),
             duplicates: Duplicates::default(),
             ignored: Ignored::default(),
+            callers: Callers::default(),
             call_ids: HashSet::new(),
             numbers: HashSet::new(),
         }
@@ -271,6 +325,18 @@ impl Ledger {
         }
     }
 
+    /// A caller of a tenant's number is done.
+    pub(crate) fn caller_over(&mut self, record: CallerRecord) {
+        self.callers.over += 1;
+        self.callers.refused += u64::from(record.status >= 300);
+        self.callers.speech_heard += u64::from(record.speech_us > 0);
+        if self.callers.calls.len() < self.max_records {
+            self.callers.calls.push(record);
+        } else {
+            self.dropped += 1;
+        }
+    }
+
     fn record(&mut self, ix: RecordIx) -> Option<&mut Record> {
         self.records.get_mut(usize::try_from(ix?).ok()?)
     }
@@ -292,6 +358,10 @@ impl Ledger {
             duplicates: self.duplicates,
             ignored: self.ignored,
             records_dropped: self.dropped,
+            callers: Callers {
+                calls: if with_calls { self.callers.calls.clone() } else { Vec::new() },
+                ..self.callers
+            },
             calls: if with_calls { self.records.clone() } else { Vec::new() },
         }
     }

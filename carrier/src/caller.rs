@@ -1,5 +1,5 @@
-//! Calls that the carrier makes to the tenants' numbers: each is a caller with sockets of its own, who listens for a
-//! while and tells what was heard (RFC 3261, 13.2 and 17.1.1).
+//! A call that the carrier makes to a tenant's number: a caller with sockets of its own, who listens for a while and tells
+//! what was heard (RFC 3261, 13.2 and 17.1.1).
 
 use std::{
     fmt::Write,
@@ -13,6 +13,7 @@ use tokio::{
     net::UdpSocket,
     time::{Instant, timeout_at},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     media::{Ear, Stream, read_packet},
@@ -43,13 +44,28 @@ pub struct CallIn {
     pub listens: Span,
     /// How long the caller lets it ring.
     pub patience: Span,
+    /// Cuts both short.
+    pub stop: CancellationToken,
+}
+
+/// What is told of a call while it goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// 200 came.
+    Answered,
+    /// The caller, or the other side, has hung up, given up or refused; that may still have to be confirmed.
+    Leaves,
 }
 
 /// What became of it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct CalledIn {
     /// Final status of the INVITE; 0 if there was none.
     pub status: u16,
+    /// Why the call was refused, as far as the refusal says (RFC 3261, 20.43).
+    pub reason: String,
+    /// Anything came back: the INVITE may be cancelled.
+    pub heard: bool,
     /// The caller heard ringing.
     pub rang: bool,
     /// Length of the speech that was heard.
@@ -58,16 +74,16 @@ pub struct CalledIn {
     pub ended: bool,
 }
 
-/// Calls, listens, and hangs up.
+/// Calls, listens, and hangs up; `told` hears of each step as it happens.
 ///
 /// # Errors
 /// A socket cannot be opened or used.
-pub async fn call_in(call: &CallIn) -> io::Result<CalledIn> {
+pub async fn call_in(call: &CallIn, mut told: impl FnMut(Step)) -> io::Result<CalledIn> {
     let sip = UdpSocket::bind((call.ip, 0)).await?;
     let rtp = UdpSocket::bind((call.ip, 0)).await?;
     let (local, media) = (sip.local_addr()?, rtp.local_addr()?);
     let mut caller = Caller { call, sip, rtp, local, to_tag: String::new() };
-    caller.run(media).await
+    caller.run(media, &mut told).await
 }
 
 struct Caller<'a> {
@@ -108,29 +124,41 @@ impl Message {
 }
 
 impl Caller<'_> {
-    async fn run(&mut self, media: SocketAddr) -> io::Result<CalledIn> {
-        let mut called = CalledIn { status: 0, rang: false, speech: Span::ZERO, ended: false };
+    async fn run(
+        &mut self,
+        media: SocketAddr,
+        told: &mut impl FnMut(Step),
+    ) -> io::Result<CalledIn> {
+        let mut called = CalledIn::default();
         let invite = self.request("INVITE", 1, "invite", &self.sdp(media));
         let patience = Instant::now() + self.call.patience.into();
-        let mut answer = self.invited(&invite, "INVITE", patience, &mut called).await?;
-        if answer.is_none() && called.rang {
+        let mut answer = tokio::select! {
+            answer = self.invited(&invite, patience, &mut called) => answer?,
+            () = self.call.stop.cancelled() => None,
+        };
+        let gives_up = answer.is_none();
+        if gives_up && called.heard {
+            told(Step::Leaves);
             let cancel = self.request("CANCEL", 1, "invite", "");
-            self.send(&cancel).await?;
             let until = Instant::now() + GIVE_UP;
-            answer = self.invited(&cancel, "INVITE", until, &mut called).await?;
+            answer = self.invited(&cancel, until, &mut called).await?;
         }
         let Some(answer) = answer else { return Ok(called) };
         called.status = answer.status().unwrap_or(0);
         self.to_tag = value::tag(answer.value("To")).unwrap_or_default().to_owned();
         if called.status >= 300 {
+            told(Step::Leaves);
+            called.reason = reason(answer.value("Warning"));
             self.send(&self.request("ACK", 1, "invite", "")).await?;
             called.ended = true;
             return Ok(called);
         }
+        told(Step::Answered);
         let acknowledge = self.request("ACK", 1, "ack", "");
         self.send(&acknowledge).await?;
         let stream = sdp::read_offer(&answer.body).map(|offer| offer.stream);
-        let far_bye = self.listen(stream, &acknowledge, &mut called).await?;
+        let far_bye = !gives_up && self.listen(stream, &acknowledge, &mut called).await?;
+        told(Step::Leaves);
         called.ended = far_bye || self.hang_up().await?;
         Ok(called)
     }
@@ -139,7 +167,6 @@ impl Caller<'_> {
     async fn invited(
         &self,
         request: &str,
-        method: &str,
         until: Instant,
         called: &mut CalledIn,
     ) -> io::Result<Option<Message>> {
@@ -159,10 +186,11 @@ impl Caller<'_> {
                 }
                 continue;
             };
-            match message.answers(method) {
+            match message.answers("INVITE") {
                 Some(status) if status >= 200 => return Ok(Some(message)),
                 Some(status) => {
                     heard = true;
+                    called.heard = true;
                     called.rang |= status == 180;
                 }
                 None => {}
@@ -184,6 +212,7 @@ impl Caller<'_> {
         let mut far_bye = false;
         while !far_bye && Instant::now() < until {
             tokio::select! {
+                () = self.call.stop.cancelled() => break,
                 received = self.rtp.recv(&mut packet) => {
                     let payload = read_packet(&packet[..received?]);
                     if let (Some(stream), Some(payload)) = (stream, payload) {
@@ -296,4 +325,13 @@ impl Caller<'_> {
              m=audio {port} RTP/AVP 0 8\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n"
         )
     }
+}
+
+/// Longest reason that is kept.
+const REASON_MAX: usize = 64;
+
+/// The text of a warning, `399 AGENT "TEXT"`.
+fn reason(warning: &str) -> String {
+    let text = warning.split('"').nth(1).unwrap_or_default();
+    text.chars().filter(|char| !char.is_control()).take(REASON_MAX).collect()
 }

@@ -10,13 +10,14 @@
 //! | [`run`] | the carrier as a service: SIP over UDP, RTP threads, the account over HTTP |
 //! | [`uas`] | calls as a pure machine: datagrams and instants in, datagrams and media orders out |
 //! | [`media`] | one call's audio as a pure machine, and the thread that drives all of them |
-//! | [`caller`] | callers of the tenants' numbers |
+//! | [`caller`] | one caller of a tenant's number; the service plays all of a scenario |
 //! | [`account`] | what the carrier saw |
 //! | [`serve_application`] | static documents, signatures checked, parameters kept |
 
 pub mod account;
 mod application;
 pub mod caller;
+mod calling;
 mod clock;
 pub mod media;
 mod options;

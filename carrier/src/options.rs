@@ -8,6 +8,7 @@ use std::{
 };
 
 use busyhour_base::Span;
+use busyhour_simulations::scenario::Caller;
 
 use crate::plan::Script;
 
@@ -52,6 +53,10 @@ pub struct Options {
     pub credentials: Option<Credentials>,
     /// How calls are treated, by called number.
     pub script: Arc<dyn Script>,
+    /// Customers who call the tenants' numbers, once it is known where the trunks' other sides listen.
+    pub callers: Vec<Caller>,
+    /// Where they listen; they may be told later, over HTTP.
+    pub calls_to: Vec<SocketAddr>,
     /// Seeds tags, nonces and RTP's random fields.
     pub seed: u64,
     /// A call without any RTP for this long is released; never when absent.
@@ -76,6 +81,8 @@ impl Options {
             contract: Contract { channels: 30, calls_per_second: 5 },
             credentials: None,
             script,
+            callers: Vec::new(),
+            calls_to: Vec::new(),
             seed: 0,
             rtp_timeout: Some(Span::from_secs(60)),
             ring_limit: Span::from_secs(180),

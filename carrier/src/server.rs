@@ -13,6 +13,7 @@ use tokio::{
 use crate::{
     Options, OptionsError,
     account::Account,
+    calling::{Calling, NotBegun, Told},
     clock::Clock,
     media::{Desk, Event, open_sockets},
     uas::{Output, Settings, Uas},
@@ -55,6 +56,9 @@ pub enum CarrierError {
     /// The media side is gone.
     #[error("media: {0}")]
     Media(String),
+    /// Callers that cannot begin.
+    #[error("calls_to: {0}")]
+    CallsTo(String),
     /// A socket that was open failed.
     #[error("the {what} socket failed: {source}")]
     Socket {
@@ -65,8 +69,16 @@ pub enum CarrierError {
     },
 }
 
-/// Asks for the account; the flag says whether with the single calls.
-pub(crate) type Question = (bool, oneshot::Sender<Account>);
+/// What is asked over HTTP.
+pub(crate) enum Question {
+    /// The account, with the single calls or without.
+    Account { with_calls: bool, answer: oneshot::Sender<Account> },
+    /// The callers may call these addresses.
+    CallIn { trunks: Vec<SocketAddr>, answer: oneshot::Sender<Result<usize, NotBegun>> },
+}
+
+/// What callers have told and was not looked at; behind a full queue they wait.
+const TOLD_MAX: usize = 1_024;
 
 /// Datagrams taken before anything else gets its turn.
 const MAX_BATCH: usize = 64;
@@ -96,6 +108,10 @@ pub async fn run(
     let (listener, account) = open_account(options.account).await?;
     let mut service = Service::open(clock, &options, socket)?;
     let sip = service.sip;
+    if !options.calls_to.is_empty() {
+        let begun = service.calling.begin(options.calls_to.clone());
+        begun.map_err(|error| CarrierError::CallsTo(error.to_string()))?;
+    }
     let (questions, mut asked) = mpsc::channel::<Question>(64);
     let web = tokio::spawn(web::serve(listener, questions));
     tracing::info!(%sip, %account, "carrier is up");
@@ -133,6 +149,8 @@ struct Service {
     uas: Uas,
     media: Desk,
     events: mpsc::Receiver<Event>,
+    calling: Calling,
+    told: mpsc::Receiver<Told>,
     buffer: Vec<u8>,
 }
 
@@ -165,7 +183,9 @@ impl Service {
             &told,
         )
         .map_err(|error| CarrierError::Media(error.to_string()))?;
-        let uas = Uas::new(Settings {
+        let (callers_tell, callers_told) = mpsc::channel(TOLD_MAX);
+        let calling = Calling::new(options.callers.clone(), options.sip.ip(), clock, callers_tell);
+        let mut uas = Uas::new(Settings {
             sip,
             rtp,
             contract: options.contract,
@@ -176,7 +196,9 @@ impl Service {
             max_records: options.max_records,
             max_calls: channels + MAX_EXTRA_CALLS,
         });
-        Ok(Self { clock, sip, socket, uas, media, events, buffer: vec![0; 1 << 16] })
+        uas.expect_callers(options.callers.len() as u64);
+        let (told, buffer) = (callers_told, vec![0; 1 << 16]);
+        Ok(Self { clock, sip, socket, uas, media, events, calling, told, buffer })
     }
 
     async fn serve(
@@ -202,13 +224,33 @@ impl Service {
                     self.take_batch();
                 }
                 Some(event) = self.events.recv() => self.uas.heard(self.clock.now(), event),
-                Some((with_calls, answer)) = asked.recv() => {
-                    let account = self.uas.account(self.clock.now(), with_calls);
-                    // Whoever asked may have gone away.
-                    let _ = answer.send(account);
-                }
+                Some(told) = self.told.recv() => self.caller(told),
+                Some(question) = asked.recv() => self.answer(question),
             }
             self.drain()?;
+        }
+    }
+
+    /// Whoever asked may have gone away.
+    fn answer(&mut self, question: Question) {
+        match question {
+            Question::Account { with_calls, answer } => {
+                let _ = answer.send(self.uas.account(self.clock.now(), with_calls));
+            }
+            Question::CallIn { trunks, answer } => {
+                let _ = answer.send(self.calling.begin(trunks));
+            }
+        }
+    }
+
+    fn caller(&mut self, told: Told) {
+        match told {
+            Told::Calls(answer) => {
+                let _ = answer.send(self.uas.caller_calls());
+            }
+            Told::Answered => self.uas.caller_answered(),
+            Told::Leaves { answered } => self.uas.caller_leaves(answered),
+            Told::Over(record) => self.uas.caller_over(*record),
         }
     }
 
@@ -246,14 +288,16 @@ impl Service {
     /// Ends all calls and waits, for a bounded time, until everything heard is in the account.
     async fn stop(mut self) -> Account {
         self.uas.stop(self.clock.now());
+        self.calling.stop();
         if let Err(error) = self.drain() {
             tracing::error!(%error, "stopping");
         }
         let settle = async {
-            while self.uas.open_slots() > 0 {
-                match self.events.recv().await {
-                    Some(event) => self.uas.heard(self.clock.now(), event),
-                    None => return,
+            while self.uas.open_slots() > 0 || self.uas.callers_left() > 0 {
+                tokio::select! {
+                    Some(event) = self.events.recv() => self.uas.heard(self.clock.now(), event),
+                    Some(told) = self.told.recv() => self.caller(told),
+                    else => return,
                 }
             }
         };

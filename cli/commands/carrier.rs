@@ -17,6 +17,10 @@ use crate::{args::CarrierArgs, process};
 pub async fn run(args: CarrierArgs) -> Result<()> {
     let (_, scenario) = example(&args.scenario)?;
     let seed = scenario.behaviour.seed;
+    let mut callers = scenario.callers();
+    if let Some(name) = &args.plays {
+        callers.retain(|caller| caller.carrier == *name);
+    }
     let mut options = Options::new(Arc::new(scenario.behaviour));
     options.sip = args.sip;
     options.rtp = args.sip.ip();
@@ -25,6 +29,8 @@ pub async fn run(args: CarrierArgs) -> Result<()> {
     options.contract =
         Contract { channels: args.channels, calls_per_second: args.calls_per_second };
     options.seed = seed;
+    options.callers = callers;
+    options.calls_to = args.calls_to;
     options.rtp_timeout = Some(Span::from_secs(args.rtp_timeout_s));
     options.ring_limit = Span::from_secs(args.ring_limit_s);
     if let (Some(user), Some(file)) = (args.user, args.password_file) {

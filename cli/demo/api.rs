@@ -106,6 +106,55 @@ impl Api {
             .collect()
     }
 
+    /// Sends a message and gives its sid.
+    ///
+    /// # Errors
+    /// The API does not answer, or refuses.
+    pub async fn send_message(
+        &self,
+        account: &Account,
+        from: &str,
+        to: &str,
+        body: &str,
+    ) -> Result<String> {
+        let url = format!("{}/2010-04-01/Accounts/{}/Messages.json", self.base, account.sid);
+        let request = self.http.post(url).form(&[("From", from), ("To", to), ("Body", body)]);
+        let message = read(as_account(request, account)).await?;
+        Ok(message["sid"].as_str().context("a message has a sid")?.to_owned())
+    }
+
+    /// The latest thousand messages of an account.
+    ///
+    /// # Errors
+    /// The API does not answer, or refuses.
+    pub async fn messages(&self, account: &Account) -> Result<Vec<Value>> {
+        self.list(account, "Messages.json?PageSize=1000", "messages").await
+    }
+
+    /// The latest thousand calls to a number that were answered and ended.
+    ///
+    /// # Errors
+    /// The API does not answer, or refuses.
+    pub async fn completed_calls_to(&self, account: &Account, number: &str) -> Result<Vec<Value>> {
+        let number = number.replace('+', "%2B");
+        let query = format!("Calls.json?To={number}&Status=completed&PageSize=1000");
+        self.list(account, &query, "calls").await
+    }
+
+    async fn list(&self, account: &Account, what: &str, container: &str) -> Result<Vec<Value>> {
+        let url = format!("{}/2010-04-01/Accounts/{}/{what}", self.base, account.sid);
+        let page = read(as_account(self.http.get(url), account)).await?;
+        Ok(page[container].as_array().with_context(|| format!("no {container}: {page}"))?.clone())
+    }
+
+    /// Posts JSON to a part of this machine, such as the carrier.
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub async fn post(&self, url: &str, body: &Value) -> Result<Value> {
+        read(self.http.post(url).json(body)).await
+    }
+
     /// Any JSON document of this machine, such as the carrier's account.
     ///
     /// # Errors

@@ -1,84 +1,62 @@
-//! The carrier's own calls to the tenants' numbers, while the batches run.
+//! The carrier's customers, who call the tenants' numbers while the batches run. The carrier's process plays them, by the
+//! scenario; here it is told where to call, and asked what they heard.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use busyhour_base::Span;
-use busyhour_carrier::caller::{CallIn, CalledIn, call_in};
+use busyhour_carrier::account::{CallerRecord, Callers};
 use busyhour_crds::Declared;
-use busyhour_simulations::{
-    report::InboundReport,
-    scenario::{Callers, Scenario},
-};
-use serde_json::Value;
-use tokio::{task::JoinSet, time::Instant};
+use busyhour_simulations::report::{CallerRow, InboundReport};
+use serde_json::json;
 
-/// Longer than any number of the examples lets a call ring.
-const PATIENCE: Span = Span::from_secs(30);
+use super::{api::Api, pool};
+use crate::stage::Stage;
 
-/// What became of the calls, by number.
-pub type Called = BTreeMap<String, Vec<CalledIn>>;
-
-/// Makes every call of the scenario, at the agents in turn.
+/// Lets the callers begin, at every agent.
 ///
 /// # Errors
-/// A socket fails.
-pub async fn play(scenario: Scenario, agents: Vec<SocketAddr>) -> Result<Called> {
-    let started = Instant::now();
-    let mut calls = JoinSet::new();
-    let all =
-        scenario.callers.iter().flat_map(|callers| (0..callers.calls).map(move |n| (callers, n)));
-    for (number, (callers, n)) in all.enumerate() {
-        let trunk = *agents.get(number % agents.len().max(1)).context("there is an agent")?;
-        let Callers { to, from, every, listens, .. } = callers.clone();
-        let call = CallIn {
-            number: number as u64,
-            ip: trunk.ip(),
-            trunk,
-            from,
-            to,
-            listens,
-            patience: PATIENCE,
-        };
-        let at = started + every.times(u64::from(n)).into();
-        calls.spawn(async move {
-            tokio::time::sleep_until(at).await;
-            let called = call_in(&call).await;
-            called.map(|called| (call.to, called))
-        });
-    }
-    let mut called = Called::new();
-    while let Some(done) = calls.join_next().await {
-        let (to, outcome) = done??;
-        called.entry(to).or_default().push(outcome);
-    }
-    Ok(called)
+/// The carrier does not answer, or has begun before.
+pub async fn begin(api: &Api, stage: &Stage, declared: &Declared) -> Result<()> {
+    let agents = (1..=pool(declared)?.agents).map(|n| stage.address(&format!("agent-{n}.sip")));
+    let trunks = agents.collect::<Result<Vec<_>>>()?;
+    let url = format!("http://{}/callers", stage.address("carrier.account")?);
+    api.post(&url, &json!({"trunks": trunks})).await.map(drop)
 }
 
-/// Sums the calls up, beside the controller's own count of those that were answered.
-pub fn reports(called: &Called, declared: &Declared, overview: &Value) -> Vec<InboundReport> {
-    let counted = |number: &str| {
-        let tenant = declared.numbers.values().find(|spec| spec.number == number)?.tenant.clone();
-        let rows = overview["tenants"].as_array()?;
-        let row = rows.iter().find(|row| row["name"] == tenant.as_str())?;
-        row["inbound"]["answered"].as_u64()
-    };
-    let report = |(number, calls): (&String, &Vec<CalledIn>)| {
-        let count = |of: &dyn Fn(&CalledIn) -> bool| calls.iter().filter(|c| of(c)).count() as u64;
-        let answered = |call: &CalledIn| (200..300).contains(&call.status);
-        let mut refused = BTreeMap::new();
-        for call in calls.iter().filter(|call| !answered(call)) {
-            *refused.entry(call.status).or_default() += 1;
-        }
-        InboundReport {
-            number: number.clone(),
-            placed: calls.len() as u64,
-            answered: count(&answered),
-            speech_heard: count(&|call| answered(call) && call.speech > Span::ZERO),
-            refused,
-            unconfirmed: count(&|call| !call.ended),
-            counted: counted(number).unwrap_or_default(),
-        }
-    };
-    called.iter().map(report).collect()
+/// What became of them, beside the API's list of answered calls.
+///
+/// # Errors
+/// The API does not answer.
+pub async fn reports(
+    api: &Api,
+    declared: &Declared,
+    callers: &Callers,
+) -> Result<Vec<InboundReport>> {
+    let first = callers.calls.iter().map(|caller| caller.called_at_us).min().unwrap_or_default();
+    let mut by_number = BTreeMap::<&str, Vec<_>>::new();
+    for caller in &callers.calls {
+        by_number.entry(&caller.to).or_default().push(row(caller, first));
+    }
+    let mut reports = Vec::new();
+    for (number, rows) in by_number {
+        let spec = declared.numbers.values().find(|spec| spec.number == number);
+        let tenant = &spec.context("callers call declared numbers")?.tenant;
+        let calls = api.completed_calls_to(&super::account(declared, tenant)?, number).await?;
+        let inbound = calls.iter().filter(|call| call["direction"] == "inbound");
+        reports.push(InboundReport::new(number, rows, inbound.count() as u64));
+    }
+    Ok(reports)
+}
+
+fn row(caller: &CallerRecord, first: u64) -> CallerRow {
+    let left = caller.left_at_us.unwrap_or(caller.ended_at_us);
+    CallerRow {
+        nth: caller.nth,
+        start_us: caller.called_at_us - first,
+        status: caller.status,
+        reason: caller.reason.clone(),
+        talk_us: caller.answered_at_us.map_or(0, |at| left.saturating_sub(at)),
+        speech_heard: caller.speech_us > 0,
+        confirmed: caller.confirmed,
+    }
 }

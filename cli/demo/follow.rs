@@ -1,14 +1,16 @@
-//! Follows the batches live until both are over.
+//! Follows batches, callers and messages live until all are over.
 
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use busyhour_carrier::account::Callers;
 use busyhour_crds::Declared;
 use serde_json::Value;
 
 use super::{
     Submitted,
     api::Api,
+    messages::{self, Progress, Sent},
     number,
     view::{AgentRow, Scene, TenantRow, View},
 };
@@ -23,55 +25,97 @@ pub(super) async fn until_over(
     stage: &mut Stage,
     api: &Api,
     declared: &Declared,
-    batches: &[Submitted],
+    (batches, sent): (&[Submitted], &[Sent]),
     quiet: bool,
 ) -> Result<()> {
     let started = Instant::now();
-    let mut view = View::open(&scene(declared, &api.overview().await?, started), quiet)?;
+    let mut view = None;
     let mut redraw = tokio::time::interval(REDRAW_EVERY);
     loop {
         redraw.tick().await;
         stage.check()?;
-        view.show(&scene(declared, &api.overview().await?, started))?;
-        let mut over = true;
-        for batch in batches {
-            let now = api.batch(&batch.account, &batch.sid).await?;
-            over &= now["status"].as_str().is_some_and(|status| OVER.contains(&status));
-        }
-        if over {
+        let now = Now::look(stage, api, batches, sent).await?;
+        let scene = now.scene(declared, batches, started);
+        let view = match &mut view {
+            Some(view) => view,
+            None => view.insert(View::open(&scene, quiet)?),
+        };
+        view.show(&scene)?;
+        if now.is_over() {
             return Ok(());
         }
     }
 }
 
-fn scene(declared: &Declared, overview: &Value, started: Instant) -> Scene {
-    let rows = |field: &str| overview[field].as_array().cloned().unwrap_or_default();
-    let carrier = rows("carriers").into_iter().next().unwrap_or_default();
-    let contract = declared.carriers.first_key_value().map(|(_, carrier)| &carrier.spec);
-    Scene {
-        elapsed: started.elapsed(),
-        tenants: rows("tenants").iter().map(tenant).collect(),
-        carrier: carrier["name"].as_str().unwrap_or_default().to_owned(),
-        channels_in_use: small(&carrier, "in_use"),
-        channels: small(&carrier, "channels"),
-        setups_1s: small(&carrier, "setups_1s"),
-        calls_per_second: contract.map_or(0, |spec| spec.calls_per_second),
-        agents: rows("agents").iter().map(agent).collect(),
-    }
+/// Everything at one instant.
+struct Now {
+    overview: Value,
+    batches: Vec<Value>,
+    callers: Callers,
+    messages: Progress,
 }
 
-fn tenant(row: &Value) -> TenantRow {
-    let counts = &row["counts"];
-    let done = ["completed", "busy", "no_answer", "failed", "canceled"];
-    TenantRow {
-        name: row["name"].as_str().unwrap_or_default().to_owned(),
-        queued: number(counts, "queued"),
-        in_progress: number(counts, "in_progress"),
-        done: done.iter().map(|outcome| number(counts, outcome)).sum(),
-        rate: number(row, "dialled_10s") as f64 / 10.0,
-        throttle: row["spacing_us"].as_f64().map(|spacing| 1e6 / spacing),
-        eta: row["eta"]["in_ms"].as_u64().map(Duration::from_millis),
-        binding: row["eta"]["limiting_factor"].as_str().unwrap_or("-").to_owned(),
+impl Now {
+    async fn look(stage: &Stage, api: &Api, batches: &[Submitted], sent: &[Sent]) -> Result<Self> {
+        let mut shown = Vec::new();
+        for batch in batches {
+            shown.push(api.batch(&batch.account, &batch.sid).await?);
+        }
+        let url = format!("http://{}/account?calls=false", stage.address("carrier.account")?);
+        Ok(Self {
+            overview: api.overview().await?,
+            batches: shown,
+            callers: serde_json::from_value(api.get(&url).await?["callers"].take())?,
+            messages: messages::progress(api, sent).await?,
+        })
+    }
+
+    fn is_over(&self) -> bool {
+        let over = |batch: &Value| batch["status"].as_str().is_some_and(|s| OVER.contains(&s));
+        self.batches.iter().all(over)
+            && self.callers.over == self.callers.planned
+            && self.messages.ended == self.messages.accepted
+    }
+
+    fn scene(&self, declared: &Declared, batches: &[Submitted], started: Instant) -> Scene {
+        let rows = |field: &str| self.overview[field].as_array().cloned().unwrap_or_default();
+        let carrier = rows("carriers").into_iter().next().unwrap_or_default();
+        let contract = declared.carriers.first_key_value().map(|(_, carrier)| &carrier.spec);
+        let tenants = rows("tenants");
+        Scene {
+            elapsed: started.elapsed(),
+            tenants: tenants.iter().map(|row| self.tenant(row, batches)).collect(),
+            carrier: carrier["name"].as_str().unwrap_or_default().to_owned(),
+            channels_in_use: small(&carrier, "in_use"),
+            channels: small(&carrier, "channels"),
+            setups_1s: small(&carrier, "setups_1s"),
+            calls_per_second: contract.map_or(0, |spec| spec.calls_per_second),
+            callers: self.callers.clone(),
+            messages: self.messages,
+            agents: rows("agents").iter().map(agent).collect(),
+        }
+    }
+
+    /// A tenant's batches; its callers are shown beside the carrier.
+    fn tenant(&self, row: &Value, batches: &[Submitted]) -> TenantRow {
+        let name = row["name"].as_str().unwrap_or_default();
+        let shown = batches.iter().zip(&self.batches);
+        let own: Vec<_> = shown
+            .filter(|(batch, _)| batch.tenant == name)
+            .map(|(_, now)| &now["counts"])
+            .collect();
+        let count = |field: &str| own.iter().map(|counts| number(counts, field)).sum();
+        let done = ["completed", "busy", "no_answer", "failed", "canceled"];
+        TenantRow {
+            name: name.to_owned(),
+            queued: count("queued"),
+            in_progress: count("in_progress"),
+            done: done.iter().map(|outcome| -> u64 { count(outcome) }).sum(),
+            rate: number(row, "dialled_10s") as f64 / 10.0,
+            throttle: row["spacing_us"].as_f64().map(|spacing| 1e6 / spacing),
+            eta: row["eta"]["in_ms"].as_u64().map(Duration::from_millis),
+            binding: row["eta"]["limiting_factor"].as_str().unwrap_or("-").to_owned(),
+        }
     }
 }
 

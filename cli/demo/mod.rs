@@ -1,18 +1,15 @@
-//! `busyhour demo`: everything on one machine, in processes of their own, and two tenants' batches as real
-//! calls. It ends well only if the report has no failure.
+//! `busyhour demo`: everything on one machine, in processes of their own: two tenants' batches as real calls, callers of
+//! their numbers, and messages. It ends well only if the report has no failure.
 
 pub mod api;
 mod callers;
 mod collect;
 pub mod connection;
 mod follow;
+mod messages;
 mod view;
 
-use std::{
-    io::Write,
-    net::{Ipv4Addr, SocketAddr},
-    time::Duration,
-};
+use std::{io::Write, net::Ipv4Addr, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use busyhour_carrier::account::Account as CarrierAccount;
@@ -73,11 +70,19 @@ async fn play(
     for batch in &scenario.batches {
         batches.push(submit(&api, stage, declared, batch).await?);
     }
-    let calling = tokio::spawn(callers::play(scenario.clone(), agent_addresses(stage, declared)?));
-    follow::until_over(stage, &api, declared, &batches, args.json).await?;
-    let called = calling.await??;
-    let mut report = sum_up(stage, &api, declared, scenario, &batches).await?;
-    report.inbound = callers::reports(&called, declared, &api.overview().await?);
+    if !scenario.callers.is_empty() {
+        callers::begin(&api, stage, declared).await?;
+    }
+    let mut sent = Vec::new();
+    for of in &scenario.messages {
+        sent.push(messages::send(&api, declared, of).await?);
+    }
+    follow::until_over(stage, &api, declared, (&batches, &sent), args.json).await?;
+    let account = settled(stage, &api).await?;
+    let mut report = sum_up(&api, declared, scenario, &batches, &account).await?;
+    report.inbound = callers::reports(&api, declared, &account.callers).await?;
+    (report.messages, report.message_carriers) =
+        messages::reports(&api, stage, declared, &sent).await?;
     std::fs::write(stage.folder().join("report.json"), serde_json::to_string_pretty(&report)?)?;
     let mut output = std::io::stdout().lock();
     if args.json {
@@ -134,9 +139,11 @@ pub async fn raise_under_carrier(
     }
 }
 
-fn agent_addresses(stage: &Stage, declared: &Declared) -> Result<Vec<SocketAddr>> {
-    let agents = 1..=pool(declared)?.agents;
-    agents.map(|n| Ok(stage.address(&format!("agent-{n}.sip"))?.parse()?)).collect()
+/// A declared tenant's account.
+fn account(declared: &Declared, tenant: &str) -> Result<Account> {
+    let tenant = declared.tenants.get(tenant).context("the tenant is declared")?;
+    let (sid, token) = (tenant.spec.account.to_string(), tenant.token.reveal().to_owned());
+    Ok(Account { sid, token })
 }
 
 fn pool(declared: &Declared) -> Result<&PoolSpec> {
@@ -175,9 +182,7 @@ pub async fn submit(
     declared: &Declared,
     batch: &Batch,
 ) -> Result<Submitted> {
-    let tenant = declared.tenants.get(&batch.tenant).context("a batch's tenant is declared")?;
-    let account =
-        Account { sid: batch.account.to_string(), token: tenant.token.reveal().to_owned() };
+    let account = account(declared, &batch.tenant)?;
     let mut defaults = json!({
         "From": batch.from,
         "Url": stage.with_addresses(&batch.first_document.url),
@@ -203,13 +208,12 @@ pub async fn submit(
 }
 
 async fn sum_up(
-    stage: &Stage,
     api: &Api,
     declared: &Declared,
     scenario: &Scenario,
     batches: &[Submitted],
+    account: &CarrierAccount,
 ) -> Result<Report> {
-    let account = settled(stage, api).await?;
     let mut results = Vec::new();
     for batch in batches {
         let lines = api.results(&batch.account, &batch.sid).await?;
@@ -225,7 +229,7 @@ async fn sum_up(
         })
         .collect();
     let (carrier, _) = declared.carriers.first_key_value().context("no carrier is declared")?;
-    collect::report(scenario.behaviour.seed, &terms, carrier, &account, &results)
+    collect::report(scenario.behaviour.seed, &terms, carrier, account, &results)
 }
 
 /// The carrier's account once it has seen the end of every call.

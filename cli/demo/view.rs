@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Result;
+use busyhour_carrier::account::Callers;
 use ratatui::{
     Frame, Terminal, TerminalOptions, Viewport,
     backend::CrosstermBackend,
@@ -14,6 +15,8 @@ use ratatui::{
     text::Line,
     widgets::{Block, Cell, Row, Table},
 };
+
+use super::messages::Progress;
 
 /// How often a plain line is written where there is no terminal.
 const PLAIN_EVERY: Duration = Duration::from_secs(2);
@@ -35,6 +38,10 @@ pub struct Scene {
     pub setups_1s: u32,
     /// Calls per second by contract.
     pub calls_per_second: u32,
+    /// The carrier's customers who call the tenants' numbers, by the carrier's account.
+    pub callers: Callers,
+    /// The tenants' messages.
+    pub messages: Progress,
     /// One row per agent.
     pub agents: Vec<AgentRow>,
 }
@@ -153,9 +160,12 @@ const BAR_NARROW: u16 = 18;
 /// From this width on, tenants have a bar, too.
 const WIDE: u16 = 111;
 
+/// The carrier's channels, its callers, and messages.
+const CARRIER_ROWS: u16 = 3;
+
 fn height(scene: &Scene) -> u16 {
     let rows = scene.tenants.len() + 1 + scene.agents.len();
-    u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(3 + 2 + 2)
+    u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(CARRIER_ROWS - 1 + 3 + 2 + 2)
 }
 
 fn draw(frame: &mut Frame<'_>, scene: &Scene) {
@@ -163,7 +173,7 @@ fn draw(frame: &mut Frame<'_>, scene: &Scene) {
     let agent_rows = u16::try_from(scene.agents.len()).unwrap_or(u16::MAX);
     let [tenants, carrier, agents] = Layout::vertical([
         Constraint::Length(tenant_rows.saturating_add(3)),
-        Constraint::Length(1 + 2),
+        Constraint::Length(CARRIER_ROWS + 2),
         Constraint::Length(agent_rows.saturating_add(2)),
     ])
     .areas(frame.area());
@@ -237,13 +247,28 @@ fn binding_colour(binding: &str) -> Color {
 
 fn draw_carrier(frame: &mut Frame<'_>, area: Rect, scene: &Scene) {
     let (used, channels) = (u64::from(scene.channels_in_use), u64::from(scene.channels));
-    let row = Row::new([
+    let width = bar_width(area).into();
+    let carrier = Row::new([
         Cell::from(scene.carrier.clone()).bold(),
-        Cell::from(bar(used, 0, channels, bar_width(area).into())).fg(Color::Yellow),
+        Cell::from(bar(used, 0, channels, width)).fg(Color::Yellow),
         Cell::from(format!("{used} of {channels} channels")),
         Cell::from(format!("{} of {} call set-ups per s", scene.setups_1s, scene.calls_per_second)),
     ]);
-    draw_block(frame, area, vec![row], " carrier ");
+    let Callers { planned, called, answered, refused, over, .. } = scene.callers;
+    let callers = Row::new([
+        Cell::from("callers").bold(),
+        Cell::from(bar(over, called.saturating_sub(over), planned, width)).fg(Color::Cyan),
+        Cell::from(format!("{called} of {planned} called")),
+        Cell::from(format!("{answered} answered, {refused} refused")),
+    ]);
+    let Progress { accepted, waiting, with_carrier, delivered, ended } = scene.messages;
+    let messages = Row::new([
+        Cell::from("messages").bold(),
+        Cell::from(bar(ended, with_carrier, accepted, width)).fg(Color::Blue),
+        Cell::from(format!("{ended} of {accepted} done")),
+        Cell::from(format!("{delivered} delivered, {waiting} queued")),
+    ]);
+    draw_block(frame, area, vec![carrier, callers, messages], " carrier, its callers, messages ");
 }
 
 fn draw_agents(frame: &mut Frame<'_>, area: Rect, scene: &Scene) {
@@ -290,6 +315,9 @@ fn plain(scene: &Scene) -> String {
         );
     }
     line += &format!(" | channels {} of {}", scene.channels_in_use, scene.channels);
+    let Callers { planned, answered, refused, .. } = scene.callers;
+    line += &format!(" | callers: {answered} answered, {refused} refused, of {planned}");
+    line += &format!(" | messages: {} of {} done", scene.messages.ended, scene.messages.accepted);
     for agent in &scene.agents {
         line +=
             &format!(" | {}: {} calls, {:.0} % cpu", agent.name, agent.in_use, agent.cpu * 100.0);
@@ -319,6 +347,21 @@ mod tests {
             channels: 30,
             setups_1s: 2,
             calls_per_second: 5,
+            callers: Callers {
+                planned: 20,
+                called: 9,
+                answered: 7,
+                refused: 1,
+                over: 6,
+                ..Callers::default()
+            },
+            messages: Progress {
+                accepted: 12,
+                waiting: 3,
+                with_carrier: 2,
+                delivered: 6,
+                ended: 7,
+            },
             agents: vec![AgentRow {
                 name: "agent-1".into(),
                 in_use: 10,
@@ -332,9 +375,15 @@ mod tests {
     #[test]
     fn a_plain_line_tells_queue_rate_channels_and_load() {
         let line = plain(&scene());
-        for part in
-            ["12 s", "30 queued", "1.9 / 2.0 per s", "channels 10 of 30", "agent-1: 10 calls"]
-        {
+        for part in [
+            "12 s",
+            "30 queued",
+            "1.9 / 2.0 per s",
+            "channels 10 of 30",
+            "callers: 7 answered, 1 refused, of 20",
+            "messages: 7 of 12 done",
+            "agent-1: 10 calls",
+        ] {
             assert!(line.contains(part), "{part} is not in {line}");
         }
     }
@@ -364,6 +413,10 @@ mod tests {
                 "carrier_channels",
                 "10 of 30 channels",
                 "2 of 5 call set-ups per s",
+                "9 of 20 called",
+                "7 answered, 1 refused",
+                "7 of 12 done",
+                "6 delivered, 3 queued",
                 "10 of 50 calls",
                 "up, 7 % of its processors",
             ] {

@@ -9,21 +9,25 @@
 //! This crate is an adapter of `controller/core`: [`Declared::declaration`] is the one place where a
 //! document becomes what the state machine holds, for the controller and the simulator alike.
 
+mod answering;
 mod compile;
 pub mod document;
 mod duration;
 mod error;
 mod folder;
 mod generate;
+mod in_process;
 pub mod kinds;
 mod load;
 pub mod schema;
 mod secret;
 
+pub use answering::Answering;
 pub use duration::Duration;
 pub use error::{LoadError, LoadErrors};
 pub use folder::{SourceFile, read_folder};
 pub use generate::{crd_files, write_all};
+pub use in_process::Fate;
 pub use load::{Declared, DeclaredCarrier, DeclaredTenant, load, load_folder};
 pub use secret::Secret;
 

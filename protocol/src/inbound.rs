@@ -1,6 +1,6 @@
 //! Calls that carriers offer: who may call in, what is offered, and what becomes of it.
 
-use busyhour_base::{AccountSid, CallSid, CallSpec, Reason};
+use busyhour_base::{AccountSid, CallSid, CallSpec, Reason, refusal};
 use ipnet::IpNet;
 
 use crate::{FieldError, Secret, attempt, reason, v1};
@@ -54,20 +54,10 @@ pub struct Refusal {
     pub retry_after_s: u32,
 }
 
-/// Seconds after which a carrier may offer again what was refused for want of capacity.
-const RETRY_AFTER_S: u32 = 5;
-
 impl Refusal {
-    /// What a carrier is told for a reason (RFC 3261, 21.4 and 21.5.4): the number does not exist, the called party is
-    /// busy (its tenant has as many calls as it may), or we have no capacity.
+    /// What a carrier is told for a reason.
     pub const fn of(reason: Reason) -> Self {
-        let (sip_code, retry_after_s) = match reason {
-            Reason::UnknownNumber | Reason::UnknownTenant => (404, 0),
-            Reason::Suspended | Reason::CanceledByTenant => (480, 0),
-            Reason::TenantChannels => (486, 0),
-            Reason::UnknownCarrier => (403, 0),
-            _ => (503, RETRY_AFTER_S),
-        };
+        let (sip_code, retry_after_s) = refusal(reason);
         Self { reason, sip_code, retry_after_s }
     }
 

@@ -180,7 +180,7 @@ impl Spread {
     }
 
     /// One draw, in whole milliseconds, as SIP and people know nothing finer.
-    fn draw(self, rng: &mut ChaCha8Rng) -> Span {
+    pub(crate) fn draw(self, rng: &mut ChaCha8Rng) -> Span {
         let (min, max) = (self.min.as_millis(), self.max.as_millis());
         Span::from_millis(match self.mean {
             None => rng.random_range(min..=max.max(min)),
@@ -195,7 +195,7 @@ impl Spread {
 }
 
 /// 64-bit FNV-1a: a fixed spread of numbers over the random generator's streams.
-fn fnv1a(text: &str) -> u64 {
+pub(crate) fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })

@@ -59,11 +59,16 @@ fn the_demo_keeps_every_promise_and_binds_its_channels() {
         assert!(tenant.with_digits > 20, "{tenant:?}");
     }
     let carrier = &run.report.carriers[0];
-    assert_eq!(
-        (carrier.channels_peak, carrier.breaches),
-        (30, 0),
-        "more is offered than there are channels"
+    assert!(
+        (30..=34).contains(&carrier.channels_peak) && carrier.breaches == 0,
+        "more is offered than there are channels: {carrier:?}"
     );
+    let answered: u64 = run.report.inbound.iter().map(|calls| calls.answered).sum();
+    let heard: u64 = run.report.inbound.iter().map(|calls| calls.speech_heard).sum();
+    assert_eq!((answered, heard), (20, 20), "{:?}", run.report.inbound);
+    let sent: u64 = run.report.messages.iter().map(|messages| messages.accepted).sum();
+    let ended = run.report.messages.iter().flat_map(|messages| messages.outcomes.values());
+    assert_eq!((sent, ended.sum::<u64>()), (14, 14), "{:?}", run.report.messages);
     let held = |reason| run.report.calls.iter().filter(|call| call.held_by == reason).count();
     assert!(
         held(Reason::CarrierChannels) > 5 && held(Reason::Throttle) > 40,

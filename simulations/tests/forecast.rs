@@ -244,12 +244,14 @@ fn world(seed: u64) -> World {
                 ..Declaration::default()
             },
             contracts: vec![("carrier".to_owned(), channels, 10)],
+            message_carriers: Vec::new(),
             agents: vec![("agent".to_owned(), 100)],
         },
         scenario: Scenario {
             behaviour: Behaviour { seed, habits },
             batches,
             callers: Vec::new(),
+            messages: Vec::new(),
             recordings: BTreeMap::new(),
             speech: BTreeMap::new(),
         },

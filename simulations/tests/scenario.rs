@@ -74,7 +74,7 @@ fn every_fault_names_file_line_field_and_what_is_allowed() {
         (
             "application: reminder",
             "application: question",
-            "spec.batches[0].application: tenant \"clinic\" has no application \"question\"; allowed: reminder",
+            "spec.batches[0].application: tenant \"clinic\" has no application \"question\"; allowed: closed, reminder",
         ),
         (
             "from: \"+15550100001\"",
@@ -90,6 +90,31 @@ fn every_fault_names_file_line_field_and_what_is_allowed() {
             "+15551000001",
             "+49301000001",
             "spec.batches[0].firstTo: tenant \"clinic\" may not call all of +49301000001 to +49301000060; allowed: +1555",
+        ),
+        (
+            "to: \"+15550100003\", from",
+            "to: \"+15550100009\", from",
+            "spec.callers[2].to: no application answers +15550100009; allowed: +15550100001, +15550100003, +15550100002",
+        ),
+        (
+            "listens: {min: 5s}",
+            "listens: {min: 5ms}",
+            "spec.callers[2].listens.min: 5ms is out of bounds; allowed: 1s to 1d",
+        ),
+        (
+            "every: {min: 8s, max: 12s}, listens: {min: 5s}",
+            "every: {min: 8s, max: 12s}, listens: {min: 5s}, carrier: bay",
+            "spec.callers[2].carrier: there is no carrier \"bay\" that calls in; allowed: harbour",
+        ),
+        (
+            "tenant: survey, from: \"+15550100002\"",
+            "tenant: survey, from: \"+15550100001\"",
+            "spec.messages[1].from: tenant \"survey\" has no number +15550100001; allowed: +15550100002",
+        ),
+        (
+            "firstTo: \"+15552800001\"",
+            "firstTo: \"+49302800001\"",
+            "spec.messages[1].firstTo: tenant \"survey\" may not call all of +49302800001 to +49302800006; allowed: +1555",
         ),
         (
             "kind: Scenario",

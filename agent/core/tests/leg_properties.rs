@@ -5,7 +5,9 @@ mod common;
 use busyhour_agent_core::leg::{
     Action, AudioError, Document, FetchError, Input, Leg, Phase, RING_MAX, TALK_MAX, Token,
 };
-use busyhour_base::{CallEvent, Instructions, Outcome, Reason, Span, StatusEvents, Timestamp};
+use busyhour_base::{
+    CallEvent, Direction, Instructions, Outcome, Reason, Span, StatusEvents, Timestamp,
+};
 use common::{Driver, order, webhook};
 use proptest::prelude::*;
 
@@ -18,6 +20,8 @@ const DOCUMENTS: &[&str] = &[
     "<Response><Say loop='0'>on and on</Say></Response>",
     "<Response><Play loop='0'>a.wav</Play><Redirect>b</Redirect></Response>",
     "<Response><Pause/><Redirect/></Response>",
+    "<Response><Reject/></Response>",
+    "<Response><Pause/><Reject reason='busy'/></Response>",
     "<Response><Gather timeout='1' actionOnEmptyResult='true'><Say>a</Say><Play digits='1w'/></Gather></Response>",
     "<Response><Gather numDigits='1' action='{Digits}'><Say>a</Say><Say>b</Say></Gather><Redirect/></Response>",
     "<Response><Say>a</Say><Say>b</Say><X/><Play>c</Play><Play>http://[</Play></Response>",
@@ -78,6 +82,7 @@ fn document(at: usize) -> Document {
 /// Checks every action as it comes.
 struct Watched {
     driver: Driver,
+    inbound: bool,
     invites: u32,
     ends: u32,
     told: Vec<&'static str>,
@@ -87,7 +92,15 @@ struct Watched {
 
 impl Watched {
     fn new(driver: Driver) -> Self {
-        Self { driver, invites: 0, ends: 0, told: Vec::new(), sequence: 0, over: false }
+        Self {
+            driver,
+            inbound: false,
+            invites: 0,
+            ends: 0,
+            told: Vec::new(),
+            sequence: 0,
+            over: false,
+        }
     }
 
     fn step(&mut self, step: &Step) {
@@ -123,7 +136,7 @@ impl Watched {
         assert!(!self.over || actions.is_empty(), "after its end: {actions:?}");
         for action in actions {
             match action {
-                Action::Invite => self.invites += 1,
+                Action::Invite | Action::Answer | Action::Refuse { .. } => self.invites += 1,
                 Action::Report(event) => self.report(event),
                 Action::Callback(request) => {
                     let number = common::param(request, "SequenceNumber").unwrap();
@@ -166,7 +179,7 @@ impl Watched {
             assert_eq!(self.told, [] as [&str; 0], "not sent after all");
         }
         if matches!(name, "ringing" | "answered") {
-            assert!(self.told.contains(&"sent"));
+            assert!(self.inbound || self.told.contains(&"sent"));
         }
         self.ends += u32::from(matches!(name, "not sent" | "ended"));
         assert!(self.ends <= 1);
@@ -174,14 +187,17 @@ impl Watched {
     }
 }
 
-fn watched(fallback: bool, send_digits: bool) -> Watched {
+fn watched(fallback: bool, send_digits: bool, inbound: bool) -> Watched {
     let mut order = order();
     order.spec.status_callback = Some(webhook("http://app/status"));
     order.spec.status_events =
         StatusEvents { initiated: true, ringing: true, answered: true, completed: true };
     order.spec.fallback = fallback.then(|| webhook("http://spare/"));
     order.spec.send_digits = send_digits.then(|| "1w".to_owned());
-    Watched::new(Driver::new(order))
+    if inbound {
+        order.spec.direction = Direction::Inbound;
+    }
+    Watched { inbound, ..Watched::new(Driver::new(order)) }
 }
 
 proptest! {
@@ -190,9 +206,9 @@ proptest! {
     /// Invariants 1 and 2 of RELIABILITY for one leg; and 10: with nothing but timers it ends.
     #[test]
     fn whatever_happens_a_leg_ends_once(
-        steps in prop::collection::vec(any_step(), 0..80), fallback: bool, send_digits: bool
+        steps in prop::collection::vec(any_step(), 0..80), fallback: bool, send_digits: bool, inbound: bool
     ) {
-        let mut watched = watched(fallback, send_digits);
+        let mut watched = watched(fallback, send_digits, inbound);
         watched.step(&Step::Give(Input::Start));
         steps.iter().for_each(|step| watched.step(step));
         let mut wakes = 0;

@@ -2,7 +2,7 @@
 
 mod common;
 
-use busyhour_agent_core::leg::{Action, GUARD, Input, Phase};
+use busyhour_agent_core::leg::{Action, FetchError, GUARD, Input, Phase, Request, Token};
 use busyhour_base::{CallEvent, Direction, Outcome, Reason, Span, StatusEvents};
 use common::{Driver, order, param, webhook};
 
@@ -264,26 +264,111 @@ fn only_chosen_events_are_told_and_every_final_status_counts_as_completed() {
     assert_eq!(param(callbacks[0], "SequenceNumber"), Some("0"));
 }
 
-/// A call that a carrier began, whose 200 was asked for.
-fn answering() -> Driver {
+/// A call that a carrier began, whose document is asked for, and that request.
+fn deciding() -> (Driver, Token, Request) {
     let mut order = order();
     order.spec.direction = Direction::Inbound;
+    order.spec.ring_timeout = Span::from_secs(10);
     let mut driver = Driver::new(order);
-    assert_eq!(driver.give(Input::Start), [Action::Answer]);
+    let actions = driver.give(Input::Start);
+    let (token, request) = common::fetch(&actions);
+    assert_eq!(actions.last(), Some(&Action::Ring), "{actions:?}");
+    (driver, token, request)
+}
+
+/// A call that a carrier began, whose 200 was asked for.
+fn answering() -> Driver {
+    let (mut driver, token, _) = deciding();
+    let body = "<Response><Say>Hello.</Say></Response>";
+    assert_eq!(driver.document(token, "http://app/first.xml", body), [Action::Answer]);
     driver
 }
 
 #[test]
 fn an_inbound_call_is_answered_once_and_its_document_begins_with_the_ack() {
+    let (_, _, request) = deciding();
+    assert_eq!(param(&request, "Direction"), Some("inbound"));
+    assert_eq!(param(&request, "CallStatus"), Some("ringing"));
     let mut driver = answering();
     let actions = driver.give(Input::Answered);
     assert_eq!(actions[0], Action::Report(CallEvent::Answered));
-    let (_, request) = common::fetch(&actions);
-    assert_eq!(param(&request, "Direction"), Some("inbound"));
+    common::prepare(&actions);
     driver.pass(Span::from_secs(4));
     driver.give(Input::FarHangUp);
     assert_ended(&driver, Outcome::Completed, Reason::Completed, 200, true);
     assert_eq!(driver.ending().talk, Span::from_secs(4));
+}
+
+/// `WIRE.md`, Reject: as the first verb it keeps the call from being answered, in the field's words for both reasons.
+#[test]
+fn sp_5_a_call_whose_document_begins_with_reject_is_never_answered() {
+    for (verb, status, outcome) in [
+        ("<Reject/>", 603, Outcome::NoAnswer),
+        ("<Reject reason='busy'/><Say>never</Say>", 486, Outcome::Busy),
+    ] {
+        let (mut driver, token, _) = deciding();
+        driver.pass(Span::from_secs(1));
+        let body = format!("<Response>{verb}</Response>");
+        let actions = driver.document(token, "http://app/first.xml", &body);
+        let reason = Reason::RejectedByApplication;
+        assert_eq!(actions[0], Action::Refuse { status, reason });
+        assert_ended(&driver, outcome, reason, status, true);
+        assert_eq!((driver.ending().talk, driver.ending().ring), (Span::ZERO, Span::from_secs(1)));
+        assert!(!driver.all.contains(&Action::Answer));
+    }
+}
+
+#[test]
+fn redirects_and_pauses_are_followed_while_it_rings_and_may_lead_to_a_reject() {
+    let (mut driver, token, _) = deciding();
+    let body = "<Response><Pause length='2'/><Redirect>second.xml</Redirect></Response>";
+    assert_eq!(driver.document(token, "http://app/first.xml", body), []);
+    let (token, request) = common::fetch(&driver.wake());
+    assert_eq!(request.url, "http://app/second.xml");
+    assert_eq!(param(&request, "CallStatus"), Some("ringing"));
+    driver.document(token, "http://app/second.xml", "<Response><Reject/></Response>");
+    assert_ended(&driver, Outcome::NoAnswer, Reason::RejectedByApplication, 603, true);
+}
+
+/// The ring is bounded (MT-9): an application that does not say in time whether to answer has the call answered, and goes on
+/// with it.
+#[test]
+fn mt_9_a_caller_who_has_rung_long_enough_is_answered_before_the_document_comes() {
+    let (mut driver, token, _) = deciding();
+    driver.pass(Span::from_secs(10));
+    assert_eq!(driver.give(Input::Timer), [Action::Answer]);
+    let rejected = "<Response><Reject/></Response>";
+    let mut late = deciding();
+    late.0.pass(Span::from_secs(10));
+    late.0.give(Input::Timer);
+    let actions = late.0.document(late.1, "http://app/first.xml", rejected);
+    assert_eq!(actions, [Action::Bye], "too late to refuse");
+    assert_eq!(driver.give(Input::Answered), [Action::Report(CallEvent::Answered)]);
+    let body = "<Response><Say>Hello.</Say></Response>";
+    common::prepare(&driver.document(token, "http://app/first.xml", body));
+}
+
+#[test]
+fn whoever_ends_a_call_before_its_answer_ends_it_without_one() {
+    let (mut driver, token, _) = deciding();
+    let reason = Reason::CanceledByTenant;
+    let actions = driver.give(Input::HangUp(reason));
+    assert_eq!(actions[0], Action::Refuse { status: 480, reason });
+    assert_ended(&driver, Outcome::Canceled, reason, 480, true);
+    assert_eq!(driver.document(token, "http://app/first.xml", "<Response/>"), []);
+    let (mut driver, ..) = deciding();
+    driver.give(Input::FarHangUp);
+    assert_ended(&driver, Outcome::NoAnswer, Reason::CallerGaveUp, 0, true);
+    assert_eq!(driver.leg.wake_at(), None);
+}
+
+#[test]
+fn without_a_document_an_inbound_call_is_answered_to_hear_that_we_are_sorry() {
+    let (mut driver, token, _) = deciding();
+    let result = Err(FetchError::Status(500));
+    let actions = driver.give(Input::Fetched { token, result });
+    assert_eq!(actions.last(), Some(&Action::Answer));
+    common::prepare(&driver.give(Input::Answered));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use busyhour_agent_core::{
     leg::{
         Action, AudioError, AudioSource, Document, FetchError, Input, Leg, Order, Request, Token,
     },
+    sdp::Agreed,
     webhook::sign::Key,
 };
 use busyhour_base::{CallEvent, Reason};
@@ -87,6 +88,8 @@ pub(super) enum Way {
         control: Option<ArrivalControl>,
         /// Our side of the SDP.
         sdp: Vec<u8>,
+        /// Where the carrier's side wants audio, if its INVITE said so.
+        agreed: Option<Agreed>,
         /// The carrier's side came with its INVITE; else it comes with the ACK.
         offered: bool,
     },
@@ -192,7 +195,9 @@ impl Driver {
     fn act(&mut self, action: Action) -> ControlFlow<()> {
         match action {
             Action::Invite => self.invite(),
+            Action::Ring => self.ring(),
             Action::Answer => self.answer(),
+            Action::Refuse { status, reason } => self.refuse(status, reason),
             Action::Cancel => self.dialog.iter().for_each(DialogControl::cancel),
             Action::Bye => self.dialog.iter().for_each(DialogControl::bye),
             Action::Fetch { token, request } => self.fetch(token, request),
@@ -269,10 +274,28 @@ impl Driver {
         }
     }
 
+    fn ring(&self) {
+        if let Way::In { control: Some(control), .. } = &self.way {
+            control.ring();
+        }
+    }
+
+    fn refuse(&mut self, status: u16, reason: Reason) {
+        if let Way::In { control, .. } = &mut self.way
+            && let Some(control) = control.take()
+        {
+            metric::arrival(reason.code());
+            control.refuse(status, 0, Some(reason));
+        }
+    }
+
     fn answer(&mut self) {
-        let Way::In { control, sdp, .. } = &mut self.way else {
+        let Way::In { control, sdp, agreed, .. } = &mut self.way else {
             return self.not_sent(Reason::CarrierFailure);
         };
+        if let Some(agreed) = agreed.take() {
+            self.media.connect(agreed);
+        }
         // A caller who has given up is told by the dialog's last event.
         self.dialog = control.take().map(|control| control.answer(std::mem::take(sdp)));
     }

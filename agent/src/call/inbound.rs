@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-use busyhour_base::{CallEvent, Ending, Outcome, Reason, Span};
+use busyhour_agent_core::leg::given_up;
+use busyhour_base::{CallEvent, Reason, Span};
 use busyhour_protocol::{AnswerOrder, Refusal, v1};
 use tokio::{
     sync::mpsc,
@@ -55,18 +56,19 @@ async fn offer(node: Arc<Node>, arrival: Arrival) {
     let probe = Negotiation::new(nowhere, &trunk.codecs);
     if offer.is_some() && probe.reanswer(offer.as_deref()).is_none() {
         metric::arrival("no_common_codec");
-        return control.refuse(NO_COMMON_CODEC, 0);
+        return control.refuse(NO_COMMON_CODEC, 0, None);
     }
     let carrier = trunk.carrier.clone();
     let draft = v1::Offer { offer: 0, carrier, to, from, sip_call_id: call_id };
     let Some(mut waiting) = node.offers.make(draft) else {
         return refuse(control, &Refusal::of(Reason::LinkLost));
     };
-    let verdict = decided(&node, &mut waiting, &mut events, &control).await;
+    let started = Instant::now();
+    let verdict = decided(&node, &mut waiting, &mut events, &control, started).await;
     drop(waiting);
     match verdict {
         Verdict::Answer(order) => {
-            let caller = Caller { offer, events, control, codecs: trunk.codecs };
+            let caller = Caller { offer, events, control, codecs: trunk.codecs, since: started };
             answer(&node, *order, caller).await;
         }
         Verdict::Refuse(refusal) => refuse(control, &refusal),
@@ -77,7 +79,7 @@ async fn offer(node: Arc<Node>, arrival: Arrival) {
 fn refuse(control: ArrivalControl, refusal: &Refusal) {
     tracing::info!(reason = %refusal.reason, status = refusal.sip_code, "refused");
     metric::arrival(refusal.reason.code());
-    control.refuse(refusal.sip_code, refusal.retry_after_s);
+    control.refuse(refusal.sip_code, refusal.retry_after_s, Some(refusal.reason));
 }
 
 enum Verdict {
@@ -93,8 +95,8 @@ async fn decided(
     waiting: &mut Waiting<'_>,
     events: &mut mpsc::Receiver<SipEvent>,
     control: &ArrivalControl,
+    started: Instant,
 ) -> Verdict {
-    let started = Instant::now();
     let (mut gone, mut taken_in) = (false, None);
     loop {
         tokio::select! {
@@ -138,30 +140,19 @@ fn gave_up(node: &Node, call: u64, attempt: u16, since: Instant) {
     node.reports.push(call, attempt, &CallEvent::Ended(given_up(ring)));
 }
 
-/// How a call ends whose caller hung up before the answer (487, RFC 3261, 21.4.25).
-pub fn given_up(ring: Span) -> Ending {
-    Ending {
-        outcome: Outcome::NoAnswer,
-        reason: Reason::CallerGaveUp,
-        sip_code: 487,
-        ring,
-        talk: Span::ZERO,
-        digits: String::new(),
-        confirmed: true,
-    }
-}
-
 /// What there is of a caller.
 struct Caller {
     offer: Option<Vec<u8>>,
     events: mpsc::Receiver<SipEvent>,
     control: ArrivalControl,
     codecs: Vec<String>,
+    /// When it began to call.
+    since: Instant,
 }
 
-/// Answers, if that may still be, and follows the call to its end.
+/// Lets the call run: its document decides whether it is answered. Follows it to its end.
 async fn answer(node: &Arc<Node>, order: AnswerOrder, caller: Caller) {
-    let job = Job::from(order);
+    let mut job = Job::from(order);
     let name = (job.call, job.attempt);
     let fail = |control: ArrivalControl, reason: Reason| {
         metric::order(reason.code());
@@ -185,13 +176,14 @@ async fn answer(node: &Arc<Node>, order: AnswerOrder, caller: Caller) {
     let Some((agreed, sdp)) = negotiation.reanswer(caller.offer.as_deref()) else {
         return fail(caller.control, Reason::CarrierFailure);
     };
-    if let Some(agreed) = agreed {
-        media.connect(agreed);
-    }
     if let Err(reason) = prepare::journal(node, &job).await {
         return fail(caller.control, reason);
     }
-    let way = Way::In { control: Some(caller.control), sdp, offered: caller.offer.is_some() };
+    // It has rung while it waited for room.
+    let rung = Span(u64::try_from(caller.since.elapsed().as_micros()).unwrap_or(u64::MAX));
+    job.spec.ring_timeout = Span(job.spec.ring_timeout.0.saturating_sub(rung.0));
+    let offered = caller.offer.is_some();
+    let way = Way::In { control: Some(caller.control), sdp, agreed, offered };
     let span = tracing::info_span!("call", sid = %job.call_sid);
     let driver = Driver::new(
         node.clone(),

@@ -18,7 +18,7 @@ use tracing::Instrument;
 
 use crate::{metric_definitions as metric, node::Node};
 
-pub use inbound::{given_up, receive};
+pub use inbound::receive;
 pub use offers::{Offers, Word};
 pub use registry::{Calls, NotAdmitted};
 

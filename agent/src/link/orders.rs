@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use busyhour_agent_core::{
-    leg::Request,
+    leg::{Request, given_up},
     webhook::{sign::Key, template},
 };
 use busyhour_base::{
@@ -132,7 +132,7 @@ async fn take_answer(node: &Arc<Node>, answer: v1::Answer) -> Result<(), LinkErr
         node.journal.store_fence(order.fence).await?;
     }
     if !node.offers.tell(offer, Word::Answer(Box::new(order))) {
-        ended(call::given_up(Span::ZERO));
+        ended(given_up(Span::ZERO));
     }
     Ok(())
 }

@@ -13,6 +13,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use busyhour_base::Reason;
 use busyhour_protocol::InboundTrunk;
 use rsipstack::{
     sip::{
@@ -40,8 +41,8 @@ use crate::metric_definitions as metric;
 
 /// Seconds after which a carrier may offer again what was refused for want of room.
 const RETRY_AFTER_S: u32 = 5;
-/// Verdicts on one call: it rings, and then is answered or refused.
-const VERDICTS_MAX: usize = 2;
+/// Verdicts on one call: it rings while it waits and while it is decided on, and then is answered or refused.
+const VERDICTS_MAX: usize = 3;
 /// Requests of one transaction that may wait: a CANCEL and an ACK.
 const HEARD_MAX: usize = 4;
 
@@ -84,9 +85,9 @@ impl ArrivalControl {
         DialogControl { commands: self.commands }
     }
 
-    /// Refuses with a failure from 400 to 699.
-    pub fn refuse(self, sip_code: u16, retry_after_s: u32) {
-        let _ = self.verdicts.try_send(Verdict::Refuse { sip_code, retry_after_s });
+    /// Refuses with a failure from 400 to 699. The carrier's people can read why (RFC 3261, 20.43), as far as there is a word.
+    pub fn refuse(self, sip_code: u16, retry_after_s: u32, why: Option<Reason>) {
+        let _ = self.verdicts.try_send(Verdict::Refuse { sip_code, retry_after_s, why });
     }
 }
 
@@ -94,7 +95,7 @@ impl ArrivalControl {
 enum Verdict {
     Ring,
     Answer(Vec<u8>),
-    Refuse { sip_code: u16, retry_after_s: u32 },
+    Refuse { sip_code: u16, retry_after_s: u32, why: Option<Reason> },
 }
 
 /// Judges an INVITE outside of any dialog, and tells of the call if it may be one.
@@ -201,6 +202,7 @@ impl Arriving {
 
     /// Until it is answered (`true`) or over.
     async fn waiting(&mut self, mut verdicts: mpsc::Receiver<Verdict>) -> bool {
+        let mut rang = false;
         loop {
             tokio::select! {
                 // A CANCEL that is here already goes before an answer.
@@ -213,7 +215,9 @@ impl Arriving {
                     return false;
                 }
                 verdict = verdicts.recv() => match verdict {
+                    Some(Verdict::Ring) if rang => {}
                     Some(Verdict::Ring) => {
+                        rang = true;
                         let contact = vec![self.contact()];
                         self.respond(StatusCode::Ringing, contact, None);
                     }
@@ -221,12 +225,12 @@ impl Arriving {
                         self.accept(sdp);
                         return true;
                     }
-                    Some(Verdict::Refuse { sip_code, retry_after_s }) => {
-                        self.refuse(sip_code, retry_after_s);
+                    Some(Verdict::Refuse { sip_code, retry_after_s, why }) => {
+                        self.refuse(sip_code, retry_after_s, why);
                         return false;
                     }
                     None => {
-                        self.refuse(503, RETRY_AFTER_S);
+                        self.refuse(503, RETRY_AFTER_S, None);
                         return false;
                     }
                 },
@@ -237,10 +241,15 @@ impl Arriving {
         }
     }
 
-    fn refuse(&self, sip_code: u16, retry_after_s: u32) {
+    fn refuse(&self, sip_code: u16, retry_after_s: u32, why: Option<Reason>) {
         let code = StatusCode::from(sip_code);
-        let later = Header::RetryAfter(retry_after_s.to_string().into());
-        let headers = if retry_after_s > 0 { vec![later] } else { vec![] };
+        let mut headers = Vec::new();
+        if retry_after_s > 0 {
+            headers.push(Header::RetryAfter(retry_after_s.to_string().into()));
+        }
+        if let Some(why) = why {
+            headers.push(Header::Warning(format!("399 busyhour \"{why}\"").into()));
+        }
         self.respond(code, headers, None);
     }
 

@@ -12,6 +12,8 @@ pub(crate) struct Meter {
     contract: Contract,
     channels: Usage,
     rate: Usage,
+    /// Customers who call a tenant's number and are not answered yet.
+    calling: u64,
     /// Set-ups of the last second.
     set_ups: VecDeque<Timestamp>,
 }
@@ -28,6 +30,7 @@ impl Meter {
             contract,
             channels: Usage::default(),
             rate: Usage::default(),
+            calling: 0,
             set_ups: VecDeque::new(),
         }
     }
@@ -48,6 +51,28 @@ impl Meter {
         let is_within = !over_rate && !over_channels;
         self.channels.current += u64::from(is_within);
         is_within
+    }
+
+    /// A customer of the carrier calls; false if no channel is left for that.
+    pub(crate) fn calls_in(&mut self) -> bool {
+        let room = self.channels.current + self.calling < u64::from(self.contract.channels);
+        self.calling += u64::from(room);
+        room
+    }
+
+    /// A customer who called was answered, and has a channel. Whoever answers more of them than there are channels breaks the
+    /// contract.
+    pub(crate) fn answered(&mut self) {
+        self.calling = self.calling.saturating_sub(1);
+        self.channels.current += 1;
+        self.channels.peak = self.channels.peak.max(self.channels.current);
+        let over = self.channels.current > u64::from(self.contract.channels);
+        self.channels.breaches += u64::from(over);
+    }
+
+    /// A customer who called was not answered.
+    pub(crate) fn gave_up(&mut self) {
+        self.calling = self.calling.saturating_sub(1);
     }
 
     /// A call that held a channel is over.
@@ -90,6 +115,22 @@ mod tests {
         // The first is exactly a second old; the refused one still counts.
         assert!(!meter.set_up(Timestamp(1_900_000)));
         assert!(meter.set_up(Timestamp(2_899_999)));
+    }
+
+    #[test]
+    fn customers_who_call_have_a_channel_once_they_are_answered() {
+        let mut meter = meter(2, 1_000);
+        assert!(meter.calls_in() && meter.calls_in());
+        assert!(!meter.calls_in(), "two ring already");
+        meter.gave_up();
+        meter.answered();
+        assert!(meter.set_up(Timestamp(0)), "one channel is left");
+        assert!(!meter.calls_in());
+        let (channels, _) = meter.usage(Timestamp(0));
+        assert_eq!((channels.current, channels.peak, channels.breaches), (2, 2, 0));
+        meter.answered();
+        assert_eq!(meter.usage(Timestamp(0)).0.breaches, 1, "it was answered without room");
+        meter.release();
     }
 
     #[test]

@@ -20,7 +20,7 @@ use rsipstack::sip::Method;
 use self::{call::Call, desk::Desk, timer::Agenda};
 use crate::{
     Contract, Credentials,
-    account::{Account, EndedBy, Ledger},
+    account::{Account, CallerRecord, EndedBy, Ledger},
     media::{Event, Order},
     plan::Script,
     sip::{
@@ -165,6 +165,42 @@ impl Uas {
     pub fn account(&self, now: Timestamp, with_calls: bool) -> Account {
         let usage = self.desk.meter.usage(now);
         self.desk.ledger.account(now, self.contract, usage, with_calls)
+    }
+
+    /// Tells how many customers will call in.
+    pub(crate) fn expect_callers(&mut self, planned: u64) {
+        self.desk.ledger.callers.planned = planned;
+    }
+
+    /// A customer wants to call a tenant's number; false if there is no channel for that.
+    pub(crate) fn caller_calls(&mut self) -> bool {
+        self.desk.ledger.callers.called += 1;
+        self.desk.meter.calls_in()
+    }
+
+    /// A customer's call was answered.
+    pub(crate) fn caller_answered(&mut self) {
+        self.desk.ledger.callers.answered += 1;
+        self.desk.meter.answered();
+    }
+
+    /// A customer's call is over, or its ringing.
+    pub(crate) fn caller_leaves(&mut self, answered: bool) {
+        if answered {
+            self.desk.meter.release();
+        } else {
+            self.desk.meter.gave_up();
+        }
+    }
+
+    /// What became of a customer's call.
+    pub(crate) fn caller_over(&mut self, record: CallerRecord) {
+        self.desk.ledger.caller_over(record);
+    }
+
+    /// Customers who are calling.
+    pub(crate) fn callers_left(&self) -> u64 {
+        self.desk.ledger.callers.called - self.desk.ledger.callers.over
     }
 
     /// Slots whose media has not been accounted for.

@@ -4,12 +4,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use busyhour_api::{Account, Application, Directory, Number, Secret as ApiSecret};
-use busyhour_base::{AccountSid, CallSpec, Direction, Instructions, Span, StatusEvents, Webhook};
+use busyhour_base::AccountSid;
 use busyhour_crds::{
-    Declared,
-    kinds::{
-        ApplicationSpec, CallbackEvent, CarrierMessages, CarrierSpec, Codec, Role, StatusCallback,
-    },
+    Answering, Declared,
+    kinds::{ApplicationSpec, CarrierMessages, CarrierSpec, Codec, Role},
 };
 use busyhour_protocol::{InboundTrunk, Secret, Trunk};
 
@@ -28,43 +26,6 @@ pub(crate) struct DialBook {
     pub callers: Vec<InboundTrunk>,
     /// Numbers that may be called, with what answers them.
     pub numbers: HashMap<String, Answering>,
-}
-
-/// What answers a number's calls (SP-1).
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Answering {
-    /// Whose number it is.
-    pub account: AccountSid,
-    /// First document.
-    pub voice: Webhook,
-    /// Asked when the first fails.
-    pub fallback: Option<Webhook>,
-    /// Told of progress, and of which.
-    pub status_callback: Option<(Webhook, StatusEvents)>,
-    /// How long a call may ring for want of capacity.
-    pub ring_for: Span,
-}
-
-/// Most that an inbound call lasts, as for calls that the API places (`calls.create`, TimeLimit).
-const TIME_LIMIT: Span = Span::from_secs(14_400);
-
-impl Answering {
-    /// A call to this number.
-    pub fn call(&self, to: String, from: String) -> CallSpec {
-        let (hook, events) = self.status_callback.clone().unzip();
-        CallSpec {
-            to,
-            from,
-            instructions: Instructions::Url(self.voice.clone()),
-            fallback: self.fallback.clone(),
-            status_callback: hook,
-            status_events: events.unwrap_or_default(),
-            send_digits: None,
-            ring_timeout: self.ring_for,
-            time_limit: TIME_LIMIT,
-            direction: Direction::Inbound,
-        }
-    }
 }
 
 impl DialBook {
@@ -107,7 +68,7 @@ pub(crate) fn dial_book(declared: &Declared) -> DialBook {
         message_carriers: message_carriers.collect(),
         allowed_networks,
         callers: callers(declared),
-        numbers: answering(declared),
+        numbers: declared.answering(),
     }
 }
 
@@ -125,18 +86,6 @@ fn callers(declared: &Declared) -> Vec<InboundTrunk> {
         })
     });
     calling.collect()
-}
-
-fn answering(declared: &Declared) -> HashMap<String, Answering> {
-    let numbers = declared.numbers.values().filter_map(|spec| {
-        let account = declared.tenants.get(&spec.tenant)?.spec.account;
-        let answers = declared.applications.get(spec.application.as_ref()?)?;
-        let Application { voice, fallback, status_callback, .. } = application(account, answers);
-        let ring_for = spec.ring_for.0;
-        let answering = Answering { account, voice, fallback, status_callback, ring_for };
-        Some((spec.number.clone(), answering))
-    });
-    numbers.collect()
 }
 
 fn codecs(spec: &CarrierSpec) -> Vec<String> {
@@ -173,28 +122,11 @@ pub(crate) fn directory(declared: &Declared) -> Directory {
 }
 
 fn application(account: AccountSid, spec: &ApplicationSpec) -> Application {
-    let voice = &spec.voice;
     Application {
         account,
-        voice: Webhook { url: voice.url.clone(), method: voice.method.into() },
-        fallback: voice
-            .fallback_url
-            .as_ref()
-            .map(|url| Webhook { url: url.clone(), method: voice.fallback_method.into() }),
-        status_callback: spec.status_callback.as_ref().map(|callback| {
-            let hook = Webhook { url: callback.url.clone(), method: callback.method.into() };
-            (hook, status_events(callback))
-        }),
-    }
-}
-
-fn status_events(callback: &StatusCallback) -> StatusEvents {
-    let wants = |event| callback.events.contains(&event);
-    StatusEvents {
-        initiated: wants(CallbackEvent::Initiated),
-        ringing: wants(CallbackEvent::Ringing),
-        answered: wants(CallbackEvent::Answered),
-        completed: wants(CallbackEvent::Completed),
+        voice: spec.first_document(),
+        fallback: spec.fallback(),
+        status_callback: spec.told(),
     }
 }
 

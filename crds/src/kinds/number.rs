@@ -38,8 +38,8 @@ pub struct NumberSpec {
     /// How its messages are paced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages: Option<NumberMessages>,
-    /// How long its calls may ring while they wait for a channel or an agent's slot: 1s to 3m. Less than the caller's
-    /// network lets a call ring.
+    /// How long its calls may ring: while they wait for a channel or an agent's slot, and while the application is asked whether
+    /// to answer. 1s to 3m, less than the caller's network lets a call ring.
     #[serde(default = "default_ring_for")]
     pub ring_for: Duration,
     /// Spacing of the calls from it, beside its tenant's; none if it is left out.

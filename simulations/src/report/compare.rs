@@ -1,6 +1,9 @@
 //! A live run beside its simulation.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use busyhour_base::{Outcome, Span};
 
@@ -38,6 +41,24 @@ pub enum Difference {
         /// In the simulation.
         simulated: Option<Outcome>,
     },
+    /// A caller of a tenant's number heard something else.
+    Caller {
+        /// Called number, and which of its callers.
+        caller: String,
+        /// In the live run.
+        live: String,
+        /// In the simulation.
+        simulated: String,
+    },
+    /// A message came to something else.
+    Message {
+        /// To whom.
+        to: String,
+        /// In the live run.
+        live: String,
+        /// In the simulation.
+        simulated: String,
+    },
     /// It was dialled after a call that should have come clearly later.
     Order {
         /// Which call.
@@ -67,6 +88,10 @@ impl fmt::Display for Difference {
             Self::Missing { to, live: false } => write!(f, "{to}: in the simulation only"),
             Self::Outcome { to, live, simulated } => {
                 write!(f, "{to}: {} live, {} simulated", word(live), word(simulated))
+            }
+            Self::Caller { caller: of, live, simulated }
+            | Self::Message { to: of, live, simulated } => {
+                write!(f, "{of}: {live} live, {simulated} simulated")
             }
             Self::Order { to, overtaken_by } => write!(f, "{to}: overtaken by {overtaken_by}"),
             Self::Start { to, live_us, simulated_us } => {
@@ -126,7 +151,69 @@ pub fn compare(live: &Report, simulated: &Report, tolerance: Span) -> Comparison
         }
     }
     differences.extend(overtakings(&both, tolerance));
+    differences.extend(callers(live, simulated, tolerance));
+    differences.extend(messages(live, simulated, tolerance));
     Comparison { tolerance, compared: both.len(), start_difference_max, differences }
+}
+
+/// What is compared of a thing, in words, with its two instants, which may differ by the tolerance.
+type Told = (String, [u64; 2]);
+
+/// Names of which the words differ, or an instant differs by more than the tolerance; each with both words.
+fn told_apart(
+    live: &BTreeMap<String, Told>,
+    simulated: &BTreeMap<String, Told>,
+    tolerance: Span,
+) -> Vec<(String, String, String)> {
+    let names: BTreeSet<_> = live.keys().chain(simulated.keys()).collect();
+    let shown = |told: Option<&Told>| match told {
+        Some((words, [at, lasted])) => {
+            let seconds = |us: &u64| *us as f64 / 1e6;
+            format!("{words} after {:.3} s for {:.3} s", seconds(at), seconds(lasted))
+        }
+        None => "nothing".to_owned(),
+    };
+    let differ = |name: &&&String| match (live.get(**name), simulated.get(**name)) {
+        (Some((a, ats)), Some((b, bts))) => {
+            a != b || (0..2).any(|n| ats[n].abs_diff(bts[n]) > tolerance.as_micros())
+        }
+        _ => true,
+    };
+    names
+        .iter()
+        .filter(differ)
+        .map(|name| ((*name).clone(), shown(live.get(*name)), shown(simulated.get(*name))))
+        .collect()
+}
+
+/// Callers who heard something else, or at another time.
+fn callers(live: &Report, simulated: &Report, tolerance: Span) -> Vec<Difference> {
+    let told = |report: &Report| -> BTreeMap<_, _> {
+        let rows = report.inbound.iter().flat_map(|of| of.callers.iter().map(move |c| (of, c)));
+        rows.map(|(of, caller)| {
+            let name = format!("caller {} of {}", caller.nth, of.number);
+            let heard = if caller.speech_heard { " speech" } else { "" };
+            let words = format!("{} {}{heard}", caller.status, caller.reason);
+            (name, (words, [caller.start_us, caller.talk_us]))
+        })
+        .collect()
+    };
+    let apart = told_apart(&told(live), &told(simulated), tolerance).into_iter();
+    apart.map(|(caller, live, simulated)| Difference::Caller { caller, live, simulated }).collect()
+}
+
+/// Messages that ended differently, or were handed over at another time.
+fn messages(live: &Report, simulated: &Report, tolerance: Span) -> Vec<Difference> {
+    let told = |report: &Report| -> BTreeMap<_, _> {
+        let rows = report.messages.iter().flat_map(|of| &of.messages);
+        rows.map(|message| {
+            let name = format!("message to {}", message.to);
+            (name, (message.status.clone(), [message.start_us.unwrap_or(u64::MAX), 0]))
+        })
+        .collect()
+    };
+    let apart = told_apart(&told(live), &told(simulated), tolerance).into_iter();
+    apart.map(|(to, live, simulated)| Difference::Message { to, live, simulated }).collect()
 }
 
 /// Calls of the live run that were dialled after one that the simulation has clearly later. `both` is in the

@@ -5,6 +5,8 @@
 //! controller's own idea of its channels does not enter.
 
 mod compare;
+mod inbound;
+mod messages;
 mod spacing;
 mod table;
 mod words;
@@ -15,6 +17,8 @@ use busyhour_base::{Outcome, Reason, Span};
 use serde::{Deserialize, Serialize};
 
 pub use compare::{Comparison, Difference, compare};
+pub use inbound::{CallerRow, InboundReport, Refused};
+pub use messages::{Handed, MessageCarrierReport, MessageRow, MessagesReport};
 pub use spacing::{SpacingError, spacing_error};
 
 /// What a run came to.
@@ -28,9 +32,15 @@ pub struct Report {
     pub tenants: Vec<TenantReport>,
     /// By their own accounts.
     pub carriers: Vec<CarrierReport>,
-    /// Calls to the tenants' numbers, by number; of a live run only.
+    /// Calls to the tenants' numbers, by number.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inbound: Vec<InboundReport>,
+    /// Messages, by tenant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub messages: Vec<MessagesReport>,
+    /// Carriers that take messages, by their own accounts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub message_carriers: Vec<MessageCarrierReport>,
     /// One row per accepted call, in order of dispatch; those that were never dialled come last.
     pub calls: Vec<CallRow>,
 }
@@ -111,49 +121,6 @@ pub struct CarrierReport {
     pub duplicates: u64,
 }
 
-/// Calls to one number, as their callers saw them.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct InboundReport {
-    /// Called number.
-    pub number: String,
-    /// INVITEs sent.
-    pub placed: u64,
-    /// Answered with 200.
-    pub answered: u64,
-    /// Of those, the ones in which the caller heard speech.
-    pub speech_heard: u64,
-    /// Refused, by SIP status; 0 stands for no final response.
-    pub refused: BTreeMap<u16, u64>,
-    /// Whose end was not confirmed.
-    pub unconfirmed: u64,
-    /// Answered calls by the controller's own count.
-    pub counted: u64,
-}
-
-impl InboundReport {
-    fn failures(&self) -> Vec<String> {
-        let Self { number, placed, answered, speech_heard, unconfirmed, counted, .. } = self;
-        let mut failures = Vec::new();
-        let mut wrong = |broken: bool, text: String| failures.extend(broken.then_some(text));
-        let refused: u64 = self.refused.values().sum();
-        wrong(answered + refused != *placed, format!("calls to {number} have no end each"));
-        wrong(*answered == 0, format!("no call to {number} was answered"));
-        wrong(
-            speech_heard != answered,
-            format!("{} callers of {number} heard no speech", answered - speech_heard),
-        );
-        wrong(self.refused.contains_key(&0), format!("calls to {number} were not answered at all"));
-        wrong(*unconfirmed > 0, format!("{unconfirmed} calls to {number} have no confirmed end"));
-        wrong(
-            counted != answered,
-            format!(
-                "{answered} calls to {number} were answered, {counted} by the controller's count"
-            ),
-        );
-        failures
-    }
-}
-
 /// One accepted call.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CallRow {
@@ -214,11 +181,21 @@ impl Report {
             tenants.iter().map(|terms| TenantReport::new(terms, &calls)).collect();
         tenants.sort_by(|a, b| a.name.cmp(&b.name));
         let lasted_us = calls.iter().filter_map(|call| call.end_us).max().unwrap_or_default();
-        Self { seed, lasted_us, tenants, carriers, inbound: Vec::new(), calls }
+        Self {
+            seed,
+            lasted_us,
+            tenants,
+            carriers,
+            inbound: Vec::new(),
+            messages: Vec::new(),
+            message_carriers: Vec::new(),
+            calls,
+        }
     }
 
-    /// Everything in which the run broke a promise: each accepted call has exactly one outcome, the contract is
-    /// kept, nothing is dialled twice, and speech is heard in every answered call. Empty if it was a good run.
+    /// Everything in which the run broke a promise: each accepted call and message has exactly one outcome, the contract is
+    /// kept, nothing is dialled or handed over twice, no caller is turned away but by an application, and speech is heard in
+    /// every answered call. Empty if it was a good run.
     pub fn failures(&self) -> Vec<String> {
         let mut failures = Vec::new();
         for call in &self.calls {
@@ -239,6 +216,8 @@ impl Report {
             failures.extend(carrier.failures());
         }
         failures.extend(self.inbound.iter().flat_map(InboundReport::failures));
+        failures.extend(self.messages.iter().flat_map(MessagesReport::failures));
+        failures.extend(self.message_carriers.iter().flat_map(MessageCarrierReport::failures));
         if self.calls.is_empty() {
             failures.push("no call was accepted".to_owned());
         }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use busyhour_base::Span;
 
-use super::{Report, TenantReport};
+use super::{Refused, Report, TenantReport};
 
 const HEAD: [&str; 12] = [
     "tenant",
@@ -45,6 +45,7 @@ impl Report {
         text.push('\n');
         self.carrier_lines(&mut text);
         self.inbound_lines(&mut text);
+        self.message_lines(&mut text);
         self.waiting_lines(&mut text);
         text
     }
@@ -53,14 +54,38 @@ impl Report {
         for calls in &self.inbound {
             let _ = write!(
                 text,
-                "calls to {}: {} placed, {} answered, {} heard speech, ",
+                "callers of {}: {} called, {} answered, {} heard speech",
                 calls.number, calls.placed, calls.answered, calls.speech_heard
             );
-            let refused =
-                calls.refused.iter().map(|(status, count)| format!("{count} with {status}"));
-            let refused: Vec<_> = refused.collect();
-            let refused = if refused.is_empty() { "none".to_owned() } else { refused.join(", ") };
-            let _ = writeln!(text, "{refused} refused");
+            for Refused { status, reason, calls } in &calls.refused {
+                let _ = write!(text, ", {calls} refused with {status} {reason}");
+            }
+            text.push('\n');
+        }
+    }
+
+    fn message_lines(&self, text: &mut String) {
+        for messages in &self.messages {
+            let _ = write!(
+                text,
+                "messages of {}: {} accepted, {} segments",
+                messages.tenant, messages.accepted, messages.segments
+            );
+            for (status, count) in &messages.outcomes {
+                let _ = write!(text, ", {count} {status}");
+            }
+            text.push('\n');
+        }
+        for carrier in &self.message_carriers {
+            let _ = writeln!(
+                text,
+                "carrier {}: {} messages, peak {} of {} segments/s, {} handed over twice",
+                carrier.name,
+                carrier.handed,
+                carrier.segments_peak,
+                carrier.segments_per_second,
+                carrier.duplicates,
+            );
         }
     }
 

@@ -19,10 +19,14 @@ pub struct ScenarioDocument {
     /// Batches, submitted at the start.
     #[schemars(length(min = 1, max = 10_000))]
     pub batches: Vec<BatchDocument>,
-    /// Who calls the tenants' numbers; played by the live demo only.
+    /// Who calls the tenants' numbers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub callers: Vec<CallersDocument>,
+    /// Messages, submitted after the batches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub messages: Vec<MessagesDocument>,
     /// Recordings beside the application's documents, which the application server makes up as it starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
@@ -37,6 +41,10 @@ pub struct ScenarioDocument {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CallersDocument {
+    /// Name of the carrier whose customers they are; the first declared one that calls in if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = NAME_PATTERN))]
+    pub carrier: Option<String>,
     /// Called number, declared with an application.
     #[schemars(regex(pattern = E164_PATTERN))]
     pub to: String,
@@ -46,10 +54,31 @@ pub struct CallersDocument {
     /// How many.
     #[schemars(range(min = 1, max = 10_000))]
     pub calls: u32,
-    /// From one to the next: 10ms to 1h.
-    pub every: Duration,
-    /// How long each listens before hanging up: 1s to 1h.
-    pub listens: Duration,
+    /// From one to the next: from 10ms on.
+    pub every: SpreadDocument,
+    /// How long each listens before hanging up: from 1s on.
+    pub listens: SpreadDocument,
+}
+
+/// Messages to consecutive numbers, all with the same text.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MessagesDocument {
+    /// Name of a declared tenant.
+    #[schemars(regex(pattern = NAME_PATTERN))]
+    pub tenant: String,
+    /// Sender, one of the tenant's numbers.
+    #[schemars(regex(pattern = E164_PATTERN))]
+    pub from: String,
+    /// First recipient; the others follow it.
+    #[schemars(regex(pattern = E164_PATTERN))]
+    pub first_to: String,
+    /// How many messages.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub messages: u32,
+    /// The text.
+    #[schemars(length(min = 1, max = 1_600))]
+    pub body: String,
 }
 
 /// A measured length of speech.

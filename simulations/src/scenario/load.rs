@@ -1,8 +1,8 @@
 //! From the document to a scenario, with every fault named by file, line and field.
 
-use busyhour_base::{Span, Webhook};
+use busyhour_base::{Body, Span};
 use busyhour_crds::{
-    Declared, Duration, LoadError, LoadErrors, SIMULATIONS_API_VERSION, SourceFile,
+    Declared, DeclaredTenant, Duration, LoadError, LoadErrors, SIMULATIONS_API_VERSION, SourceFile,
     document::Document,
     kinds::ApplicationSpec,
     schema::{self, Path},
@@ -11,10 +11,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Batch, Callers, Scenario,
+    Batch, Callers, Messages, Scenario,
     document::{
-        BatchDocument, CallersDocument, HabitDocument, ReactionName, RecordingDocument,
-        ScenarioDocument, SpeechDocument, SpreadDocument,
+        BatchDocument, CallersDocument, HabitDocument, MessagesDocument, ReactionName,
+        RecordingDocument, ScenarioDocument, SpeechDocument, SpreadDocument,
     },
 };
 use crate::behaviour::{Behaviour, Habit, Reaction, Spread};
@@ -78,12 +78,14 @@ fn read(document: &Document<'_>, declared: &Declared) -> Result<Scenario, LoadEr
         spec.batches.iter().enumerate().filter_map(|(n, batch)| checks.batch(n, batch)).collect();
     let callers =
         spec.callers.iter().enumerate().filter_map(|(n, c)| checks.callers(n, c)).collect();
+    let messages =
+        spec.messages.iter().enumerate().filter_map(|(n, m)| checks.messages(n, m)).collect();
     let recordings =
         spec.recordings.iter().enumerate().filter_map(|(n, r)| checks.recording(n, r)).collect();
     let speech = spec.speech.iter().enumerate().filter_map(|(n, s)| checks.speech(n, s)).collect();
     LoadErrors::unless_none(checks.errors)?;
     let behaviour = Behaviour { seed: spec.seed, habits };
-    Ok(Scenario { behaviour, batches, callers, recordings, speech })
+    Ok(Scenario { behaviour, batches, callers, messages, recordings, speech })
 }
 
 struct Checks<'a> {
@@ -92,7 +94,7 @@ struct Checks<'a> {
     errors: Vec<LoadError>,
 }
 
-impl Checks<'_> {
+impl<'a> Checks<'a> {
     /// Notes an error; `None` so that it can be returned at once.
     fn refuse<T>(
         &mut self,
@@ -201,26 +203,53 @@ impl Checks<'_> {
             let problem = format!("no application answers {}", callers.to);
             return self.refuse(&path.key("to"), problem, names(answered.into_iter()));
         }
-        let (soonest, shortest, longest) =
-            (Span::from_millis(10), Span::from_secs(1), Span::from_secs(3_600));
-        for (field, length, min) in
-            [("every", callers.every, soonest), ("listens", callers.listens, shortest)]
-        {
-            if length.0 < min || length.0 > longest {
-                let allowed = format!("{} to {}", Duration(min), Duration(longest));
-                return self.refuse(
-                    &path.key(field),
-                    format!("{length} is out of bounds"),
-                    allowed,
-                );
-            }
-        }
+        let (every, listens) = (path.key("every"), path.key("listens"));
+        let every = self.spread_from(&every, &callers.every, Span::from_millis(10))?;
+        let listens = self.spread_from(&listens, &callers.listens, Span::from_secs(1))?;
         Some(Callers {
+            carrier: self.calling_carrier(&path.key("carrier"), callers.carrier.as_ref())?,
             to: callers.to.clone(),
+            answering: self.declared.answering().remove(&callers.to)?,
             from: callers.from.clone(),
             calls: callers.calls,
-            every: callers.every.0,
-            listens: callers.listens.0,
+            every,
+            listens,
+        })
+    }
+
+    /// A carrier that calls in.
+    fn calling_carrier(&mut self, path: &Path, named: Option<&String>) -> Option<String> {
+        let declared = self.declared;
+        let calling =
+            declared.carriers.iter().filter(|(_, carrier)| carrier.spec.inbound.is_some());
+        let calling: Vec<_> = calling.map(|(name, _)| name).collect();
+        match named.or(calling.first().copied()) {
+            Some(name) if calling.contains(&name) => Some(name.clone()),
+            Some(name) => {
+                let problem = format!("there is no carrier {name:?} that calls in");
+                self.refuse(path, problem, names(calling.into_iter()))
+            }
+            None => self.refuse(path, "no carrier calls in", "a declared carrier with inbound"),
+        }
+    }
+
+    fn spread_from(&mut self, path: &Path, spread: &SpreadDocument, min: Span) -> Option<Spread> {
+        self.length(&path.key("min"), spread.min, min)?;
+        self.spread(path, spread)
+    }
+
+    fn messages(&mut self, index: usize, messages: &MessagesDocument) -> Option<Messages> {
+        let path = Path::of(&["spec", "messages"]).index(index);
+        let MessagesDocument { tenant: name, from, first_to, messages, body } = messages;
+        let tenant = self.owner(&path, name, from)?;
+        let first_to = self.consecutive(&path, tenant, name, (first_to, *messages, "messages"))?;
+        Some(Messages {
+            tenant: name.clone(),
+            account: tenant.spec.account,
+            from: from.clone(),
+            first_to,
+            messages: *messages,
+            body: Body::from(body.as_str()),
         })
     }
 
@@ -256,14 +285,48 @@ impl Checks<'_> {
         Some(length.0)
     }
 
+    /// The declared tenant of this name, if this number is one of its.
+    fn owner(&mut self, path: &Path, name: &str, from: &str) -> Option<&'a DeclaredTenant> {
+        let declared = self.declared;
+        let Some(tenant) = declared.tenants.get(name) else {
+            let problem = format!("there is no tenant {name:?}");
+            return self.refuse(&path.key("tenant"), problem, names(declared.tenants.keys()));
+        };
+        if !declared.owns_number(name, from) {
+            let problem = format!("tenant {name:?} has no number {from}");
+            let theirs = declared.numbers.values().filter(|spec| spec.tenant == name);
+            return self.refuse(&path.key("from"), problem, names(theirs.map(|spec| &spec.number)));
+        }
+        Some(tenant)
+    }
+
+    /// The first of consecutive numbers, without its plus, if the tenant may call all of them.
+    fn consecutive(
+        &mut self,
+        path: &Path,
+        tenant: &DeclaredTenant,
+        name: &str,
+        (first_to, count, unit): (&str, u32, &str),
+    ) -> Option<u64> {
+        let first: u64 = first_to.trim_start_matches('+').parse().ok()?;
+        let last = format!("+{}", first + u64::from(count) - 1);
+        if last.len() != first_to.len() {
+            let problem = format!("{count} {unit} from {first_to} on go beyond its digits");
+            return self.refuse(&path.key(unit), problem, "numbers of one length");
+        }
+        if !tenant.spec.may_call(first_to) || !tenant.spec.may_call(&last) {
+            let problem = format!("tenant {name:?} may not call all of {first_to} to {last}");
+            let allowed = names(tenant.spec.allowed_destinations.iter());
+            return self.refuse(&path.key("firstTo"), problem, allowed);
+        }
+        Some(first)
+    }
+
     fn batch(&mut self, index: usize, batch: &BatchDocument) -> Option<Batch> {
         let path = Path::of(&["spec", "batches"]).index(index);
         let declared = self.declared;
-        let Some(tenant) = declared.tenants.get(&batch.tenant) else {
-            let problem = format!("there is no tenant {:?}", batch.tenant);
-            return self.refuse(&path.key("tenant"), problem, names(declared.tenants.keys()));
-        };
         let belongs = |spec: &&ApplicationSpec| spec.tenant == batch.tenant;
+        let tenant = self.owner(&path, &batch.tenant, &batch.from)?;
         let Some(application) = declared.applications.get(&batch.application).filter(belongs)
         else {
             let problem =
@@ -275,28 +338,8 @@ impl Checks<'_> {
                 .map(|(name, _)| name);
             return self.refuse(&path.key("application"), problem, names(theirs));
         };
-        if !declared.owns_number(&batch.tenant, &batch.from) {
-            let problem = format!("tenant {:?} has no number {}", batch.tenant, batch.from);
-            let theirs = declared.numbers.values().filter(|spec| spec.tenant == batch.tenant);
-            return self.refuse(&path.key("from"), problem, names(theirs.map(|spec| &spec.number)));
-        }
-        let first: u64 = batch.first_to.trim_start_matches('+').parse().ok()?;
-        let last = format!("+{}", first + u64::from(batch.calls) - 1);
-        if last.len() != batch.first_to.len() {
-            let problem =
-                format!("{} calls from {} on go beyond its digits", batch.calls, batch.first_to);
-            return self.refuse(&path.key("calls"), problem, "numbers of one length");
-        }
-        if !tenant.spec.may_call(&batch.first_to) || !tenant.spec.may_call(&last) {
-            let problem = format!(
-                "tenant {:?} may not call all of {} to {last}",
-                batch.tenant, batch.first_to
-            );
-            let allowed = names(tenant.spec.allowed_destinations.iter());
-            return self.refuse(&path.key("firstTo"), problem, allowed);
-        }
-        let voice = &application.voice;
-        let webhook = |url: &String, method| Webhook { url: url.clone(), method };
+        let calls = (batch.first_to.as_str(), batch.calls, "calls");
+        let first = self.consecutive(&path, tenant, &batch.tenant, calls)?;
         Some(Batch {
             name: batch.name.clone(),
             tenant: batch.tenant.clone(),
@@ -304,11 +347,8 @@ impl Checks<'_> {
             from: batch.from.clone(),
             first_to: first,
             calls: batch.calls,
-            first_document: webhook(&voice.url, voice.method.into()),
-            fallback: voice
-                .fallback_url
-                .as_ref()
-                .map(|url| webhook(url, voice.fallback_method.into())),
+            first_document: application.first_document(),
+            fallback: application.fallback(),
             ring_timeout: self.length(
                 &path.key("ringTimeout"),
                 batch.ring_timeout,

@@ -3,6 +3,7 @@
 
 mod document;
 mod load;
+mod traffic;
 
 use std::collections::BTreeMap;
 
@@ -11,10 +12,11 @@ use busyhour_base::{AccountSid, CallSpec, Direction, Instructions, Span, StatusE
 use crate::behaviour::Behaviour;
 
 pub use document::{
-    BatchDocument, CallersDocument, HabitDocument, KeyChoice, KeysDocument, ReactionName,
-    RecordingDocument, ScenarioDocument, SpeechDocument, SpreadDocument,
+    BatchDocument, CallersDocument, HabitDocument, KeyChoice, KeysDocument, MessagesDocument,
+    ReactionName, RecordingDocument, ScenarioDocument, SpeechDocument, SpreadDocument,
 };
 pub use load::load;
+pub use traffic::{Caller, Callers, Messages, PATIENCE};
 
 /// A scenario, checked against the declared capacity.
 #[derive(Clone, PartialEq, Debug)]
@@ -23,27 +25,14 @@ pub struct Scenario {
     pub behaviour: Behaviour,
     /// Submitted at the start, all at once.
     pub batches: Vec<Batch>,
-    /// Who calls the tenants' numbers; the simulator has no callers.
+    /// Who calls the tenants' numbers.
     pub callers: Vec<Callers>,
+    /// Messages, submitted after the batches.
+    pub messages: Vec<Messages>,
     /// Recordings that the application server makes up, by file name.
     pub recordings: BTreeMap<String, Span>,
     /// Measured lengths of speech, by its words; they go before any estimate.
     pub speech: BTreeMap<String, Span>,
-}
-
-/// Calls to one number.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Callers {
-    /// Called number.
-    pub to: String,
-    /// Calling number.
-    pub from: String,
-    /// How many.
-    pub calls: u32,
-    /// From one to the next.
-    pub every: Span,
-    /// How long each listens.
-    pub listens: Span,
 }
 
 /// A batch of calls to consecutive numbers.

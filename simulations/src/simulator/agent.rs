@@ -9,7 +9,7 @@ use busyhour_agent_core::{
 use busyhour_base::{SidKey, Span, Timestamp};
 use busyhour_controller_core::{
     command::{CallReport, Known},
-    effect::Dial,
+    effect::{Answer, Dial},
     spec::{AgentIx, CallId},
 };
 
@@ -38,6 +38,8 @@ pub struct Agent {
     pub unacknowledged: VecDeque<(u64, CallReport)>,
     /// The number of the last report.
     pub reported: u64,
+    /// Calls of carriers that it has offered to the controller.
+    pub offered: u64,
     /// What it has said: that is in its cache.
     pub said: BTreeSet<String>,
 }
@@ -59,16 +61,30 @@ pub struct Running {
 }
 
 impl Running {
-    /// A call as it was ordered.
+    /// A call that it was ordered to place.
     pub fn new(dial: &Dial, sids: SidKey) -> Self {
         let order = Order {
             call_sid: sids.call(dial.call.0),
             account_sid: dial.account,
             spec: (*dial.spec).clone(),
         };
+        Self::of(order, &dial.carrier)
+    }
+
+    /// A call of a carrier that it was ordered to answer.
+    pub fn answering(answer: &Answer, sids: SidKey) -> Self {
+        let order = Order {
+            call_sid: sids.call(answer.call.0),
+            account_sid: answer.account,
+            spec: (*answer.spec).clone(),
+        };
+        Self::of(order, &answer.carrier)
+    }
+
+    fn of(order: Order, carrier: &str) -> Self {
         Self {
             leg: Leg::new(order),
-            carrier: dial.carrier.to_string(),
+            carrier: carrier.to_owned(),
             ready: BTreeMap::new(),
             playing: None,
             played: 0,

@@ -15,7 +15,7 @@ use crate::{
 /// The length of the window in which set-ups are counted.
 const SECOND: Span = Span::from_secs(1);
 /// Less audio than this does not count as heard.
-const HEARD_MIN: Span = Span::from_millis(200);
+pub const HEARD_MIN: Span = Span::from_millis(200);
 
 /// What the carrier does next, of its own accord.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,6 +37,10 @@ pub enum Step {
 pub struct Carrier {
     account: CarrierReport,
     in_use: BTreeMap<Key, Call>,
+    /// Its customers who are on their way to a tenant's number.
+    calling: BTreeSet<usize>,
+    /// Those who were answered: each has a channel.
+    talking: BTreeSet<usize>,
     /// Instants of the set-ups within the last second.
     setups: VecDeque<Timestamp>,
     dialled: BTreeSet<u64>,
@@ -100,6 +104,8 @@ impl Carrier {
         Self {
             account,
             in_use: BTreeMap::new(),
+            calling: BTreeSet::new(),
+            talking: BTreeSet::new(),
             setups: VecDeque::new(),
             dialled: BTreeSet::new(),
             seen: BTreeMap::new(),
@@ -113,7 +119,7 @@ impl Carrier {
 
     /// Channels in use.
     pub fn in_use(&self) -> u64 {
-        self.in_use.len() as u64
+        (self.in_use.len() + self.talking.len()) as u64
     }
 
     /// What it saw of a call.
@@ -144,6 +150,29 @@ impl Carrier {
             ScriptedOutcome::NoAnswer => {}
         }
         outcome
+    }
+
+    /// A customer calls a tenant's number; `false` if no channel is left for that.
+    pub fn calls_in(&mut self, caller: usize) -> bool {
+        let room = self.in_use() + (self.calling.len() as u64) < self.account.channels;
+        if room {
+            self.calling.insert(caller);
+        }
+        room
+    }
+
+    /// A customer was answered. Whoever answers more of them than there are channels breaks the contract.
+    pub fn answered(&mut self, caller: usize) {
+        self.calling.remove(&caller);
+        self.talking.insert(caller);
+        self.account.channels_peak = self.account.channels_peak.max(self.in_use());
+        self.account.breaches += u64::from(self.in_use() > self.account.channels);
+    }
+
+    /// A customer's call is over.
+    pub fn caller_over(&mut self, caller: usize) {
+        self.calling.remove(&caller);
+        self.talking.remove(&caller);
     }
 
     /// Counts a set-up and says whether it goes over the contract.

@@ -42,6 +42,7 @@ impl World<'_> {
             self.watch.on_record(now, record);
             self.queue.put(now, Event::Propose(Command::Recorded { through: self.recorded }));
         }
+        self.record_messages(now);
         self.plan_wake(now);
         reply
     }
@@ -87,12 +88,14 @@ impl World<'_> {
             Effect::Redirect { agent, call, attempt, instructions } => {
                 self.order(at, Key { call, attempt, agent }, LegInput::Redirect(instructions));
             }
-            // No simulated carrier calls in.
-            Effect::Ring(_) | Effect::Answer(_) | Effect::Refuse { .. } => {}
-            Effect::Notify { .. }
-            | Effect::Changed { .. }
-            | Effect::BatchNews { .. }
-            | Effect::Message(_) => {}
+            Effect::Answer(answer) => self.order_answer(now, answer),
+            Effect::Refuse { agent, offer, reason } => {
+                self.order_refusal(now, agent, offer, reason);
+            }
+            Effect::Message(message) => self.carry_message(now, message),
+            // Simulated callers listen to nothing but answers.
+            Effect::Ring(_) => {}
+            Effect::Notify { .. } | Effect::Changed { .. } | Effect::BatchNews { .. } => {}
         }
     }
 

@@ -89,6 +89,7 @@ impl World<'_> {
                 self.queue.put(over, Event::ControllerBack);
             }
             FaultKind::AgentKilled { agent, journal_lost } => {
+                self.abandon_callers(agent);
                 self.cut(now, agent);
                 self.kill_agent(now, agent, journal_lost);
                 self.queue.put(over, Event::Connect(agent));
@@ -114,8 +115,9 @@ impl World<'_> {
                 self.watch.broken(now, format!("a snapshot brings back another state: {error:?}"));
             }
         }
-        for agent in &mut self.agents {
-            agent.link = None;
+        for agent in 0..self.agents.len() {
+            self.agents[agent].link = None;
+            self.refuse_callers(now, agent);
         }
     }
 
@@ -131,6 +133,7 @@ impl World<'_> {
             self.apply(Command::Agent(AgentCommand::Disconnected { agent, incarnation }));
         }
         self.apply(Command::Recorded { through: self.recorded });
+        self.messages_restarted();
         for agent in 0..self.agents.len() {
             self.queue.put(now + Span::from_millis(100), Event::Connect(agent));
         }

@@ -10,6 +10,7 @@ use busyhour_controller_core::effect::Dial;
 use super::{
     Key,
     agent::Running,
+    callers::CallerEvent,
     carrier,
     faults::{CARRIER_KEEPS, GIVEN_UP_AFTER},
     world::{Event, Message, World},
@@ -72,6 +73,7 @@ impl World<'_> {
         match action {
             Action::Invite => self.invite(now, key),
             Action::Cancel => self.queue.put(at_carrier, Event::AtCarrier(key, Message::Cancel)),
+            Action::Bye if self.callers.of(key).is_some() => self.hang_up_on_caller(now, key),
             Action::Bye if self.faults.loses_bye(key.call.0) => {
                 let closed = LegInput::Closed { confirmed: false };
                 self.queue.put(now + GIVEN_UP_AFTER, Event::Leg(key, closed));
@@ -109,10 +111,27 @@ impl World<'_> {
                 let index = self.index_of(key.agent);
                 index.map(|index| self.agents[index].legs.remove(&key));
             }
-            // No simulated carrier calls in.
-            Action::Answer => {}
-            Action::SendDigits(_) | Action::Callback(_) => {}
+            Action::Answer => self.tell_its_caller(now, key, CallerEvent::Answered),
+            Action::Refuse { status, reason } => {
+                self.tell_its_caller(now, key, CallerEvent::Refused { status, reason });
+            }
+            Action::Ring | Action::SendDigits(_) | Action::Callback(_) => {}
         }
+    }
+
+    fn tell_its_caller(&mut self, now: Timestamp, key: Key, event: CallerEvent) {
+        if let Some(of) = self.callers.of(key) {
+            self.leg_tells_caller(now, of, event);
+        }
+    }
+
+    fn hang_up_on_caller(&mut self, now: Timestamp, key: Key) {
+        let lost = self.faults.loses_bye(key.call.0);
+        let after = if lost { GIVEN_UP_AFTER } else { self.input.latencies.signalling.times(2) };
+        if !lost {
+            self.tell_its_caller(now, key, CallerEvent::HungUp);
+        }
+        self.queue.put(now + after, Event::Leg(key, LegInput::Closed { confirmed: !lost }));
     }
 
     /// How long it takes to have audio ready that lasts `length`.
@@ -159,6 +178,9 @@ impl World<'_> {
         let Some(running) = self.running(key) else { return };
         let heard = running.stop(now);
         let name = running.carrier.clone();
+        if let Some(of) = self.callers.of(key) {
+            return self.callers.hear(of, heard);
+        }
         if heard > Span::ZERO
             && let Some(carrier) = self.carriers.get_mut(&name)
         {

@@ -61,6 +61,7 @@ impl World<'_> {
             let (agent, incarnation) = (agent.number, agent.incarnation);
             let gone = Command::Agent(AgentCommand::Disconnected { agent, incarnation });
             self.queue.put(now + self.input.latencies.control, Event::Propose(gone));
+            self.refuse_callers(now, index);
         }
     }
 

@@ -7,11 +7,13 @@
 
 mod agent;
 mod application;
+mod callers;
 mod carrier;
 mod controller;
 mod faults;
 mod legs;
 mod link;
+mod messages;
 mod observe;
 mod outcome;
 mod queue;
@@ -22,7 +24,7 @@ use std::collections::BTreeMap;
 
 use busyhour_base::{Reason, Span, Timestamp};
 use busyhour_controller_core::spec::{AgentIx, CallId, Declaration};
-use busyhour_crds::Declared;
+use busyhour_crds::{Declared, kinds::CarrierMessages};
 
 use crate::{report::Report, scenario::Scenario};
 
@@ -58,6 +60,8 @@ pub struct Capacity {
     pub declaration: Declaration,
     /// What carriers count by: name, channels, calls per second.
     pub contracts: Vec<(String, u32, u32)>,
+    /// Carriers that take messages, by name.
+    pub message_carriers: Vec<(String, CarrierMessages)>,
     /// Agents: name and slots.
     pub agents: Vec<(String, u32)>,
 }
@@ -70,9 +74,14 @@ impl From<&Declared> for Capacity {
         let agents = declared.pools.iter().flat_map(|(name, pool)| {
             (1..=pool.agents).map(move |n| (format!("{name}-{n}"), pool.slots_per_agent))
         });
+        let messages = declared
+            .carriers
+            .iter()
+            .filter_map(|(name, carrier)| Some((name.clone(), carrier.spec.messages.clone()?)));
         Self {
             declaration: declared.declaration(),
             contracts: declared.carriers.iter().map(contract).collect(),
+            message_carriers: messages.collect(),
             agents: agents.collect(),
         }
     }

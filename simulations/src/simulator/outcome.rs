@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use busyhour_base::{Reason, Timestamp};
+use busyhour_base::{Direction, Outcome, Reason, Timestamp};
+use busyhour_controller_core::view::Record;
 
 use super::{carrier::Seen, world::World};
-use crate::report::{CallRow, Report, TenantTerms};
+use crate::report::{CallRow, InboundReport, Report, TenantTerms};
 
 impl World<'_> {
     /// The report, as it would be made of a live run.
@@ -20,7 +21,9 @@ impl World<'_> {
             .collect();
         let names: BTreeMap<_, _> =
             tenants.iter().map(|t| (t.account, t.name.to_string())).collect();
-        let calls = self.watch.accepted().iter().map(|(call, account)| {
+        let outbound =
+            self.watch.accepted().iter().filter(|(call, _)| !self.callers.is_call(**call));
+        let calls = outbound.map(|(call, account)| {
             let records = self.watch.records.get(call).map(Vec::as_slice).unwrap_or_default();
             let last = records.last();
             let seen = self.carriers.values().find_map(|carrier| carrier.seen(call.0));
@@ -38,6 +41,26 @@ impl World<'_> {
             }
         });
         let carriers = self.carriers.values().map(|carrier| carrier.account().clone()).collect();
-        Report::new(self.input.scenario.behaviour.seed, &terms, carriers, calls.collect())
+        let seed = self.input.scenario.behaviour.seed;
+        let report = Report::new(seed, &terms, carriers, calls.collect());
+        let (messages, message_carriers) =
+            self.messages.reports(&self.input.capacity.message_carriers);
+        Report { inbound: self.inbound(), messages, message_carriers, ..report }
+    }
+
+    /// What became of the callers, beside the records of their calls.
+    fn inbound(&self) -> Vec<InboundReport> {
+        let mut counted = BTreeMap::<&str, u64>::new();
+        let completed = |record: &&Record| {
+            record.spec.direction == Direction::Inbound
+                && record.ending.outcome == Outcome::Completed
+        };
+        for record in self.watch.records.values().flatten().filter(completed) {
+            *counted.entry(&record.spec.to).or_default() += 1;
+        }
+        let report = |(number, callers)| {
+            InboundReport::new(number, callers, counted.get(number).copied().unwrap_or_default())
+        };
+        self.callers.rows().into_iter().map(report).collect()
     }
 }

@@ -10,8 +10,10 @@ use super::{
     Carriers, Input, Key, Run,
     agent::Agent,
     application::Application,
+    callers::{CallerEvent, Callers},
     carrier::{Carrier, Step},
     faults::{Fault, Faults},
+    messages::{MessageStep, Messages},
     observe::Observe,
     queue::Queue,
     watch::Watch,
@@ -48,6 +50,10 @@ pub enum Event {
     AtCarrier(Key, Message),
     /// The carrier does something of its own accord.
     CarrierStep(Key, Step),
+    /// Something happens to a caller.
+    Caller(usize, CallerEvent),
+    /// A carrier says something of a message.
+    Message(MessageStep),
     /// Something goes wrong.
     Fault(Fault),
     /// The controller's next process begins.
@@ -83,6 +89,8 @@ pub struct World<'a> {
     pub(super) carriers: Carriers,
     /// Which carrier an attempt goes over, and to which number.
     pub(super) routes: BTreeMap<Key, (String, String)>,
+    pub(super) callers: Callers,
+    pub(super) messages: Messages,
     pub(super) watch: Watch,
     pub(super) observer: &'a mut dyn Observe,
     pub(super) warnings: Vec<String>,
@@ -123,6 +131,8 @@ impl<'a> World<'a> {
             links: 0,
             carriers: capacity.contracts.iter().map(carrier).collect(),
             routes: BTreeMap::new(),
+            callers: Callers::new(input.scenario.callers(), capacity.agents.len()),
+            messages: Messages::default(),
             watch: Watch::new(&capacity.declaration),
             observer,
             warnings: Vec::new(),
@@ -141,6 +151,12 @@ impl<'a> World<'a> {
         }
         for batch in &self.input.scenario.batches {
             self.submit(batch);
+        }
+        for messages in &self.input.scenario.messages {
+            self.submit_messages(messages);
+        }
+        for (of, after) in self.callers.times().enumerate().collect::<Vec<_>>() {
+            self.queue.put(now + after, Event::Caller(of, CallerEvent::Calls));
         }
         for fault in &self.faults.events {
             self.queue.put(now + fault.after, Event::Fault(*fault));
@@ -162,7 +178,12 @@ impl<'a> World<'a> {
             }
         }
         let legs = self.agents.iter().map(|agent| agent.legs.len()).sum();
-        self.watch.at_end(self.queue.now(), &self.state, &self.carriers, legs);
+        let now = self.queue.now();
+        self.watch.at_end(now, &self.state, &self.carriers, legs);
+        self.check_messages(now);
+        if self.callers.left() > 0 {
+            self.watch.broken(now, format!("{} callers have no end", self.callers.left()));
+        }
         Run {
             report: self.report(),
             endings: self.watch.endings(),
@@ -202,6 +223,8 @@ impl<'a> World<'a> {
                 let outcome = carrier.step(now, key, step, &self.input.scenario.behaviour);
                 self.carry_from_carrier(now, key, outcome);
             }
+            Event::Caller(of, event) => self.on_caller(now, of, event),
+            Event::Message(step) => self.on_message_step(now, step),
             Event::Fault(fault) => self.go_wrong(now, fault),
             Event::ControllerBack => self.controller_back(now),
         }

@@ -1,8 +1,10 @@
-//! The document session of a call that is up: instructions are fetched, run in order, and lead to the next
-//! document (SP-1 to SP-7).
+//! The document session of a call: instructions are fetched, run in order, and lead to the next document (SP-1 to SP-7).
+//!
+//! Before a call is answered its session does what needs no answer: it asks for documents, follows redirects, pauses, and
+//! may find that the call is to be rejected. At the first verb that needs the call up it waits for that.
 //!
 //! [`Session`] is driven by the leg that owns it, in the same manner as the leg by its shell: it takes events and
-//! puts actions into the leg's queue. When it has nothing left to do it says so by [`Session::over`].
+//! puts actions into the leg's queue. What it wants of the call itself it says by [`Session::wish`].
 
 mod address;
 mod answer;
@@ -17,7 +19,7 @@ use self::running::{Flow, Running};
 use crate::{
     leg::{Action, AudioError, Document, FetchError, Request, Token},
     media::dtmf,
-    twiml::{self, Prompt, Redirect, Verb},
+    twiml::{self, Prompt, Redirect, RejectReason, Verb},
     webhook::{Base, template},
 };
 
@@ -55,6 +57,8 @@ pub mod code {
 /// What a session needs from its leg at every step.
 pub(crate) struct Context<'a> {
     pub now: Timestamp,
+    /// The call is answered.
+    pub up: bool,
     pub base: &'a Base,
     pub fallback: Option<&'a Webhook>,
     pub out: &'a mut VecDeque<Action>,
@@ -64,6 +68,22 @@ impl Context<'_> {
     fn warn(&mut self, code: u16, message: String) {
         self.out.push_back(Action::Warn { code, message });
     }
+
+    /// What applications are told of the call.
+    fn params(&self) -> Vec<(String, String)> {
+        self.base.params(if self.up { "in-progress" } else { "ringing" })
+    }
+}
+
+/// What a session wants of its call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Wish {
+    /// What comes next needs the call to be up.
+    Answer,
+    /// It is not to be answered.
+    Reject(RejectReason),
+    /// There is nothing left to do.
+    HangUp(Reason),
 }
 
 /// The session. Nothing happens before [`Session::begin`].
@@ -73,7 +93,7 @@ pub(crate) struct Session {
     tokens: u32,
     documents: u32,
     brief_documents: u32,
-    over: Option<Reason>,
+    wish: Option<Wish>,
 }
 
 #[derive(Default)]
@@ -82,6 +102,8 @@ enum State {
     Idle,
     Asking(Asking),
     Running(Box<Running>),
+    /// It stands at a verb that needs the call to be up.
+    Held(Box<Running>),
 }
 
 /// A request that is out.
@@ -105,14 +127,14 @@ impl Session {
     /// Presses `keys`, if there are any, and goes on with `instructions`; whatever ran before is stopped.
     pub fn begin(&mut self, cx: &mut Context<'_>, keys: Option<&str>, instructions: &Instructions) {
         self.stop(cx);
-        self.over = None;
+        self.wish = None;
         self.brief_documents = 0;
         let keys: String = keys.into_iter().flat_map(sendable).collect();
         let mut verbs = Vec::new();
         if !keys.is_empty() {
             verbs.push(Verb::Prompt(Prompt::Keys(keys)));
         }
-        let params = cx.base.params(STATUS);
+        let params = cx.params();
         match instructions {
             Instructions::Url(Webhook { url, method }) => {
                 verbs.push(Verb::Redirect(Redirect { url: url.clone(), method: *method }))
@@ -138,15 +160,24 @@ impl Session {
         }
     }
 
-    /// Why the call is to be hung up, once there is nothing left to do.
-    pub const fn over(&self) -> Option<Reason> {
-        self.over
+    /// The call is up now: goes on where it stands.
+    pub fn resume(&mut self, cx: &mut Context<'_>) {
+        self.wish = None;
+        match std::mem::take(&mut self.state) {
+            State::Held(running) => self.run(cx, *running),
+            state => self.state = state,
+        }
+    }
+
+    /// What it wants of the call, if anything.
+    pub const fn wish(&self) -> Option<Wish> {
+        self.wish
     }
 
     /// When [`Event::Timer`] is due.
     pub fn wake_at(&self) -> Option<Timestamp> {
         match &self.state {
-            State::Idle => None,
+            State::Idle | State::Held(_) => None,
             State::Asking(asking) => Some(asking.until),
             State::Running(running) => running.wake_at(),
         }
@@ -204,12 +235,17 @@ impl Session {
     fn go_on(&mut self, cx: &mut Context<'_>, running: Box<Running>, flow: Flow) {
         match flow {
             Flow::Waits => self.state = State::Running(running),
-            Flow::Over(reason) => self.over = Some(reason),
+            Flow::NeedsAnswer => {
+                self.state = State::Held(running);
+                self.wish = Some(Wish::Answer);
+            }
+            Flow::Reject(how) => self.wish = Some(Wish::Reject(how)),
+            Flow::Over(reason) => self.wish = Some(Wish::HangUp(reason)),
             Flow::Ask { to, method, extra } => {
                 if cx.now.since(running.since()) >= BRIEF {
                     self.brief_documents = 0;
                 }
-                let mut params = cx.base.params(STATUS);
+                let mut params = cx.params();
                 params.extend(extra);
                 let filled = template::fill(&to, &params);
                 let resolved = running.resolve(&filled);
@@ -272,9 +308,6 @@ impl Session {
         self.run(cx, running.ending_with(Reason::DocumentFailed));
     }
 }
-
-/// Documents run on calls that are up only.
-const STATUS: &str = "in-progress";
 
 /// The keys of `SendDigits` that can be pressed, up to a bound.
 fn sendable(keys: &str) -> impl Iterator<Item = char> {

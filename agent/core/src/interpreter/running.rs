@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     leg::{AudioSource, Request},
-    twiml::{Gather, Prompt, Verb},
+    twiml::{Gather, Prompt, RejectReason, Verb},
     webhook::template,
 };
 
@@ -44,6 +44,10 @@ struct Gathering {
 pub(super) enum Flow {
     /// Something is awaited.
     Waits,
+    /// The next verb needs the call to be up, and it is not.
+    NeedsAnswer,
+    /// The call is not to be answered.
+    Reject(RejectReason),
     /// With another document, at `to` or, if that is empty, at this one's own address.
     Ask { to: String, method: Method, extra: Vec<(String, String)> },
     /// Not at all.
@@ -100,6 +104,10 @@ impl Running {
         let verbs = Arc::clone(&self.verbs);
         loop {
             let prompt = match verbs.get(self.at) {
+                Some(Verb::Reject(how)) if !cx.up => return self.leave(cx, Flow::Reject(*how)),
+                verb if !cx.up && !goes_before_the_answer(verb) => {
+                    return self.leave(cx, Flow::NeedsAnswer);
+                }
                 None | Some(Verb::Hangup | Verb::Reject(_)) => {
                     return self.leave(cx, Flow::Over(self.ending));
                 }
@@ -263,4 +271,10 @@ impl Running {
             self.player.look_ahead(cx, tokens, source);
         }
     }
+}
+
+/// What the field does while a call still rings: a `Pause` at the start of a document lets it ring on, and a `Redirect` may
+/// lead to a `Reject`.
+fn goes_before_the_answer(verb: Option<&Verb>) -> bool {
+    matches!(verb, Some(Verb::Redirect(_) | Verb::Prompt(Prompt::Pause(_))))
 }

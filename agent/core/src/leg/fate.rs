@@ -1,6 +1,8 @@
 //! What a leg's end is called: the first cause decides, whatever crosses it later.
 
-use busyhour_base::{Outcome, Reason};
+use busyhour_base::{Ending, Outcome, Reason, Span};
+
+use crate::twiml::RejectReason;
 
 /// Outcome and reason of a leg, fixed by the first thing that dooms it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,6 +27,25 @@ impl Fate {
         }
     }
 
+    /// The number's application wants the call not to be answered, in the field's words (`Reject`).
+    pub const fn rejected(how: RejectReason) -> Self {
+        let outcome = match how {
+            RejectReason::Busy => Outcome::Busy,
+            RejectReason::Rejected => Outcome::NoAnswer,
+        };
+        Self::new(outcome, Reason::RejectedByApplication)
+    }
+
+    /// The status of our refusal of the far end's INVITE (RFC 3261, 21.4.18, 21.4.24 and 21.6.2): busy, declined, or not
+    /// to be had at present.
+    pub const fn refusal(self) -> u16 {
+        match (self.outcome, self.reason) {
+            (Outcome::Busy, _) => 486,
+            (_, Reason::RejectedByApplication) => 603,
+            _ => 480,
+        }
+    }
+
     /// We hung up, or the far end did, for this reason.
     pub const fn hung_up(answered: bool, reason: Reason) -> Self {
         if answered {
@@ -32,6 +53,19 @@ impl Fate {
         } else {
             Self::new(Outcome::Canceled, reason)
         }
+    }
+}
+
+/// How a call ends whose caller hung up before any leg had it (487, RFC 3261, 21.4.25).
+pub fn given_up(ring: Span) -> Ending {
+    Ending {
+        outcome: Outcome::NoAnswer,
+        reason: Reason::CallerGaveUp,
+        sip_code: 487,
+        ring,
+        talk: Span::ZERO,
+        digits: String::new(),
+        confirmed: true,
     }
 }
 

@@ -154,8 +154,17 @@ pub struct Request {
 pub enum Action {
     /// Send the INVITE.
     Invite,
+    /// The far end hears it ring (180), while the number's document is had.
+    Ring,
     /// Answer the far end's INVITE with 200; answered by `Answered` (its ACK), `FarHangUp` or `Silent`.
     Answer,
+    /// Refuse the far end's INVITE; not answered.
+    Refuse {
+        /// A final failure of SIP.
+        status: u16,
+        /// Why.
+        reason: Reason,
+    },
     /// Send CANCEL; answered by `Refused(487)`, `Answered` (they crossed) or `Closed`. Given only after a
     /// provisional response, as RFC 3261 section 9.1 demands.
     Cancel,

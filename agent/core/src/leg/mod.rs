@@ -17,7 +17,7 @@
 //! 6. **Drop the leg on [`Action::End`]**, and whatever it still holds for it (audio, sockets). A 200 that comes
 //!    after that is acknowledged and followed by a BYE without asking anybody.
 //!
-//! In return the leg promises, whatever it is given: one [`Action::Invite`] or [`Action::Answer`] at most; each of `Sent`, `Ringing` and
+//! In return the leg promises, whatever it is given: one [`Action::Invite`] or one of [`Action::Answer`] and [`Action::Refuse`] at most; each of `Sent`, `Ringing` and
 //! `Answered` reported once at most; exactly one [`CallEvent::Ended`](busyhour_base::CallEvent::Ended) or
 //! [`CallEvent::NotSent`](busyhour_base::CallEvent::NotSent), then [`Action::End`], after a bounded time.
 
@@ -36,16 +36,17 @@ use self::{
     table::{On, Step},
 };
 use crate::{
-    interpreter::{Context, Event, Session},
+    interpreter::{Context, Event, Session, Wish},
     media::dtmf,
     webhook::Base,
 };
 
+pub use fate::given_up;
 pub use io::*;
 pub use progress::undialled_callback;
 pub use table::Phase;
 
-/// How long a CANCEL or a BYE may go unanswered. The transaction layer gives up after 64 x T1 = 32 s
+/// How long a CANCEL or a BYE may go unanswered, or a 200 of ours without its ACK. The transaction layer gives up after 64 x T1 = 32 s
 /// (RFC 3261 section 17.1.2.2) and says so; this only catches a shell that does not.
 pub const GUARD: Span = Span::from_secs(40);
 /// The longest that a call may ring, whatever its order says (`WIRE.md`: Timeout).
@@ -128,7 +129,7 @@ impl Leg {
             }
             Input::Silent => self.on(now, On::Silent, Some(CARRIER_FAILURE)),
             Input::FarHangUp => {
-                let gave_up = self.phase == Phase::Answering;
+                let gave_up = matches!(self.phase, Phase::Deciding | Phase::Answering);
                 let fate = if gave_up { CALLER_GAVE_UP } else { COMPLETED };
                 self.on(now, On::FarHangUp, Some(fate));
             }
@@ -145,7 +146,7 @@ impl Leg {
             Input::Timer => self.on_timer(now),
             Input::Redirect(instructions) => {
                 self.order.spec.instructions = instructions;
-                if self.phase == Phase::Up {
+                if self.has_session() {
                     self.in_session(now, |session, cx, spec| {
                         session.begin(cx, None, &spec.instructions)
                     });
@@ -166,13 +167,19 @@ impl Leg {
         self.order.spec.direction == Direction::Inbound
     }
 
+    /// Whether its document session has begun and is not over. Before the answer it does only what needs none.
+    fn has_session(&self) -> bool {
+        matches!(self.phase, Phase::Deciding | Phase::Answering | Phase::Up)
+    }
+
     fn tell_session(&mut self, now: Timestamp, event: Event) {
-        if self.phase == Phase::Up {
+        if self.has_session() {
             self.in_session(now, |session, cx, _| session.handle(cx, event));
         }
     }
 
-    /// Lets the session work, and hangs up if it has nothing left to do.
+    /// Lets the session work, and does what it wishes: to be answered, not to be, or to be hung up on when it has nothing
+    /// left to do.
     fn in_session(
         &mut self,
         now: Timestamp,
@@ -181,13 +188,19 @@ impl Leg {
         let spec = &self.order.spec;
         let mut cx = Context {
             now,
+            up: self.phase == Phase::Up,
             base: &self.base,
             fallback: spec.fallback.as_ref(),
             out: &mut self.actions,
         };
         work(&mut self.session, &mut cx, spec);
-        if let Some(reason) = self.session.over() {
-            self.on(now, On::DocumentOver, Some(Fate::hung_up(true, reason)));
+        match self.session.wish() {
+            None => {}
+            Some(Wish::Answer) => self.on(now, On::NeedsAnswer, None),
+            Some(Wish::Reject(how)) => self.on(now, On::Rejected, Some(Fate::rejected(how))),
+            Some(Wish::HangUp(reason)) => {
+                self.on(now, On::DocumentOver, Some(Fate::hung_up(true, reason)));
+            }
         }
     }
 
@@ -195,11 +208,13 @@ impl Leg {
         if let Some((_, on)) = self.timer.filter(|(at, _)| *at <= now) {
             self.timer = None;
             let fate = match on {
-                On::RingTimeout => Fate::new(Outcome::NoAnswer, Reason::NoAnswer),
-                On::TimeLimit => Fate::hung_up(true, Reason::TimeLimit),
-                _ => CARRIER_FAILURE,
+                // A caller who has waited long enough is answered all the same.
+                On::RingTimeout if self.is_inbound() => None,
+                On::RingTimeout => Some(Fate::new(Outcome::NoAnswer, Reason::NoAnswer)),
+                On::TimeLimit => Some(Fate::hung_up(true, Reason::TimeLimit)),
+                _ => Some(CARRIER_FAILURE),
             };
-            self.on(now, on, Some(fate));
+            self.on(now, on, fate);
         }
         self.tell_session(now, Event::Timer);
     }
@@ -244,9 +259,24 @@ impl Leg {
                 let ring = spec.ring_timeout.min(RING_MAX);
                 self.timer = Some((now + ring, On::RingTimeout));
             }
+            Step::Decide => {
+                self.dialled = Some(now);
+                self.timer = Some((now + spec.ring_timeout.min(RING_MAX), On::RingTimeout));
+                self.in_session(now, |session, cx, spec| {
+                    session.begin(cx, None, &spec.instructions);
+                });
+                if self.phase == Phase::Deciding {
+                    self.actions.push_back(Action::Ring);
+                }
+            }
             Step::Accept => {
                 out.push_back(Action::Answer);
-                self.dialled = Some(now);
+                self.timer = Some((now + GUARD, On::GivenUp));
+            }
+            Step::Refuse => {
+                let fate = self.fate.unwrap_or(CARRIER_FAILURE);
+                self.status = fate.refusal();
+                out.push_back(Action::Refuse { status: self.status, reason: fate.reason });
             }
             Step::Cancel => out.push_back(Action::Cancel),
             Step::Bye => out.push_back(Action::Bye),
@@ -256,11 +286,14 @@ impl Leg {
             Step::TellAnswered => self.teller.answered(now, base, spec, out),
             Step::Answer => self.answered = Some(now),
             Step::Begin => {
-                let limit = spec.time_limit.min(TALK_MAX);
-                self.timer = Some((now + limit, On::TimeLimit));
+                self.timer = Some((now + spec.time_limit.min(TALK_MAX), On::TimeLimit));
                 self.in_session(now, |session, cx, spec| {
                     session.begin(cx, spec.send_digits.as_deref(), &spec.instructions);
                 });
+            }
+            Step::Resume => {
+                self.timer = Some((now + spec.time_limit.min(TALK_MAX), On::TimeLimit));
+                self.in_session(now, |session, cx, _| session.resume(cx));
             }
             Step::Silence => self.in_session(now, |session, cx, _| session.stop(cx)),
             Step::GiveBack => {

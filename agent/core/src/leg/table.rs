@@ -21,6 +21,8 @@ pub enum Phase {
     CancelOwed,
     /// CANCEL sent, the INVITE's final response is awaited.
     Canceling,
+    /// Inbound: the number's document is being had, to see whether the call is to be answered. The caller hears it ring.
+    Deciding,
     /// Inbound: the 200 was asked for; its ACK is awaited.
     Answering,
     /// Answered: the document session runs.
@@ -36,6 +38,8 @@ pub enum Phase {
 pub(super) enum On {
     Start,
     Accept,
+    NeedsAnswer,
+    Rejected,
     Sent,
     Trying,
     Ringing,
@@ -59,8 +63,12 @@ pub(super) enum On {
 pub(super) enum Step {
     /// Ask for the INVITE and start the ring timer.
     Invite,
+    /// Begin the document session of a call that is not answered yet, and start the ring timer.
+    Decide,
     /// Ask for the 200 to the far end's INVITE.
     Accept,
+    /// Ask for a final failure to the far end's INVITE.
+    Refuse,
     /// Ask for CANCEL.
     Cancel,
     /// Ask for BYE.
@@ -77,6 +85,8 @@ pub(super) enum Step {
     Answer,
     /// Start the document session and the time limit.
     Begin,
+    /// Go on with the document session of a call that is answered now, and start the time limit.
+    Resume,
     /// End the document session.
     Silence,
     /// Report that nothing was sent.
@@ -110,7 +120,7 @@ macro_rules! table {
 pub(super) const TABLE: &[Transition] = table! {
     New {
         Start       => Sending    [Invite]
-        Accept      => Answering  [Accept]
+        Accept      => Deciding   [Decide]
         NotSent     => Over       [GiveBack]
         HangUp      => Over       [Finish]
     }
@@ -169,12 +179,22 @@ pub(super) const TABLE: &[Transition] = table! {
         Unconfirmed => Over       [FinishInDoubt]
         GivenUp     => Over       [FinishInDoubt]
     }
+    Deciding {
+        NeedsAnswer => Answering  [Accept]
+        RingTimeout => Answering  [Accept]
+        Rejected    => Over       [Silence Refuse Finish]
+        FarHangUp   => Over       [Silence Finish]
+        NotSent     => Over       [Silence GiveBack]
+        HangUp      => Over       [Silence Refuse Finish]
+    }
     Answering {
-        Answered    => Up         [Answer TellAnswered Begin]
-        FarHangUp   => Over       [Finish]
-        NotSent     => Over       [GiveBack]
-        Silent      => Closing    [Guard]
-        HangUp      => Closing    [Bye Guard]
+        Answered    => Up         [Answer TellAnswered Resume]
+        Rejected    => Closing    [Silence Bye Guard]
+        FarHangUp   => Over       [Silence Finish]
+        NotSent     => Over       [Silence GiveBack]
+        Silent      => Closing    [Silence Guard]
+        HangUp      => Closing    [Silence Bye Guard]
+        GivenUp     => Closing    [Silence Bye Guard]
     }
     Up {
         FarHangUp   => Over       [Silence Finish]
@@ -264,10 +284,12 @@ mod tests {
     #[test]
     fn every_phase_that_waits_for_the_far_end_can_be_left_without_it() {
         let left_by = |phase, on| row(phase, on).is_some();
-        for phase in [Phase::Sending, Phase::Calling, Phase::Proceeding, Phase::Ringing] {
+        for phase in
+            [Phase::Sending, Phase::Calling, Phase::Proceeding, Phase::Ringing, Phase::Deciding]
+        {
             assert!(left_by(phase, On::RingTimeout), "{phase:?}");
         }
-        for phase in [Phase::CancelOwed, Phase::Canceling, Phase::Closing] {
+        for phase in [Phase::CancelOwed, Phase::Canceling, Phase::Answering, Phase::Closing] {
             assert!(left_by(phase, On::GivenUp), "{phase:?}");
         }
         assert!(left_by(Phase::Up, On::TimeLimit));

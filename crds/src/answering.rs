@@ -1,0 +1,96 @@
+//! What answers the calls to a tenant's numbers (SP-1).
+
+use std::collections::HashMap;
+
+use busyhour_base::{AccountSid, CallSpec, Direction, Instructions, Span, StatusEvents, Webhook};
+
+use crate::{
+    Declared,
+    kinds::{ApplicationSpec, CallbackEvent, StatusCallback},
+};
+
+/// Most that an inbound call lasts, as for calls that the API places (`calls.create`, TimeLimit).
+const TIME_LIMIT: Span = Span::from_secs(14_400);
+
+/// What answers a number's calls.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answering {
+    /// Whose number it is.
+    pub account: AccountSid,
+    /// First document.
+    pub voice: Webhook,
+    /// Asked when the first fails.
+    pub fallback: Option<Webhook>,
+    /// Told of progress, and of which.
+    pub status_callback: Option<(Webhook, StatusEvents)>,
+    /// How long a call may ring.
+    pub ring_for: Span,
+}
+
+impl Answering {
+    /// A call to this number.
+    pub fn call(&self, to: String, from: String) -> CallSpec {
+        let (hook, events) = self.status_callback.clone().unzip();
+        CallSpec {
+            to,
+            from,
+            instructions: Instructions::Url(self.voice.clone()),
+            fallback: self.fallback.clone(),
+            status_callback: hook,
+            status_events: events.unwrap_or_default(),
+            send_digits: None,
+            ring_timeout: self.ring_for,
+            time_limit: TIME_LIMIT,
+            direction: Direction::Inbound,
+        }
+    }
+}
+
+impl ApplicationSpec {
+    /// The first document of its calls.
+    pub fn first_document(&self) -> Webhook {
+        Webhook { url: self.voice.url.clone(), method: self.voice.method.into() }
+    }
+
+    /// Asked when a document fails.
+    pub fn fallback(&self) -> Option<Webhook> {
+        let url = self.voice.fallback_url.as_ref()?;
+        Some(Webhook { url: url.clone(), method: self.voice.fallback_method.into() })
+    }
+
+    /// Who is told of its calls' progress, and of which.
+    pub fn told(&self) -> Option<(Webhook, StatusEvents)> {
+        let callback = self.status_callback.as_ref()?;
+        let hook = Webhook { url: callback.url.clone(), method: callback.method.into() };
+        Some((hook, status_events(callback)))
+    }
+}
+
+impl Declared {
+    /// What answers calls, by number in E.164.
+    pub fn answering(&self) -> HashMap<String, Answering> {
+        let numbers = self.numbers.values().filter_map(|spec| {
+            let account = self.tenants.get(&spec.tenant)?.spec.account;
+            let answers = self.applications.get(spec.application.as_ref()?)?;
+            let answering = Answering {
+                account,
+                voice: answers.first_document(),
+                fallback: answers.fallback(),
+                status_callback: answers.told(),
+                ring_for: spec.ring_for.0,
+            };
+            Some((spec.number.clone(), answering))
+        });
+        numbers.collect()
+    }
+}
+
+fn status_events(callback: &StatusCallback) -> StatusEvents {
+    let wants = |event| callback.events.contains(&event);
+    StatusEvents {
+        initiated: wants(CallbackEvent::Initiated),
+        ringing: wants(CallbackEvent::Ringing),
+        answered: wants(CallbackEvent::Answered),
+        completed: wants(CallbackEvent::Completed),
+    }
+}
