@@ -4,7 +4,9 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{batch::args::BatchArgs, explain::ExplainArgs, top::TopArgs};
+use crate::commands::{
+    batch::args::BatchArgs, cancel::CancelArgs, explain::ExplainArgs, top::TopArgs,
+};
 
 /// Self-hosted, multi-tenant telephony with a capacity-managing control plane.
 #[derive(Parser, Debug)]
@@ -35,6 +37,8 @@ pub enum Command {
     Application(ApplicationArgs),
     /// Submit, follow and steer a tenant's batches over the API.
     Batch(BatchArgs),
+    /// Cancel at once the calls or messages that a tenant has waiting.
+    Cancel(CancelArgs),
     /// Watch tenants, carriers and agents live.
     Top(TopArgs),
     /// Say where a call, a batch, a tenant or a carrier stands, what holds it, and what would change that.

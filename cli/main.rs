@@ -28,6 +28,7 @@ fn main() -> ExitCode {
             Command::Carrier(args) => commands::carrier::run(args).await,
             Command::Application(args) => commands::application::run(args).await,
             Command::Batch(args) => commands::batch::run(args).await,
+            Command::Cancel(args) => commands::cancel::run(&args).await,
             Command::Top(args) => commands::top::run(&args).await,
             Command::Explain(args) => commands::explain::run(&args).await,
             Command::Check(args) => commands::check::run(&args),

@@ -25,8 +25,21 @@ pub struct Overview {
     pub queues_more: u64,
     /// What the engine takes requests from.
     pub lines: Vec<Queued>,
+    /// How many requests of each route may be taken at one instant.
+    pub poppers: Vec<Poppers>,
     /// By number.
     pub agents: Vec<Agent>,
+}
+
+/// The poppers of a route.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Poppers {
+    /// The carriers of the route.
+    pub carriers: Vec<String>,
+    /// How many there are.
+    pub number: u32,
+    /// Requests that wait for the route.
+    pub waiting: u64,
 }
 
 /// Queues that compete for the same channels under the same conditions.
@@ -375,6 +388,19 @@ pub struct Limit {
     pub starts_in_ms: Option<u64>,
 }
 
+/// An attempt after which a call was placed again.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct EarlierAttempt {
+    /// Its number, from 1.
+    pub attempt: u16,
+    /// Why it ended.
+    pub reason: String,
+    /// Final SIP status.
+    pub sip_code: Option<u16>,
+    /// Over which carrier.
+    pub carrier: String,
+}
+
 /// Where a call or a message stands.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct RequestPart {
@@ -408,6 +434,8 @@ pub struct CallExplanation {
     /// Where it stands.
     #[serde(flatten)]
     pub request: RequestPart,
+    /// Attempts after which it was placed again.
+    pub earlier_attempts: Vec<EarlierAttempt>,
     /// Why it ended as it did.
     pub ending: Option<Because>,
     /// Final SIP status of the carrier.

@@ -6,26 +6,13 @@ mod support;
 use std::{collections::BTreeSet, fs, time::Duration};
 
 use serde_json::Value;
-use support::{Running, binary, root, until};
-use tokio::process::Command;
+use support::{Running, cli::busyhour, root, until};
 
-/// How long a command of the tests may take.
+/// How long calls may take to be up.
 const WITHIN: Duration = Duration::from_secs(60);
-
-/// Runs the binary against an installation: standard output, or standard error and why it failed.
-async fn busyhour(running: &Running, args: &[&str]) -> Result<String, String> {
-    let mut command = Command::new(binary());
-    let connection = running.stage.folder().join("connection.json");
-    command.args(args).arg("--connection").arg(connection).kill_on_drop(true);
-    let output = tokio::time::timeout(WITHIN, command.output()).await.expect("it ends in time");
-    let output = output.expect("it runs");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
-}
 
 async fn raised(name: &str) -> Running {
     let mut running = Running::start(name, "quick").await;
-    running.connection().write(running.stage.folder()).expect("the folder can be written");
     running.submit_all().await;
     until("calls that are up while others wait", WITHIN, async || {
         let counts = running.counts().await.ok()?;

@@ -65,6 +65,7 @@ fn node() -> PathBuf {
         "tests/sdk/node/package.json",
         "tests/sdk/node/package-lock.json",
         "tests/sdk/node/check.mjs",
+        "tests/sdk/node/limits.mjs",
         "examples/sdk/busyhour-client.mjs",
     ] {
         let from = root().join(file);
@@ -119,10 +120,22 @@ async fn the_official_python_and_node_sdks_work_unchanged() {
     running.drained().await;
     let file = running.stage.folder().join("connection.json");
     fs::write(&file, connection.to_string()).unwrap();
-    let check = root().join("tests/sdk/python/check.py");
-    let said = run(Command::new(python).arg(check).arg(&file));
-    assert!(said.contains(r#""python": "ok""#), "{said}");
-    let said = run(Command::new("node").arg(node.join("check.mjs")).arg(&file));
-    assert!(said.contains(r#""node":"ok""#), "{said}");
+    both_succeed("check", (&python, &node), &file);
     running.end().await;
+
+    let running = Running::start("sdks-limits", "limits").await;
+    running.connection().write(running.stage.folder()).unwrap();
+    let file = running.stage.folder().join("connection.json");
+    both_succeed("limits", (&python, &node), &file);
+    running.end().await;
+}
+
+/// The scripts of this name, Python's first.
+fn both_succeed(name: &str, (python, node): (&Path, &Path), connection: &Path) {
+    let script = root().join("tests/sdk/python").join(name).with_extension("py");
+    let said = run(Command::new(python).arg(script).arg(connection));
+    assert!(said.contains(r#""python": "ok""#), "{said}");
+    let script = node.join(name).with_extension("mjs");
+    let said = run(Command::new("node").arg(script).arg(connection));
+    assert!(said.contains(r#""node":"ok""#), "{said}");
 }

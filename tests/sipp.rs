@@ -8,7 +8,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde_json::Value;
 use support::{
-    Running,
+    Running, root,
     sipp::{Messages, Sipp},
     tenant::{Ended, Tenant},
     until,
@@ -120,6 +120,105 @@ async fn a_bye_that_is_never_answered_costs_a_quarantine_and_nothing_else() {
     assert_eq!(sipp.verdict().await.calls(), 1);
     installation.is_free_without_quarantine("after the quarantine").await;
     installation.running.end().await;
+}
+
+/// What the first carrier answers; whether the call goes on to the second one, which takes it; its status, reason and SIP code.
+const FAILOVERS: [(&str, bool, [&str; 2], u64); 4] = [
+    ("unavailable", true, ["completed", "completed"], 200),
+    ("busy", false, ["busy", "busy"], 486),
+    ("not_found", false, ["failed", "rejected"], 404),
+    ("decline", false, ["busy", "rejected"], 603),
+];
+
+/// A definitive failure of the carrier goes to the next one, and what the called party says never does: one attempt at a time,
+/// the first one's channel given back before the second one begins.
+#[tokio::test(flavor = "multi_thread")]
+async fn mt_12_a_definitive_failure_goes_to_the_next_carrier_and_a_busy_party_never_does() {
+    let installation = Installation::start("sipp-next-carrier").await;
+    let second = busyhour_peer::own_address();
+    installation.declare_second(second).await;
+    let folder = installation.running.stage.folder().join("sipp-second");
+    let next = Sipp::start("answer", second, &folder.join("answer")).await;
+    let mut went_on = 0;
+    for (scenario, goes_on, [status, reason], sip_code) in FAILOVERS {
+        let first = installation.sipp(scenario).await;
+        let call = installation.place().await;
+        if goes_on {
+            let path = installation.tenant.path(&format!("Calls/{call}.json"));
+            until("the second carrier to answer", Duration::from_secs(20), async || {
+                (installation.tenant.get(&path).await.json()["status"] == "in-progress")
+                    .then_some(())
+            })
+            .await;
+            let [one, two] = installation.carriers().await;
+            assert_eq!((&one["free"], &two["in_use"]), (&1.into(), &1.into()), "{one} {two}");
+        }
+        let ended = installation.tenant.ended(&call).await;
+        assert_eq!((ended.status.as_str(), ended.reason.as_str()), (status, reason), "{scenario}");
+        assert_eq!(ended.sip_code, Some(sip_code), "{scenario}");
+        assert_eq!(first.verdict().await.transactions("INVITE"), 1, "{scenario}");
+        went_on += usize::from(goes_on);
+        assert_eq!(next.messages().transactions("INVITE"), went_on, "{scenario}");
+        let explanation = installation.tenant.explain(&call).await;
+        let earlier = explanation["earlier_attempts"].as_array().unwrap();
+        assert_eq!(earlier.len(), usize::from(goes_on), "{explanation}");
+        for attempt in earlier {
+            assert_eq!((&attempt["carrier"], &attempt["sip_code"]), (&"sipp".into(), &503.into()));
+            assert_eq!(attempt["failed_over"], true);
+            let (over, again) = (attempt["ended_at"].as_str(), explanation["start"].as_str());
+            assert!(over.unwrap() <= again.unwrap(), "one after the other: {explanation}");
+        }
+        installation.all_are_free_without_quarantine(scenario).await;
+    }
+    next.verdict().await;
+    // Where every carrier fails, the call says so, and is not tried for ever.
+    let first = installation.sipp("unavailable").await;
+    let next = Sipp::start("unavailable", second, &folder.join("both")).await;
+    let ended = installation.tenant.ended(&installation.place().await).await;
+    let (status, reason) = (ended.status.as_str(), ended.reason.as_str());
+    assert_eq!((status, reason, ended.sip_code), ("failed", "carriers_exhausted", Some(503)));
+    for carrier in [first, next] {
+        assert_eq!(carrier.verdict().await.transactions("INVITE"), 1);
+    }
+    installation.all_are_free_without_quarantine("both").await;
+    installation.running.end().await;
+}
+
+/// A second carrier.
+impl Installation {
+    async fn declare_second(&self, address: SocketAddr) {
+        let text = std::fs::read_to_string(root().join("tests/scenarios/sipp/capacity.yaml"));
+        let text = text.expect("the scenario's capacity");
+        let carrier = text.split("---").next().expect("its first document is the carrier");
+        // It calls nobody: its calls could not be told from the first one's.
+        let lines = carrier.lines().filter(|line| !line.trim_start().starts_with("inbound:"));
+        let carrier = lines.collect::<Vec<_>>().join("\n");
+        let carrier = carrier
+            .replace("name: sipp", "name: sipp-two")
+            .replace("127.0.0.1:5070", &address.to_string());
+        let file = self.running.stage.declarations().join("second.yaml");
+        std::fs::write(file, carrier).expect("the folder can be written");
+        until("the second carrier", Duration::from_secs(10), async || {
+            let overview = self.running.api.overview().await.ok()?;
+            (overview["carriers"].as_array()?.len() == 2).then_some(())
+        })
+        .await;
+    }
+
+    async fn carriers(&self) -> [Value; 2] {
+        let overview = self.running.api.overview().await;
+        let carriers = overview.unwrap_or_else(|error| panic!("{error:#}"))["carriers"].clone();
+        [0, 1].map(|n| carriers[n].clone())
+    }
+
+    async fn all_are_free_without_quarantine(&self, scenario: &str) {
+        until("both channels to be free", Duration::from_secs(5), async || {
+            let carriers = self.carriers().await;
+            assert!(carriers.iter().all(|one| one["quarantined"] == 0), "{scenario}: {carriers:?}");
+            carriers.iter().all(|one| one["free"] == 1).then_some(())
+        })
+        .await;
+    }
 }
 
 /// Calls of the carrier to the tenant's numbers.

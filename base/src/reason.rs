@@ -58,6 +58,7 @@ reasons! {
     ChannelsReserved "channels_reserved" "The free channels are held for inbound calls.";
     ChannelsInactive "channels_inactive" "Every active channel of the carrier is in use; it has others that are not allocated or not active yet.";
     Workers "workers" "No worker with room is connected.";
+    Poppers "poppers" "As many requests as are taken out of the queues at one instant have been taken; it is among the next.";
     FairTurn "fair_turn" "It waits for its turn among the tenants.";
     NotBefore "not_before" "Its scheduled time has not come.";
     Window "window" "The batch's calling window is closed.";

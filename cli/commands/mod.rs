@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod application;
 pub mod batch;
+pub mod cancel;
 pub mod carrier;
 pub mod check;
 pub mod controller;
@@ -11,7 +12,7 @@ pub mod explain;
 pub mod simulate;
 pub mod top;
 
-use std::path::Path;
+use std::{io::Write as _, path::Path};
 
 use anyhow::{Result, anyhow};
 use busyhour_crds::{Declared, LoadErrors};
@@ -33,4 +34,11 @@ pub fn example(folder: &Path) -> Result<(Declared, Scenario)> {
 fn refused(folder: &Path, errors: &LoadErrors) -> anyhow::Error {
     let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
     anyhow!("{} cannot be used as it is:\n  {}", folder.display(), lines.join("\n  "))
+}
+
+/// A line on standard output.
+fn print_line(line: &str) -> Result<()> {
+    let mut output = std::io::stdout().lock();
+    writeln!(output, "{line}")?;
+    Ok(output.flush()?)
 }

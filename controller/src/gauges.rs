@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use busyhour_base::Reason;
-use busyhour_controller_core::view::{CarrierView, GroupView, Room};
+use busyhour_controller_core::view::{CarrierView, GroupView, PoppersView, Room};
 use metrics::{counter, gauge};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,7 @@ pub(crate) async fn refresh(
 ) {
     let mut ticks = tokio::time::interval(Duration::from_secs(REFRESH_S));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut shown = BTreeSet::new();
+    let mut shown = Shown::default();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
@@ -41,23 +41,48 @@ fn log(status: &busyhour_log::Status) {
     gauge!(names::LOG_QUEUED).set(status.queued_commands as f64);
 }
 
-/// `shown` are the carriers whose gauges stand at something.
-fn state(proposer: &Proposer, shown: &mut BTreeSet<Arc<str>>) {
+/// Whose gauges stand at something.
+#[derive(Default)]
+struct Shown {
+    carriers: BTreeSet<Arc<str>>,
+    routes: BTreeSet<String>,
+}
+
+fn state(proposer: &Proposer, shown: &mut Shown) {
     let messages = proposer
         .read(|state| state.message_tenants().map(|tenant| tenant.counts.waiting).sum::<u64>());
     gauge!(names::MESSAGES_QUEUED).set(messages as f64);
-    let (waiting, in_progress, carriers, groups) = proposer.read(|state| {
+    let (waiting, in_progress, carriers, groups, routes) = proposer.read(|state| {
         let carriers: Vec<_> = state.carriers().collect();
         let groups: Vec<_> = state.groups().collect();
-        (state.calls_waiting(), state.calls_in_progress(), carriers, groups)
+        let routes = state.poppers(ROUTES_MAX);
+        (state.calls_waiting(), state.calls_in_progress(), carriers, groups, routes)
     });
     gauge!(names::CALLS_QUEUED).set(waiting as f64);
     gauge!(names::CALLS_IN_PROGRESS).set(in_progress as f64);
     groups.iter().for_each(group);
     carriers.iter().for_each(carrier);
     let now: BTreeSet<_> = carriers.into_iter().map(|carrier| carrier.name).collect();
-    shown.difference(&now).for_each(|gone| forget(gone));
-    *shown = now;
+    shown.carriers.difference(&now).for_each(|gone| forget(gone));
+    shown.carriers = now;
+    let now: BTreeSet<_> = routes.iter().map(poppers).collect();
+    shown.routes.difference(&now).for_each(|gone| route(gone, 0, 0));
+    shown.routes = now;
+}
+
+/// Routes whose poppers are shown.
+const ROUTES_MAX: usize = 1_000;
+
+/// Shows the poppers of a route, and tells its label.
+fn poppers(view: &PoppersView) -> String {
+    let carriers = view.carriers.join("+");
+    route(&carriers, view.number, view.waiting);
+    carriers
+}
+
+fn route(carriers: &str, poppers: u32, waiting: u64) {
+    gauge!(names::POPPERS, "carriers" => carriers.to_owned()).set(poppers);
+    gauge!(names::ROUTE_WAITING, "carriers" => carriers.to_owned()).set(waiting as f64);
 }
 
 const USES: [&str; 8] =

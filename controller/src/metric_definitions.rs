@@ -77,6 +77,10 @@ pub(crate) const CARRIER_SETUPS: &str = "busyhour_carrier_setups_per_second";
 pub(crate) const CARRIER_SETUPS_MAX: &str = "busyhour_carrier_setups_per_second_limit";
 /// The bound on outbound calls in service. Label `carrier`.
 pub(crate) const CARRIER_PORTS: &str = "busyhour_carrier_service_ports";
+/// Requests of a route that may be taken out of the queues at one instant. Label `carriers`: those of the route.
+pub(crate) const POPPERS: &str = "busyhour_route_poppers";
+/// Requests that wait for a route. Label `carriers`.
+pub(crate) const ROUTE_WAITING: &str = "busyhour_route_waiting";
 /// Outbound channels of a group of carriers that are free. Labels `group`, `part`: all of them; guaranteed, expected and
 /// margin, which are kept out of them for some tenants; and lendable, what is left for any.
 pub(crate) const GROUP_FREE: &str = "busyhour_group_free_channels";
@@ -200,6 +204,12 @@ fn describe_carriers() {
         "Call set-ups per second that the contract allows, less the margin for jitter"
     );
     describe_gauge!(CARRIER_PORTS, Unit::Count, "The bound on outbound calls in service");
+    describe_gauge!(
+        POPPERS,
+        Unit::Count,
+        "Requests of a route that may be taken out of the queues at one instant"
+    );
+    describe_gauge!(ROUTE_WAITING, Unit::Count, "Requests that wait for a route");
     describe_gauge!(
         GROUP_FREE,
         Unit::Count,

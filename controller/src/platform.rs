@@ -10,7 +10,7 @@ use busyhour_controller_core::{
     spec::{BatchId, CallId},
     view::{
         AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, LineFault, LineView,
-        QueueView, ShareView, TenantView, Totals,
+        PoppersView, QueueView, ShareView, TenantView, Totals,
     },
 };
 use busyhour_log::ProposeError as LogError;
@@ -101,6 +101,10 @@ impl Views for Ports {
 
     fn lines(&self, max: usize) -> Vec<LineView> {
         self.0.read(|state| state.lines(max))
+    }
+
+    fn poppers(&self, max: usize) -> Vec<PoppersView> {
+        self.0.read(|state| state.poppers(max))
     }
 
     fn shares_of(&self, account: AccountSid) -> Vec<ShareView> {

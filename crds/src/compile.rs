@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use busyhour_base::Span;
 use busyhour_controller_core::spec::{
-    Application, Cap, Carrier, Declaration, Excess, Floors, Limits, Number, OrderPolicy, Pace,
-    Tenant, Throttle,
+    self, Application, Cap, Carrier, Declaration, Excess, Floors, Limits, Number, OrderPolicy,
+    Pace, Tenant, Throttle,
 };
 
 use crate::{
     Declared, DeclaredCarrier, DeclaredTenant,
-    kinds::{CapSpec, CarrierSpec, ExcessPolicy, Order, PoolSpec, ThrottleSpec},
+    kinds::{AskedAs, CapSpec, CarrierSpec, ExcessPolicy, Order, PoolSpec, ThrottleSpec},
 };
 
 mod carrier;
@@ -85,6 +85,12 @@ fn order(pool: &PoolSpec) -> OrderPolicy {
         Order::Weighted => OrderPolicy::Weighted,
         Order::FirstComeFirstServed => OrderPolicy::FirstComeFirstServed,
         Order::Plan => OrderPolicy::Plan,
+        Order::Kind => OrderPolicy::Kind {
+            first: match pool.first {
+                AskedAs::Single => spec::AskedAs::Single,
+                AskedAs::BatchLine => spec::AskedAs::BatchLine,
+            },
+        },
         Order::ResourceUse => OrderPolicy::ResourceUse { half_life: pool.half_life.0 },
         Order::Random => OrderPolicy::Random { seed: 0 },
     }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use busyhour_base::Span;
-use busyhour_controller_core::spec::{Cap, Floors, OrderPolicy, Pace, Throttle};
+use busyhour_controller_core::spec::{AskedAs, Cap, Floors, OrderPolicy, Pace, Throttle};
 use busyhour_crds::{Declared, LoadErrors, SourceFile, load};
 
 const GOOD: &str = r#"apiVersion: busyhour.dev/v1alpha1
@@ -83,6 +83,7 @@ fn mt_4_mt_6_the_order_and_its_floors_are_declared_with_the_pools() {
         ("Alternating", OrderPolicy::Alternating),
         ("FirstComeFirstServed", OrderPolicy::FirstComeFirstServed),
         ("Plan", OrderPolicy::Plan),
+        ("Kind", OrderPolicy::Kind { first: AskedAs::Single }),
         ("ResourceUse", OrderPolicy::ResourceUse { half_life: Span::from_secs(3_600) }),
         ("Random", OrderPolicy::Random { seed: 0 }),
     ];
@@ -90,6 +91,15 @@ fn mt_4_mt_6_the_order_and_its_floors_are_declared_with_the_pools() {
         let declared = read(&GOOD.replace("Weighted", word));
         assert_eq!(declared.unwrap_or_else(|e| panic!("{e}")).declaration().order, order);
     }
+    for (word, first) in [("Single", AskedAs::Single), ("BatchLine", AskedAs::BatchLine)] {
+        let kind = format!("Kind\n  first: {word}\n");
+        let text = GOOD.replace("Weighted\n", &kind);
+        let declared = read(&text.replace("Weighted,", &format!("Kind, first: {word},")));
+        let declared = declared.unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!(declared.declaration().order, OrderPolicy::Kind { first });
+    }
+    let one_of_two = read(&GOOD.replace("Weighted\n", "Weighted\n  first: BatchLine\n"));
+    assert!(one_of_two.is_err(), "pools agree on which kind goes first, too");
 }
 
 #[test]
@@ -100,6 +110,7 @@ fn what_cannot_hold_is_refused_with_its_place() {
         ("per: 1m", "per: 1ms", "spec.caps[0].per"),
         ("weight: 3", "weight: 0", "spec.weight"),
         ("order: Weighted\n", "order: Random\n", "spec.order"),
+        ("  order: Weighted\n", "  order: Kind\n  first: Messages\n", "spec.first"),
         ("ordinary: 50}\n---", "ordinary: 40}\n---", "spec.floors"),
         ("ordinary: 50}\n---", "ordinary: 501}\n---", "spec.floors.ordinary"),
         ("  order: Weighted\n", "  order: Weighted\n  halfLife: 0s\n", "spec.halfLife"),

@@ -10,12 +10,11 @@ mod submit;
 mod upload;
 mod watch;
 
-use std::io::Write as _;
-
 use anyhow::Result;
 use args::{BatchArgs, BatchCommand};
 use serde_json::{Value, json};
 
+use super::print_line as say;
 use crate::client::{Client, Problem};
 
 /// States in which a batch has no call left to place or in progress.
@@ -59,13 +58,6 @@ async fn act(args: BatchArgs) -> Result<()> {
         BatchCommand::Retry { sid, on } => control::retry(&client, &sid, &on, json).await,
         BatchCommand::Pace(args) => control::pace(&client, &args, json).await,
     }
-}
-
-/// A line on standard output.
-fn say(line: &str) -> Result<()> {
-    let mut output = std::io::stdout().lock();
-    writeln!(output, "{line}")?;
-    Ok(output.flush()?)
 }
 
 fn number(value: &Value, field: &str) -> u64 {

@@ -96,6 +96,11 @@ fn stands(lines: &mut Lines, what: &str, request: &RequestPart) {
 pub fn call(call: &CallExplanation) -> String {
     let mut lines = Lines::new(&format!("Call {} is {}", call.call_sid, call.status));
     stands(&mut lines, "call", &call.request);
+    let attempts = call.earlier_attempts.iter().map(|one| {
+        let sip = one.sip_code.map_or(String::new(), |code| format!(" (SIP {code})"));
+        format!("{} over {:<12}  {}{sip}", one.attempt, one.carrier, one.reason)
+    });
+    lines.all("attempts", attempts);
     if let Some(ending) = &call.ending {
         let sip = call.sip_code.map_or(String::new(), |code| format!(" (SIP {code})"));
         lines.add("ended", &format!("{:<17}  {}{sip}", ending.reason, ending.message));
@@ -280,7 +285,7 @@ fn by(method: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Limit;
+    use crate::model::{EarlierAttempt, Limit};
 
     fn because(reason: &str, message: &str) -> Because {
         Because { reason: reason.to_owned(), message: message.to_owned() }
@@ -343,9 +348,19 @@ mod tests {
                 limit: Some(because("throttle", "A.")),
                 ..RequestPart::default()
             },
+            earlier_attempts: vec![EarlierAttempt {
+                attempt: 1,
+                reason: "carrier_failure".to_owned(),
+                sip_code: Some(503),
+                carrier: "harbour".to_owned(),
+            }],
             ending: Some(because("busy", "The called party was busy.")),
             sip_code: Some(486),
         });
+        assert!(
+            text.contains("attempts    1 over harbour       carrier_failure (SIP 503)"),
+            "{text}"
+        );
         assert!(
             text.contains("ended       busy               The called party was busy. (SIP 486)")
         );

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     commands::explain::About,
-    model::{Carrier, Group, Overview, Queued},
+    model::{Carrier, Group, Overview, Poppers, Queued},
     words::{count, many, rate},
 };
 
@@ -208,6 +208,12 @@ fn carriers(frame: &mut Frame<'_>, area: Rect, app: &mut App) {
     table(frame, area, app, Pane::Carriers, &rows, title.into(), below.dim());
 }
 
+/// How many requests of a route may be taken at one instant, and how many wait for it.
+pub(super) fn poppers(route: &Poppers) -> String {
+    let poppers = many(u64::from(route.number), "popper");
+    format!("{poppers} for {} over {}", count(route.waiting), route.carriers.join("+"))
+}
+
 /// Who stands in a line, and why nothing is taken from it.
 pub(super) fn queued(line: &Queued) -> String {
     let Queued { urgency, class, held_by, .. } = line;
@@ -234,7 +240,9 @@ fn agents(frame: &mut Frame<'_>, area: Rect, app: &mut App) {
     let slots: u64 =
         rows.iter().filter(|agent| agent.connected).map(|row| u64::from(row.slots)).sum();
     let title = format!(" agents: {up} of {} up, {} ", rows.len(), many(slots, "slot"));
-    table(frame, area, app, Pane::Agents, &rows, title.bold().into(), Line::default());
+    let routes = app.overview.poppers.iter().map(poppers).collect::<Vec<_>>().join("; ");
+    let below = if routes.is_empty() { Line::default() } else { format!(" {routes} ").into() };
+    table(frame, area, app, Pane::Agents, &rows, title.bold().into(), below.dim());
 }
 
 fn table<T: Listed>(

@@ -8,8 +8,8 @@ use super::{
     *,
 };
 use crate::model::{
-    Agent, Because, Carrier, Counts, Eta, Inbound, Messages, Overview, Queue, Queued, Room, Share,
-    Tenant,
+    Agent, Because, Carrier, Counts, Eta, Inbound, Messages, Overview, Poppers, Queue, Queued,
+    Room, Share, Tenant,
 };
 
 fn tenant(name: &str, queued: u64, in_progress: u64) -> Tenant {
@@ -110,6 +110,11 @@ fn overview() -> Overview {
             standing: 2,
             held_by: "channels_kept".to_owned(),
         }],
+        poppers: vec![Poppers {
+            carriers: vec!["harbour".to_owned(), "north".to_owned()],
+            number: 13,
+            waiting: 1_234,
+        }],
         agents: vec![
             Agent {
                 name: "agent-1".to_owned(),
@@ -167,6 +172,7 @@ fn mt_27_the_screen_shows_tenants_carriers_and_agents_and_why_no_more() {
             "away",
             "1 of 2 up, 50 slots",
             "13 free, 4 for guarantees",
+            "13 poppers for 1,234 over harbour+north",
             "ordinary, beyond, over harbour+north: 2 queues, channels_kept",
         ] {
             assert!(

@@ -23,6 +23,9 @@ pub(super) fn tables(overview: &Overview) -> String {
             text += &format!("and {}\n", many(overview.queues_more, "more queue"));
         }
     }
+    for route in &overview.poppers {
+        text += &format!("{}\n", super::draw::poppers(route));
+    }
     for line in &overview.lines {
         text += &format!("{}\n", super::draw::queued(line));
     }

@@ -24,7 +24,7 @@ use busyhour_controller_core::{
     spec::{BatchId, CallId},
     view::{
         AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, LineFault, LineView,
-        QueueView, ShareView, TenantView, Totals,
+        PoppersView, QueueView, ShareView, TenantView, Totals,
     },
 };
 use busyhour_records::Records;
@@ -88,6 +88,10 @@ impl Views for AtOnce {
     fn groups(&self) -> Vec<GroupView> {
         Vec::new()
     }
+    fn poppers(&self, _: usize) -> Vec<PoppersView> {
+        Vec::new()
+    }
+
     fn lines(&self, _: usize) -> Vec<LineView> {
         Vec::new()
     }

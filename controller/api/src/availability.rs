@@ -3,7 +3,9 @@
 
 use axum::{extract::State, response::Response};
 use busyhour_base::AccountSid;
-use busyhour_controller_core::view::{CarrierView, GroupView, LineView, Room, ShareView};
+use busyhour_controller_core::view::{
+    CarrierView, GroupView, LineView, PoppersView, Room, ShareView,
+};
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -29,6 +31,8 @@ pub(crate) struct Availability {
     groups: Vec<GroupRow>,
     /// What the engine takes requests from.
     lines: Vec<LineRow>,
+    /// How many requests of each route may be taken at one instant.
+    poppers: Vec<PoppersRow>,
     /// By account; of the thousand tenants with the most calls waiting and in progress.
     shares: Vec<ShareRow>,
 }
@@ -132,6 +136,37 @@ impl From<LineView> for LineRow {
     }
 }
 
+/// The poppers of a route: each takes one request out of the queues at one instant. Their number follows what waits and what
+/// the carriers could take.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PoppersRow {
+    /// The carriers of the route, in the order in which they are tried.
+    carriers: Vec<String>,
+    /// How many there are.
+    number: u32,
+    /// There are never more.
+    most: u32,
+    /// How many took a request at the last instant.
+    at_work: u32,
+    /// Requests that wait for the route, whatever they wait for.
+    waiting: u64,
+    /// What its carriers could take, by their channels and rates.
+    capacity: u64,
+}
+
+impl From<PoppersView> for PoppersRow {
+    fn from(view: PoppersView) -> Self {
+        Self {
+            carriers: view.carriers.iter().map(ToString::to_string).collect(),
+            number: view.number,
+            most: view.most,
+            at_work: view.at_work,
+            waiting: view.waiting,
+            capacity: view.capacity,
+        }
+    }
+}
+
 /// A tenant's share of a group.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ShareRow {
@@ -231,6 +266,7 @@ pub(crate) async fn availability(State(app): State<App>, _operator: Operator) ->
         carriers: views.carriers().into_iter().map(CarrierRow::from).collect(),
         groups: views.groups().into_iter().map(GroupRow::from).collect(),
         lines: views.lines(LINES_MAX).into_iter().map(LineRow::from).collect(),
+        poppers: views.poppers(LINES_MAX).into_iter().map(PoppersRow::from).collect(),
         shares: shares.map(ShareRow::from).collect(),
     };
     json(StatusCode::OK, &availability)

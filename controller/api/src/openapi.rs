@@ -22,7 +22,7 @@ use utoipa::{
     ),
     paths(
         crate::accounts::list, crate::accounts::fetch,
-        crate::calls::create, crate::calls::list, crate::calls::fetch, crate::calls::update,
+        crate::calls::create, crate::calls::list, crate::calls::fetch, crate::calls::update, crate::calls::cancel,
         crate::explain::call, crate::explain::batch, crate::explain::tenant, crate::explain::carrier,
         crate::messages::create, crate::messages::list, crate::messages::fetch, crate::messages::update,
         crate::messages::delete, crate::messages::cancel, crate::messages::explain,
@@ -111,10 +111,33 @@ pub(crate) struct CreateCall {
     /// Seconds from SendAt, or from now, after which it is not tried any more.
     #[schema(minimum = 1, maximum = 36000)]
     validity_period: Option<u32>,
+    /// synchronous if someone waits on the call: it goes before the account's and others' ordinary ones.
+    urgency: Option<String>,
     /// Recording is not done yet: false only.
     record: Option<bool>,
     /// Answering-machine detection is not done yet: None only.
     machine_detection: Option<String>,
+}
+
+/// The form of canceling many calls, for the document.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+#[expect(dead_code, reason = "its fields are there to be described")]
+pub(crate) struct CancelCalls {
+    /// Those from this number of the account only.
+    from: Option<String>,
+    /// Those to this number or SIP address only.
+    to: Option<String>,
+    /// queued: those that wait, which are meant in any case.
+    status: Option<String>,
+    /// Those that this application asked for only.
+    application_sid: Option<String>,
+    /// ordinary or synchronous only.
+    urgency: Option<String>,
+    /// Those scheduled for this instant (RFC 3339) or a later one only.
+    scheduled_from: Option<String>,
+    /// Those scheduled for an instant before this one only.
+    scheduled_before: Option<String>,
 }
 
 /// The form of `calls.update`, for the document.
@@ -151,6 +174,8 @@ pub(crate) struct CreateMessage {
     /// Seconds from SendAt, or from now, after which it is not sent any more.
     #[schema(minimum = 1, maximum = 36000, default = 36000)]
     validity_period: Option<u32>,
+    /// synchronous if someone waits on the message: it goes before ordinary ones.
+    urgency: Option<String>,
     /// fixed, with SendAt.
     schedule_type: Option<String>,
     /// Not before this instant (RFC 3339), at most 35 days ahead.

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::{
     App,
-    availability::{CarrierRow, GroupRow, LINES_MAX, LineRow, ShareRow},
+    availability::{CarrierRow, GroupRow, LINES_MAX, LineRow, PoppersRow, ShareRow},
     dates::Rfc3339,
     edge::{Operator, json},
     error::{ApiError, Code},
@@ -49,6 +49,8 @@ pub(crate) struct Overview {
     queues_more: usize,
     /// What the engine takes requests from; a hundred at most.
     lines: Vec<LineRow>,
+    /// How many requests of each route may be taken at one instant; of a hundred routes at most.
+    poppers: Vec<PoppersRow>,
     /// By number.
     agents: Vec<AgentRow>,
 }
@@ -272,6 +274,7 @@ pub(crate) async fn overview(
         queues_more,
         groups: views.groups().into_iter().map(GroupRow::from).collect(),
         lines: views.lines(LINES_MAX).into_iter().map(LineRow::from).collect(),
+        poppers: views.poppers(LINES_MAX).into_iter().map(PoppersRow::from).collect(),
         carriers: views.carriers().into_iter().map(CarrierRow::from).collect(),
         agents: views.agents().into_iter().map(agent).collect(),
     };

@@ -12,7 +12,7 @@ use busyhour_controller_core::{
     spec::{BatchId, CallId},
     view::{
         AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, LineFault, LineView,
-        QueueView, ShareView, TenantView, Totals,
+        PoppersView, QueueView, ShareView, TenantView, Totals,
     },
 };
 use busyhour_records::Records;
@@ -95,6 +95,8 @@ pub trait Views: Send + Sync {
     fn groups(&self) -> Vec<GroupView>;
     /// The lines from which the engine takes requests, at most so many.
     fn lines(&self, max: usize) -> Vec<LineView>;
+    /// The poppers of at most so many routes.
+    fn poppers(&self, max: usize) -> Vec<PoppersView>;
     /// The shares of a tenant.
     fn shares_of(&self, account: AccountSid) -> Vec<ShareView>;
     /// Every agent.

@@ -34,6 +34,7 @@ pub(crate) fn table() -> Vec<Route> {
         get "/2010-04-01/Accounts/{AccountSid}/Messages/{Sid}.json" messages::fetch;
         post "/2010-04-01/Accounts/{AccountSid}/Messages/{Sid}.json" messages::update;
         delete "/2010-04-01/Accounts/{AccountSid}/Messages/{Sid}.json" messages::delete;
+        post "/v1/Calls/cancel" calls::cancel;
         post "/v1/Messages/cancel" messages::cancel;
         get "/v1/Messages/{Sid}/explain" messages::explain;
         get "/v1/Calls/{Sid}/explain" explain::call;

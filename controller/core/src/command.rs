@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::message::MessageCommand;
 use crate::spec::{
     Again, AgentIx, BatchId, BatchPlan, CallId, Channels, Declaration, Lines, NewCall, Openings,
-    Throttle,
+    Throttle, Urgency,
 };
 
 /// One entry of the replicated log.
@@ -101,24 +101,31 @@ pub struct Offer {
     pub spec: Arc<CallSpec>,
 }
 
-/// A tenant cancels at once what it has waiting, also what is scheduled for later. Calls in progress go on.
+/// A tenant cancels at once what it has waiting, also what is scheduled for later and lines of batches. Calls in progress
+/// go on. (A batch as a whole has [`BatchCommand::Cancel`].)
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Cancel {
     /// Whose.
     pub account: AccountSid,
     /// How much of it.
-    pub what: Whole,
+    pub which: Waiting,
 }
 
-/// What is canceled as a whole. (A batch has [`BatchCommand::Cancel`].)
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Whole {
-    /// Everything, batches included.
-    Tenant,
-    /// What this application asked for.
-    Application(ApplicationSid),
-    /// What calls from this number.
-    Number(Arc<str>),
+/// Which of a tenant's waiting calls: those to which all of this applies.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Waiting {
+    /// They call from this number.
+    pub from: Option<Arc<str>>,
+    /// They call this number or address.
+    pub to: Option<Arc<str>>,
+    /// This application asked for them.
+    pub application: Option<ApplicationSid>,
+    /// They are as urgent as this.
+    pub urgency: Option<Urgency>,
+    /// They are scheduled for this instant or a later one.
+    pub scheduled_from: Option<Timestamp>,
+    /// They are scheduled for an instant before this one.
+    pub scheduled_before: Option<Timestamp>,
 }
 
 /// What a tenant does with a batch.

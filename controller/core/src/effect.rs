@@ -18,7 +18,7 @@ pub enum Reply {
     Submitted(Vec<Result<Accepted, Reason>>),
     /// One verdict per offered call, in order: its number, or why it is refused.
     Offered(Vec<Result<CallId, Reason>>),
-    /// So many waiting requests end, now and in the course of the next entries.
+    /// So many waiting requests start no more; they end now and in the course of the next entries.
     Canceling(u64),
     /// The batch that was created, or had been for the same idempotency key.
     Batch(BatchId),

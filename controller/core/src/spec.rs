@@ -216,6 +216,16 @@ pub struct Tenant {
     pub suspended: bool,
 }
 
+/// The kinds of calls that an order can tell apart (MT-4). Calls and messages never compete: they share no channel.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub enum AskedAs {
+    /// Calls that were asked for one by one.
+    #[default]
+    Single,
+    /// Lines of batches.
+    BatchLine,
+}
+
 /// The order across tenants (MT-4).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub enum OrderPolicy {
@@ -228,10 +238,10 @@ pub enum OrderPolicy {
     FirstComeFirstServed,
     /// By service plan; tenants of the same plan take turns.
     Plan,
-    /// Requests of one kind before those of the other.
+    /// Requests of one kind before those of the other; within a kind, tenants take turns.
     Kind {
         /// Which goes first.
-        first: Kind,
+        first: AskedAs,
     },
     /// Who used the least channel time lately.
     ResourceUse {

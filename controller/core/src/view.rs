@@ -15,7 +15,9 @@ use crate::{
 
 mod availability;
 
-pub use availability::{Availability, CarrierView, GroupView, LineView, Room, ShareView, Spent};
+pub use availability::{
+    Availability, CarrierView, GroupView, LineView, PoppersView, Room, ShareView, Spent,
+};
 
 /// One live call, or one that has ended and is not yet in the records.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -54,6 +56,8 @@ pub struct CallView {
     pub batch: Option<BatchId>,
     /// The tenant's name for it.
     pub custom_id: Option<Arc<str>>,
+    /// Attempts that came to an end and after which it was placed again, in order.
+    pub earlier: Vec<Attempt>,
 }
 
 /// A finished call on its way to the records: the outbox's row.

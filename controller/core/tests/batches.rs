@@ -171,6 +171,30 @@ mod further_attempts {
         machine.replays_alike(machine.log.len() / 2);
     }
 
+    /// What its tenant asked for is a request to the far end: over how many carriers it goes is the operator's affair.
+    #[test]
+    fn mt_12_a_call_that_goes_on_over_the_next_carrier_is_the_same_attempt() {
+        let carriers = vec![carrier("a", 9, Span::ZERO), carrier("b", 9, Span::ZERO)];
+        let mut machine = Machine::declared(vec![tenant(1, None)], carriers);
+        let (_, calls) = machine.running_batch(1, retries(2, &[10]), calls(1));
+        let call = calls[0];
+        for again in [false, true] {
+            for over in ["a", "b"] {
+                assert_eq!(machine.last_dial(call).carrier.as_ref(), over);
+                assert!(machine.state.outbox(1).next().is_none());
+                machine.says(call, ended(Outcome::Failed, true));
+            }
+            if !again {
+                machine.run(Span::from_secs(10));
+            }
+        }
+        let record = record(&machine, call);
+        assert_eq!((record.ending.reason, record.attempts), (Reason::CarriersExhausted, 4));
+        let earlier: Vec<_> = record.earlier.iter().map(|a| (&*a.carrier, a.passed_on)).collect();
+        assert_eq!(earlier, [("a", true), ("b", false), ("a", true)]);
+        machine.replays_alike(machine.log.len() / 2);
+    }
+
     #[test]
     fn in_doubt_answered_hung_up_or_of_our_own_making_is_never_dialled_again() {
         let ours = |reason| {

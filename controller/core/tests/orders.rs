@@ -1,4 +1,4 @@
-//! Limits of several scopes at once, the order across tenants, floors, routes, and the end of many requests at once.
+//! Limits of several scopes at once, the order across tenants, floors, and routes.
 
 mod support;
 
@@ -6,11 +6,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use busyhour_base::{ApplicationSid, CallSpec, Outcome, Reason, Span, Timestamp};
 use busyhour_controller_core::{
-    command::{Cancel, Command, Whole},
-    effect::{Effect, Reply},
+    command::Command,
+    effect::Reply,
     spec::{
-        Application, CallId, Cap, Carrier, Declaration, Destination, Floors, NewCall, Number,
-        NumberKind, OrderPolicy, Pace, Tenant, Throttle, Urgency,
+        Application, AskedAs, BatchPlan, CallId, Cap, Carrier, Declaration, Destination, Floors,
+        NewCall, Number, NumberKind, OrderPolicy, Pace, Tenant, Throttle, Urgency,
     },
 };
 use proptest::prelude::*;
@@ -314,6 +314,151 @@ fn mt_4_a_policy_is_changed_live_and_nobody_loses_a_place() {
     machine.replays_alike(machine.log.len() / 2);
 }
 
+/// Tenant 1 has single calls and a batch, 2 a batch, 3 single calls, six of each, and one channel.
+fn kinds(order: OrderPolicy) -> (Machine, Vec<CallId>) {
+    let sid = ApplicationSid(7);
+    let mut one = tenant(1, None);
+    one.applications = vec![Application { sid, pace: Pace::default() }];
+    let declaration = Declaration {
+        tenants: vec![one, tenant(2, None), tenant(3, None)],
+        carriers: vec![carrier("a", 1, FAST)],
+        order,
+        ..Declaration::default()
+    };
+    let mut machine = declared(declaration);
+    // It takes the channel, so that all that follows waits.
+    machine.accepted(3, call("+1"));
+    let mut lines = Vec::new();
+    for owner in [1, 2] {
+        let of_application = |n: usize| Some(sid).filter(|_| owner == 1 && n % 2 == 1);
+        let calls = (0..6).map(|n| NewCall { application: of_application(n), ..call("+1") });
+        lines.extend(machine.running_batch(owner, BatchPlan::default(), calls.collect()).1);
+    }
+    for owner in [1, 3] {
+        machine.submit(owner, vec![call("+1"); 6]);
+    }
+    (machine, lines)
+}
+
+/// Serves so many turns more: whose they were, and whether it was a line of a batch.
+fn turns(machine: &mut Machine, lines: &[CallId], turns: usize) -> Vec<(u128, bool)> {
+    let from = machine.dials.len();
+    for mut done in from - 1..from - 1 + turns {
+        machine.run(SECOND);
+        end_first(machine, &mut done);
+    }
+    let served = machine.dials[from..].iter();
+    served.map(|(_, dial)| (dial.account.0, lines.contains(&dial.call))).collect()
+}
+
+#[test]
+fn mt_4_by_kind_single_calls_go_before_lines_of_batches_or_the_other_way_round() {
+    for first in [AskedAs::Single, AskedAs::BatchLine] {
+        let (mut machine, lines) = kinds(OrderPolicy::Kind { first });
+        let served = turns(&mut machine, &lines, 24);
+        let line_first = first == AskedAs::BatchLine;
+        assert!(served[..12].iter().all(|(_, line)| *line == line_first), "{served:?}");
+        assert!(served[12..].iter().all(|(_, line)| *line != line_first), "{served:?}");
+        for half in served.chunks(12) {
+            let turns = half.windows(2).all(|pair| pair[0].0 != pair[1].0);
+            assert!(turns, "within a kind tenants take turns: {half:?}");
+        }
+        machine.replays_alike(machine.log.len() / 2);
+    }
+}
+
+#[test]
+fn mt_4_by_kind_comes_and_goes_live_and_nobody_loses_a_place() {
+    let (mut machine, lines) = kinds(OrderPolicy::Alternating);
+    let order = |machine: &mut Machine, order| redeclare(machine, |d| d.order = order);
+    let served = turns(&mut machine, &lines, 3);
+    let mut whose: Vec<_> = served.iter().map(|(owner, _)| *owner).collect();
+    whose.sort_unstable();
+    assert_eq!(whose, [1, 2, 3], "one turn of each tenant, whatever it has");
+    order(&mut machine, OrderPolicy::Kind { first: AskedAs::BatchLine });
+    let served = turns(&mut machine, &lines, 4);
+    assert!(served.iter().all(|(_, line)| *line), "{served:?}");
+    order(&mut machine, OrderPolicy::Kind { first: AskedAs::Single });
+    let served = turns(&mut machine, &lines, 4);
+    assert!(served.iter().all(|(_, line)| !*line), "{served:?}");
+    order(&mut machine, OrderPolicy::Alternating);
+    let served = turns(&mut machine, &lines, 6);
+    for turn in served.chunks(3) {
+        let mut whose: Vec<_> = turn.iter().map(|(owner, _)| *owner).collect();
+        whose.sort_unstable();
+        assert_eq!(whose, [1, 2, 3], "and again: {served:?}");
+    }
+    turns(&mut machine, &lines, 7);
+    assert_eq!(machine.dials.len(), 25, "everything was served once");
+    for owner in 1..=3 {
+        for batch in [false, true] {
+            let own = machine.dials.iter().filter(|(_, dial)| dial.account == account(owner));
+            let mut own: Vec<_> = own.map(|(_, dial)| dial.call).collect();
+            own.retain(|call| lines.contains(call) == batch);
+            // The odd lines of the first tenant's batch are of an application, which has a queue of its own.
+            let queues = if owner == 1 && batch { 2 } else { 1 };
+            let first = own.first().map_or(0, |call| call.0);
+            for queue in 0..queues {
+                let of_it = own.iter().filter(|call| (call.0 - first) % queues == queue);
+                let of_it: Vec<_> = of_it.collect();
+                assert!(of_it.is_sorted(), "{owner}'s calls start in their order: {own:?}");
+            }
+        }
+    }
+    machine.replays_alike(machine.log.len() / 2);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// The order by kind comes and goes at any time, whatever waits where; every state is checked, all is served, and each
+    /// queue in its order.
+    #[test]
+    fn mt_4_by_kind_holds_the_tree_together_whatever_waits(
+        steps in prop::collection::vec((0u8..5, 1u128..4, 0usize..3, 1usize..4), 1..40),
+    ) {
+        let sid = ApplicationSid(7);
+        let mut tenants = [1, 2, 3].map(|owner| tenant(owner, None));
+        tenants[0].limits.throttle = Some(Throttle { spacing: Span::from_secs(2) });
+        for tenant in &mut tenants {
+            tenant.applications = vec![Application { sid, pace: spaced(SECOND) }];
+        }
+        let carriers = vec![serving("a", 2, &["+1"]), serving("b", 1, &["+2"])];
+        let declaration = Declaration { tenants: tenants.to_vec(), carriers, ..Declaration::default() };
+        let mut machine = declared(declaration);
+        let (mut done, mut sent) = (0, 0);
+        for (step, owner, variant, count) in steps {
+            let new = NewCall {
+                application: (variant == 1).then_some(sid),
+                ..call(["+1", "+2"][count % 2])
+            };
+            match step {
+                0 => { machine.submit(owner, vec![new; count]); sent += count; }
+                1 => { machine.running_batch(owner, BatchPlan::default(), vec![new; count]); sent += count; }
+                2 => {
+                    let order = match variant {
+                        0 => OrderPolicy::Kind { first: AskedAs::Single },
+                        1 => OrderPolicy::Kind { first: AskedAs::BatchLine },
+                        _ => OrderPolicy::Weighted,
+                    };
+                    redeclare(&mut machine, |d| d.order = order);
+                }
+                _ => machine.run(SECOND),
+            }
+            if done < machine.dials.len() {
+                end_first(&mut machine, &mut done);
+            }
+        }
+        while done < sent {
+            machine.run(Span::from_secs(4));
+            prop_assert!(done < machine.dials.len(), "{} of {} were served", machine.dials.len(), sent);
+            end_first(&mut machine, &mut done);
+        }
+        prop_assert_eq!(machine.dials.len(), sent);
+        machine.replays_alike(machine.log.len() / 2);
+    }
+}
+
 #[test]
 fn mt_6_a_floor_lets_less_urgent_requests_through() {
     for (floor, least, most) in [(0, 0, 0), (200, 19, 21)] {
@@ -352,40 +497,6 @@ fn mt_5_the_queue_is_bounded_by_the_expected_wait_and_not_by_its_length() {
     assert!(slow[5..].iter().all(|one| *one == Err(Reason::WaitTooLong)), "{slow:?}");
     let quick = accepted(machine.submit(2, vec![call("+1"); 900]));
     assert!(quick.iter().all(Result::is_ok), "a long queue that moves fast is no reason");
-}
-
-#[test]
-fn mt_5_what_one_number_or_application_has_waiting_is_canceled_at_once() {
-    let sid = ApplicationSid(7);
-    let mut one = tenant(1, Some(Span::from_secs(10)));
-    one.applications = vec![Application { sid, pace: Pace::default() }];
-    let numbers = vec![number(1, "+4911", Pace::default()), number(1, "+4922", Pace::default())];
-    let carriers = vec![carrier("a", 1_000, FAST)];
-    let tenants = vec![one, tenant(2, Some(Span::from_secs(60)))];
-    let mut machine =
-        declared(Declaration { tenants, carriers, numbers, ..Declaration::default() });
-    let begun = machine.accepted(1, from("+4911", "+1"));
-    machine.submit(1, vec![from("+4911", "+1"); 5_000]);
-    machine.submit(1, vec![from("+4922", "+1"); 3]);
-    machine.submit(1, vec![NewCall { application: Some(sid), ..from("+4922", "+1") }; 2]);
-    machine.submit(2, vec![call("+1"); 3]);
-    let mut cancel = |what| {
-        machine.effects.clear();
-        let reply = machine.apply(Command::Cancel(Cancel { account: account(1), what }));
-        machine.run(Span::from_millis(50));
-        let ended = machine
-            .effects
-            .iter()
-            .filter(|fx| matches!(fx, Effect::Notify { outcome: Outcome::Canceled, .. }));
-        (reply, ended.count())
-    };
-    assert_eq!(cancel(Whole::Number("+4911".into())), (Reply::Canceling(5_000), 5_000));
-    assert_eq!(cancel(Whole::Application(sid)), (Reply::Canceling(2), 2));
-    assert_eq!(cancel(Whole::Number("+4933".into())).0, Reply::Refused(Reason::UnknownScope));
-    assert_eq!(cancel(Whole::Tenant), (Reply::Canceling(3), 3));
-    assert_eq!(cancel(Whole::Tenant), (Reply::Canceling(0), 0));
-    assert_eq!(machine.dialled()[0], begun, "what was in progress goes on");
-    assert_eq!(machine.state.calls_waiting(), 2, "the other tenant's");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use busyhour_controller_core::{
     State,
     command::{
         AgentCommand, BatchCommand, CallReport, Cancel, Capacity, Change, Command, Offer, Submit,
-        Update, Whole,
+        Update, Waiting,
     },
     effect::{Effect, Reply},
     message::{
@@ -264,17 +264,17 @@ impl Both {
     fn cancel(&mut self, which: usize, how: u8) {
         let Some((call, tenant)) = pick(&self.model.waiting(), which) else { return };
         let account = account(tenant);
-        let what = match how {
-            0 => Whole::Tenant,
-            1 => Whole::Application(application(tenant)),
-            2 => Whole::Number(number(tenant)),
+        let which = match how {
+            0 => Waiting::default(),
+            1 => Waiting { application: Some(application(tenant)), ..Waiting::default() },
+            2 => Waiting { from: Some(number(tenant)), ..Waiting::default() },
             _ => {
                 let change = Change::Cancel;
                 self.apply(Command::Update(Update { account, call, change }));
                 return;
             }
         };
-        self.apply(Command::Cancel(Cancel { account, what }));
+        self.apply(Command::Cancel(Cancel { account, which }));
     }
 
     fn offer(&mut self, tenant: u128, carrier: u8, agent: u8, rings: u16) {

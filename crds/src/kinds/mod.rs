@@ -25,7 +25,7 @@ pub use messages::{
 };
 pub use number::{Number, NumberKind, NumberSpec};
 pub use pace::{CapSpec, ThrottleSpec};
-pub use pool::{FloorsSpec, Order, Pool, PoolSpec, Role};
+pub use pool::{AskedAs, FloorsSpec, Order, Pool, PoolSpec, Role};
 pub use share::ShareSpec;
 pub use tenant::{ExcessPolicy, QueueBounds, Tenant, TenantSpec};
 pub use webhook::{CallbackEvent, HttpMethod, StatusCallback};

@@ -47,6 +47,9 @@ pub struct PoolSpec {
     /// left out.
     #[serde(default = "an_hour")]
     pub half_life: Duration,
+    /// Where the order is `Kind`: which calls go first.
+    #[serde(default)]
+    pub first: AskedAs,
     /// What less urgent calls get at least. Pools of routers must agree.
     #[serde(default)]
     pub floors: FloorsSpec,
@@ -89,8 +92,21 @@ pub enum Order {
     FirstComeFirstServed,
     /// By the tenants' `plan`; tenants of one plan take turns.
     Plan,
+    /// Calls that were asked for one by one before lines of batches, or the other way round; see `first`. Within a kind,
+    /// tenants take turns.
+    Kind,
     /// Who used the least channel time lately; see `halfLife`.
     ResourceUse,
     /// By lot.
     Random,
+}
+
+/// Kinds of calls (MT-4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub enum AskedAs {
+    /// Calls that were asked for one by one.
+    #[default]
+    Single,
+    /// Lines of batches.
+    BatchLine,
 }

@@ -38,11 +38,14 @@ impl Loader<'_> {
 
     fn pools_disagree(&self) -> Option<LoadError> {
         let first = self.pools.values().next()?;
-        let order = |pool: &PoolSpec| (pool.order, pool.half_life);
+        let order = |pool: &PoolSpec| (pool.order, pool.first, pool.half_life);
         self.pools.values().find_map(|pool| {
             let (key, allowed) = if order(&pool.spec) != order(&first.spec) {
-                let (order, half_life) = order(&first.spec);
-                ("order", format!("{order:?} with a half-life of {half_life}"))
+                let (order, goes_first, half_life) = order(&first.spec);
+                (
+                    "order",
+                    format!("{order:?} with {goes_first:?} first and a half-life of {half_life}"),
+                )
             } else if pool.spec.floors != first.spec.floors {
                 ("floors", format!("{:?}", first.spec.floors))
             } else {

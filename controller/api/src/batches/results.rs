@@ -4,10 +4,7 @@ use std::{convert::Infallible, time::Duration};
 
 use axum::{body::Body, extract::State, response::Response};
 use busyhour_base::{AccountSid, CallSid};
-use busyhour_controller_core::{
-    spec::BatchId,
-    view::{Attempt, Record},
-};
+use busyhour_controller_core::{spec::BatchId, view::Record};
 use bytes::Bytes;
 use http::Uri;
 use serde::Serialize;
@@ -20,6 +17,7 @@ use super::{
 };
 use crate::{
     App,
+    calls::EarlierAttempt,
     dates::Rfc3339,
     edge::{Caller, Ids, Permit},
     error::ApiError,
@@ -57,7 +55,7 @@ pub(crate) struct ResultLine<'a> {
     /// How many attempts were made.
     attempts: u16,
     /// Those before the last that came to an end, in order; the rest of this line is about the last.
-    earlier_attempts: Vec<EarlierAttempt<'a>>,
+    earlier_attempts: Vec<EarlierAttempt>,
     /// Keys that the called party pressed.
     digits: &'a str,
     /// When it was accepted.
@@ -79,47 +77,6 @@ pub(crate) struct ResultLine<'a> {
     ring_ms: u64,
     /// From answer to end.
     talk_ms: u64,
-}
-
-/// An attempt after which the call was placed again.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct EarlierAttempt<'a> {
-    /// Its number, from 1. Attempts of which nothing was sent have numbers, too.
-    attempt: u16,
-    /// busy, failed or no-answer.
-    status: &'static str,
-    /// Why.
-    reason: &'static str,
-    /// Final SIP status; null if there was none.
-    sip_code: Option<u16>,
-    /// The limit that held it last before it started.
-    held_by: &'static str,
-    /// Over which carrier.
-    carrier: &'a str,
-    /// When it was dialled.
-    #[schema(value_type = String)]
-    dialled_at: Rfc3339,
-    /// When it ended.
-    #[schema(value_type = String)]
-    ended_at: Rfc3339,
-    /// From INVITE to end.
-    ring_ms: u64,
-}
-
-impl<'a> EarlierAttempt<'a> {
-    fn new(attempt: &'a Attempt) -> Self {
-        Self {
-            attempt: attempt.number,
-            status: attempt.outcome.as_str(),
-            reason: attempt.reason.code(),
-            sip_code: Some(attempt.sip_code).filter(|code| *code > 0),
-            held_by: attempt.held_by.code(),
-            carrier: &attempt.carrier,
-            dialled_at: Rfc3339(attempt.dialled_at),
-            ended_at: Rfc3339(attempt.ended_at),
-            ring_ms: attempt.ring.as_millis(),
-        }
-    }
 }
 
 /// Results as NDJSON. With `follow=true` the answer goes on until the batch is over. The results of a batch that is
@@ -240,7 +197,7 @@ impl<'a> ResultLine<'a> {
             sip_code: Some(ending.sip_code).filter(|code| *code > 0),
             held_by: record.held_by.code(),
             attempts: record.attempts,
-            earlier_attempts: record.earlier.iter().map(EarlierAttempt::new).collect(),
+            earlier_attempts: record.earlier.iter().map(EarlierAttempt::from).collect(),
             digits: &ending.digits,
             accepted_at: Rfc3339(record.accepted_at),
             due_at: record.due.map(Rfc3339),

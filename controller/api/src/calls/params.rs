@@ -11,7 +11,7 @@ use std::{borrow::Cow, sync::Arc};
 use busyhour_base::{
     AccountSid, ApplicationSid, CallSpec, Direction, Instructions, Span, Timestamp,
 };
-use busyhour_controller_core::spec::NewCall;
+use busyhour_controller_core::spec::{NewCall, Urgency};
 
 use super::{
     address::{AddressError, canonical},
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     dates::instant,
-    directory::{Account, Directory},
+    directory::{Account, Application, Directory},
     error::{ApiError, Code},
     form::Params,
 };
@@ -56,6 +56,7 @@ pub(crate) const NAMES: &[&str] = &[
     "TimeLimit",
     "SendAt",
     "ValidityPeriod",
+    "Urgency",
 ];
 
 /// What this version cannot do, and the values that ask for nothing.
@@ -133,7 +134,8 @@ fn but_for_to(
     }
     let (not_before, expires) = times(params, now)?;
     let application = params.one("ApplicationSid")?.and_then(|sid| sid.parse().ok());
-    Ok(NewCall { application, not_before, expires, ..NewCall::of(Arc::new(spec)) })
+    let urgency = urgency(params)?.unwrap_or_default();
+    Ok(NewCall { application, not_before, expires, urgency, ..NewCall::of(Arc::new(spec)) })
 }
 
 /// Checks parameters that others will be added to: what is there has to be right, what is missing may come.
@@ -148,6 +150,7 @@ pub(crate) fn check(
     called(params, entry)?;
     calling(params, account, directory)?;
     instruct(&mut settings(params)?, params, account, directory)?;
+    urgency(params)?;
     times(params, now).map(drop)
 }
 
@@ -232,7 +235,7 @@ fn calling(
     }
 }
 
-fn own_number(
+pub(super) fn own_number(
     name: &str,
     text: &str,
     account: AccountSid,
@@ -260,11 +263,7 @@ fn instruct(
         spec.instructions = document.unwrap_or_else(|| Instructions::Document(String::new()));
         return Ok(any);
     };
-    let known = sid.parse::<ApplicationSid>().ok().and_then(|sid| directory.applications.get(&sid));
-    let application = known.filter(|found| found.account == account).ok_or_else(|| {
-        let allowed = "the sid of an application of this account";
-        ApiError::parameter(Code::InvalidApplication, "ApplicationSid", sid, allowed)
-    })?;
+    let (_, application) = own_application(sid, account, directory)?;
     spec.instructions = Instructions::Url(application.voice.clone());
     spec.fallback = application.fallback.clone();
     if let (None, Some((hook, events))) = (&spec.status_callback, &application.status_callback) {
@@ -272,6 +271,33 @@ fn instruct(
         spec.status_events = *events;
     }
     Ok(true)
+}
+
+/// An application of the account.
+pub(super) fn own_application<'d>(
+    text: &str,
+    account: AccountSid,
+    directory: &'d Directory,
+) -> Result<(ApplicationSid, &'d Application), ApiError> {
+    let sid = text.parse::<ApplicationSid>().ok();
+    let known = sid.and_then(|sid| Some((sid, directory.applications.get(&sid)?)));
+    known.filter(|(_, found)| found.account == account).ok_or_else(|| {
+        let allowed = "the sid of an application of this account";
+        ApiError::parameter(Code::InvalidApplication, "ApplicationSid", text, allowed)
+    })
+}
+
+/// `Urgency`: whether someone waits on it (MT-6).
+pub(crate) fn urgency(params: &Params<'_>) -> Result<Option<Urgency>, ApiError> {
+    match params.one("Urgency")? {
+        None => Ok(None),
+        Some("ordinary") => Ok(Some(Urgency::Ordinary)),
+        Some("synchronous") => Ok(Some(Urgency::Synchronous)),
+        Some(other) => {
+            let allowed = "ordinary or synchronous";
+            Err(ApiError::parameter(Code::InvalidParameter, "Urgency", other, allowed))
+        }
+    }
 }
 
 fn digits(params: &Params<'_>) -> Result<Option<String>, ApiError> {

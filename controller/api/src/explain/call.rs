@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::{Because, RequestPart};
 use crate::{
     App,
-    calls::{Found, find, find_any},
+    calls::{EarlierAttempt, Found, find, find_any},
     edge::{Ids, Viewer, json},
     error::ApiError,
 };
@@ -25,6 +25,8 @@ pub(crate) struct CallExplanation {
     status: &'static str,
     #[serde(flatten)]
     request: RequestPart,
+    /// Attempts after which it was placed again, in order, over which carriers, and how they ended.
+    earlier_attempts: Vec<EarlierAttempt>,
     /// Why it ended as it did.
     ending: Option<Because>,
     /// Final SIP status of the carrier, if there was one.
@@ -63,14 +65,15 @@ pub(crate) async fn call(
 
 fn ended_or_started(sid: CallSid, found: &Found) -> CallExplanation {
     let facts = found.facts();
-    let (held_by, ending) = match found {
-        Found::Live(view) => (view.held_by, view.ending.as_ref()),
-        Found::Recorded(record) => (Some(record.held_by), Some(&record.ending)),
+    let (held_by, ending, earlier) = match found {
+        Found::Live(view) => (view.held_by, view.ending.as_ref(), &view.earlier),
+        Found::Recorded(record) => (Some(record.held_by), Some(&record.ending), &record.earlier),
     };
     CallExplanation {
         call_sid: sid,
         status: facts.status(),
         request: RequestPart::over(facts.dialled_at, held_by),
+        earlier_attempts: earlier.iter().map(EarlierAttempt::from).collect(),
         ending: ending.map(|ending| ending.reason.into()),
         sip_code: ending.map(|ending| ending.sip_code).filter(|code| *code > 0),
     }

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::create::refused;
 use crate::{
     App,
-    calls::canonical,
+    calls::{canonical, only},
     edge::{Caller, FormBody, json},
     error::{ApiError, Code},
     form::Params,
@@ -39,13 +39,7 @@ pub(crate) async fn cancel(
     FormBody(form): FormBody,
 ) -> Result<Response, ApiError> {
     let params = Params::parse(&form)?;
-    for (name, value) in params.iter() {
-        if !matches!(name, "From" | "To") {
-            // A filter that was meant and is not known must not cancel everything.
-            let allowed = "From and To are the parameters of this request";
-            return Err(ApiError::parameter(Code::InvalidParameter, name, value, allowed));
-        }
-    }
+    only(&params, &["From", "To"])?;
     let number = |name, code| match params.one(name)? {
         None => Ok(None),
         Some(text) => match canonical(text) {

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use busyhour_base::{Body, Direction, MessageSpec, Span, Timestamp};
-use busyhour_controller_core::{message::NewMessage, spec::Urgency};
+use busyhour_controller_core::message::NewMessage;
 
 use crate::{
-    calls::{canonical, webhook},
+    calls::{canonical, urgency, webhook},
     dates::instant,
     edge::Caller,
     error::{ApiError, Code},
@@ -60,7 +60,7 @@ pub(super) fn new_message(
         body: 0,
         not_before,
         expires: Some(not_before.unwrap_or(now).max(now) + validity),
-        urgency: Urgency::Ordinary,
+        urgency: urgency(params)?.unwrap_or_default(),
     };
     Ok((new, body))
 }

@@ -300,3 +300,82 @@ async fn a_log_that_takes_nothing_is_told_as_what_it_is() {
     rig.form(&calls(), &form).await.is_error(500, 20500, &["unknown", "Idempotency-Key"]);
     assert_eq!(rig.form(&calls(), &form).await.status, 201);
 }
+
+#[tokio::test]
+async fn mt_5_waiting_calls_are_canceled_in_bulk_by_what_they_have_in_common() {
+    let rig = Rig::new().await;
+    let up = rig.call("+4930123455").await;
+    let url = ("Url", "https://app.example/");
+    let form = |more: &[(&'static str, &'static str)]| {
+        [&[("To", "+4930123456"), ("From", NUMBER_A), url], more].concat()
+    };
+    let application: &'static str = APPLICATION_A.to_string().leak();
+    for more in [
+        &[("Urgency", "synchronous")][..],
+        &[("ApplicationSid", application)],
+        &[("SendAt", "2026-03-10T12:30:00Z")],
+        &[("SendAt", "2026-03-10T13:00:00Z")],
+        &[],
+        &[],
+    ] {
+        assert_eq!(rig.form(&calls(), &form(more)).await.status, 201);
+    }
+    let last = rig.call("+4930123457").await;
+    let path = "/v1/Calls/cancel";
+    // A filter that is not known, not owned or not right must not cancel everything.
+    for (filter, code, word) in [
+        (("Number", NUMBER_A), 20_001, "ScheduledBefore"),
+        (("Status", "in-progress"), 20_001, "queued"),
+        (("From", "+15550009999"), 21_210, "From"),
+        (("From", "x"), 21_212, "From"),
+        (("To", "x"), 21_211, "To"),
+        (("ApplicationSid", "AP0"), 21_218, "ApplicationSid"),
+        (("Urgency", "inbound"), 20_001, "synchronous"),
+        (("ScheduledFrom", "noon"), 20_001, "ScheduledFrom"),
+    ] {
+        rig.form(path, &[filter]).await.is_error(400, code, &[word]);
+    }
+    rig.machine.effects();
+    rig.machine.dials();
+    let canceled = async |filters: &[(&str, &str)]| {
+        let answer = rig.form(path, filters).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()["canceled"].as_u64().unwrap()
+    };
+    assert_eq!(canceled(&[("To", "+4930999999"), ("Status", "queued")]).await, 0);
+    assert_eq!(canceled(&[("Urgency", "synchronous"), ("From", NUMBER_A)]).await, 1);
+    assert_eq!(canceled(&[("ApplicationSid", application)]).await, 1);
+    let within =
+        [("ScheduledFrom", "2026-03-10T12:30:00Z"), ("ScheduledBefore", "2026-03-10T13:00:00Z")];
+    assert_eq!(canceled(&within).await, 1);
+    assert_eq!(canceled(&[("To", "+49 30 123456")]).await, 3);
+    assert_eq!(rig.get(&call(&last)).await.json()["status"], "queued");
+    assert_eq!(canceled(&[]).await, 1);
+    assert_eq!(rig.get(&call(&last)).await.json()["status"], "canceled");
+    assert_eq!(rig.get(&call(&up)).await.json()["status"], "queued", "it is with its agent");
+    let told = rig.machine.effects();
+    let told =
+        told.iter().filter(|fx| matches!(fx, Effect::Notify { outcome: Outcome::Canceled, .. }));
+    let outcomes = rig.machine.outbox().len();
+    assert_eq!((told.count(), outcomes), (7, 7), "one callback and one outcome each");
+    let later = rig.machine.pass(Span::from_secs(7_200));
+    assert!(later.is_empty(), "none of them starts any more");
+}
+
+#[tokio::test]
+async fn mt_6_a_call_that_someone_waits_on_goes_before_ordinary_ones() {
+    let rig = Rig::new().await;
+    for to in ["+4930123450", "+4930123451", "+4930123452"] {
+        rig.call(to).await;
+    }
+    rig.machine.dials();
+    let form = |urgency| {
+        let url = ("Url", "https://app.example/");
+        [("To", "+4930123459"), ("From", NUMBER_A), url, ("Urgency", urgency)]
+    };
+    rig.form(&calls(), &form("inbound")).await.is_error(400, 20_001, &["Urgency", "synchronous"]);
+    let answer = rig.form(&calls(), &form("synchronous")).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["queue_time"]), (201, &json!("1000")));
+    let next = rig.machine.pass(Span::from_secs(1));
+    assert_eq!(next.iter().map(|dial| &*dial.spec.to).collect::<Vec<_>>(), ["+4930123459"]);
+}

@@ -98,6 +98,15 @@ impl Engine {
                 lanes[gate as usize] += 1;
             }
         }
+        for (route, crew) in self.poppers.iter() {
+            let lanes = self.nodes.iter().filter(|(_, node)| node.route == route);
+            let waiting: u64 = lanes.map(|(_, node)| u64::from(node.queue().len())).sum();
+            if crew.waiting != waiting || crew.number > self.poppers.most() {
+                return Err(format!(
+                    "{waiting} requests wait for route {route}, poppers: {crew:?}"
+                ));
+            }
+        }
         if waiting != self.waiting {
             return Err(format!("{waiting} requests wait, {} are counted", self.waiting));
         }

@@ -54,11 +54,13 @@ pub(super) struct Tenant {
 /// What a node above the lanes is of.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub(super) struct Scopes {
-    kind: Kind,
-    urgency: u8,
-    route: RouteId,
-    application: u32,
-    batch: u32,
+    pub kind: Kind,
+    pub urgency: u8,
+    pub route: RouteId,
+    pub application: u32,
+    pub batch: u32,
+    /// Beneath it are lines of batches only, and the order tells them apart: see [`super::kinds`].
+    pub lines_only: bool,
 }
 
 /// What is rarely looked at of a node.
@@ -66,12 +68,12 @@ pub(super) struct Scopes {
 pub(super) struct Cold {
     pub tenant: u32,
     /// Nodes beneath it.
-    children: u32,
+    pub children: u32,
     /// A lane's requests whose time has not come.
     later: Queue,
     /// What waits in a lane that is retired.
     retired: Option<Queue>,
-    branch: Option<Scopes>,
+    pub branch: Option<Scopes>,
 }
 
 impl Cold {
@@ -246,7 +248,8 @@ impl Engine {
     /// A new lane.
     pub fn add_lane(&mut self, tenant: u32, key: LaneKey) -> u32 {
         let LaneKey { kind, urgency, route, application, batch, number } = key;
-        let mut branch = Scopes { kind, urgency, route, application: NIL, batch: NIL };
+        let lines_only = batch != NIL && self.policy.parts_kinds();
+        let mut branch = Scopes { kind, urgency, route, application: NIL, batch: NIL, lines_only };
         let mut parent =
             self.branch(tenant, branch, NIL, self.tenants[tenant].gates[kind as usize]);
         if application != NIL {
@@ -263,7 +266,7 @@ impl Engine {
     }
 
     /// The node above lanes that is of this, found or made.
-    fn branch(&mut self, tenant: u32, branch: Scopes, parent: u32, gate: u32) -> u32 {
+    pub(super) fn branch(&mut self, tenant: u32, branch: Scopes, parent: u32, gate: u32) -> u32 {
         if let Some(id) = self.tenants[tenant].branches.get(&branch) {
             return *id;
         }
@@ -324,7 +327,11 @@ impl Engine {
         let waits = !self.nodes[lane].queue().is_empty() || !cold.later.is_empty() || retired;
         assert!(!waits, "a lane ends empty");
         self.tenants[cold.tenant].lanes -= 1;
-        let mut id = lane;
+        self.prune(lane);
+    }
+
+    /// Forgets a node with nothing beneath it, and what is above it for it alone.
+    pub(super) fn prune(&mut self, mut id: u32) {
         while id != NIL && self.cold[id].children == 0 {
             let node = self.nodes.remove(id).expect("the node exists");
             debug_assert_eq!(node.place, Place::Idle, "nothing is beneath it");
@@ -389,6 +396,7 @@ impl Engine {
             self.arrivals.note(request, asked.number);
         }
         self.waiting += 1;
+        self.poppers.arrived(self.nodes[lane].route, 1);
         self.count(lane, 1);
         if self.nodes[lane].place == Place::Idle {
             self.stand(lane, why);
@@ -403,6 +411,7 @@ impl Engine {
         }
         self.requests.remove(&mut of.queue, request);
         self.waiting -= 1;
+        self.poppers.left(self.nodes[lane].route, 1);
         self.count(lane, -1);
         if self.nodes[lane].queue().is_empty() {
             self.leave(lane);
@@ -440,6 +449,7 @@ impl Engine {
         if !queue.is_empty() {
             self.leave(lane);
             self.waiting -= u64::from(queue.len());
+            self.poppers.left(self.nodes[lane].route, u64::from(queue.len()));
             for gate in self.gates_of(lane).collect::<Vec<_>>() {
                 let gate = &mut self.gates[gate];
                 gate.queued[usize::from(self.nodes[lane].urgency)] -= queue.len();

@@ -24,6 +24,7 @@ pub mod lanes;
 pub mod ledger;
 pub mod order;
 pub mod policy;
+pub mod poppers;
 pub mod queue;
 pub mod ring;
 pub mod slab;
@@ -33,6 +34,7 @@ pub mod workers;
 
 mod ahead;
 mod check;
+mod kinds;
 mod node;
 mod resources;
 mod serve;
@@ -46,6 +48,7 @@ use ledger::Ledger;
 use node::Node;
 use order::Order;
 use policy::{Arrivals, Units};
+use poppers::{Crew, Poppers};
 use queue::Chunks;
 use slab::Slab;
 use wheel::{Handle, Wheel};
@@ -147,6 +150,8 @@ pub struct Engine {
     held: Option<Reason>,
     /// Requests in lanes.
     waiting: u64,
+    /// What takes them out, by route.
+    poppers: Poppers,
     /// Mean time that a call holds its channel.
     hold: u64,
 }
@@ -226,6 +231,19 @@ impl Engine {
     /// Why nothing is being started though something could be, if so: of several reasons, that of the most urgent.
     pub fn resting(&self) -> Option<Reason> {
         self.held.or_else(|| self.order.at_rest().map(|(_, reason)| reason).next())
+    }
+
+    /// Another bound on the poppers of each route; see [`poppers`].
+    pub fn set_poppers_max(&mut self, most: u32) {
+        self.poppers.set_most(most);
+    }
+
+    /// The poppers of every route, as they are at `now`, and what its carriers could take.
+    pub fn poppers(&self, now: u64) -> impl Iterator<Item = (turn::RouteId, Crew, u64)> {
+        self.poppers.iter().map(move |(route, crew)| {
+            let capacity = self.ledger.capacity(route);
+            (route, crew.at(now, capacity, self.poppers.most()), capacity)
+        })
     }
 
     /// The channel ledger.

@@ -7,7 +7,7 @@
 //! | weighted | what the tenant has had, in parts of its weight; who was idle begins where the last served one is |
 //! | first come, first served | the number of the oldest request at the front |
 //! | plan | the service plan's place: within one, tenants take turns |
-//! | kind | the place of the request's kind: within one, tenants take turns |
+//! | kind | the place of the request's kind, see [`super::kinds`]: within one, tenants take turns |
 //! | resource use | channel time that the tenant used lately; it counts half after each half-life |
 //! | random | so much above the last served one's as is drawn from a seed and the number of the stand |
 
@@ -58,6 +58,11 @@ impl OrderPolicy {
         matches!(self, Self::FirstComeFirstServed)
     }
 
+    /// Whether lines of batches stand apart from calls that were asked for one by one.
+    pub(super) const fn parts_kinds(&self) -> bool {
+        matches!(self, Self::Kind { .. })
+    }
+
     fn era(&self, now: u64) -> u64 {
         match self {
             Self::ResourceUse { half_life } => now / half_life.0.max(1),
@@ -82,6 +87,7 @@ impl Engine {
                 }
             }
         }
+        self.part_kinds();
         let roots: Vec<_> = self.tenants.iter().flat_map(|(_, t)| t.roots.clone()).collect();
         for id in roots {
             let share = self.share_of(id);
@@ -123,7 +129,7 @@ impl Engine {
         match self.policy {
             OrderPolicy::Weighted => UNIT / standing.weight.clamp(1, UNIT),
             OrderPolicy::Plan => standing.plan,
-            OrderPolicy::Kind { first } => u32::from(self.nodes[id].kind != first),
+            OrderPolicy::Kind { first } => u32::from(self.asked_as(id) != first),
             _ => 0,
         }
     }

@@ -74,7 +74,7 @@ impl Engine {
     #[inline]
     fn serve(&mut self, now: u64) -> Option<Start> {
         let (turn, stand) = self.order.first(&self.nodes)?;
-        match self.allot(turn, stand.node) {
+        match self.allot(turn, stand.node, now) {
             Ok((carrier, worker)) => {
                 let path = self.path(turn, stand)?;
                 Some(self.start(turn, stand, path, (carrier, worker), now))
@@ -88,13 +88,20 @@ impl Engine {
 
     /// A carrier and, for a call, a worker; or what binds all of this turn.
     #[inline]
-    fn allot(&self, turn: Turn, root: u32) -> Result<(u32, u16), Denied> {
+    fn allot(&mut self, turn: Turn, root: u32, now: u64) -> Result<(u32, u16), Denied> {
         let carrier = self.ledger.pick(turn, self.clock)?;
-        if self.nodes[root].kind == Kind::Message {
-            return Ok((carrier, NO_WORKER));
+        let worker = match self.nodes[root].kind {
+            Kind::Message => NO_WORKER,
+            Kind::Call => {
+                let picked = self.workers.pick();
+                picked.ok_or(Denied { reason: Reason::Workers, until: None })?
+            }
+        };
+        let Self { poppers, ledger, .. } = self;
+        if !poppers.has_one(turn.route, now, || ledger.capacity(turn.route)) {
+            return Err(Denied { reason: Reason::Poppers, until: Some(now.saturating_add(1)) });
         }
-        let worker = self.workers.pick();
-        Ok((carrier, worker.ok_or(Denied { reason: Reason::Workers, until: None })?))
+        Ok((carrier, worker))
     }
 
     /// A turn rests until the ledger or the workers can serve it again.
@@ -153,6 +160,7 @@ impl Engine {
         }
         self.served(root, stand.rank, units);
         self.waiting -= 1;
+        self.poppers.took_one(turn.route);
         let class = self.ledger.class(tenant, turn.route);
         self.ledger.take(carrier, tenant, units, due, now);
         if worker != NO_WORKER {

@@ -10,8 +10,9 @@ use crate::{
         Carrier, Direction,
         shares::{Group, Share},
     },
+    engine::turn::RouteId,
     spec::{Unused, Urgency},
-    view::{Availability, CarrierView, GroupView, LineView, Room, ShareView, Spent},
+    view::{Availability, CarrierView, GroupView, LineView, PoppersView, Room, ShareView, Spent},
 };
 
 impl State {
@@ -61,12 +62,7 @@ impl State {
     /// The lines in which somebody stands, at most so many, the most urgent of each route first.
     pub fn lines(&self, max: usize) -> Vec<LineView> {
         let lines = self.engine.lines().take(max).map(|(turn, standing, rests)| LineView {
-            carriers: self
-                .engine
-                .ledger()
-                .route(turn.route)
-                .map(|id| Arc::clone(&self.carriers[id].name))
-                .collect(),
+            carriers: self.carriers_of(turn.route),
             urgency: match turn.urgency {
                 0 => Urgency::Inbound,
                 1 => Urgency::Synchronous,
@@ -77,6 +73,26 @@ impl State {
             held_by: rests.unwrap_or(Reason::Ready),
         });
         lines.collect()
+    }
+
+    /// The poppers of the routes for which something waits or lately did, at most so many routes.
+    pub fn poppers(&self, max: usize) -> Vec<PoppersView> {
+        let crews = self.engine.poppers(self.now);
+        let crews = crews.filter(|(_, crew, _)| crew.waiting > 0 || crew.number > 0).take(max);
+        let poppers = crews.map(|(route, crew, capacity)| PoppersView {
+            carriers: self.carriers_of(route),
+            number: crew.number,
+            most: self.options.poppers_max,
+            at_work: crew.at_work,
+            waiting: crew.waiting,
+            capacity,
+        });
+        poppers.collect()
+    }
+
+    fn carriers_of(&self, route: RouteId) -> Vec<Arc<str>> {
+        let carriers = self.engine.ledger().route(route);
+        carriers.map(|id| Arc::clone(&self.carriers[id].name)).collect()
     }
 
     /// The shares of a tenant.

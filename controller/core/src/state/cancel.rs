@@ -1,14 +1,57 @@
-//! `Cancel`: everything that a tenant, one of its applications, numbers or batches has waiting. None of it starts any more
+//! `Cancel`: what a tenant has waiting, or as much of it as it says; and what a batch has. None of it starts any more
 //! from that entry on; it ends in a bounded number of steps with this entry and the next ones.
 
 use busyhour_base::Reason;
 
-use super::State;
+use super::{
+    State,
+    calls::{LaneOwner, Stage, asked},
+};
 use crate::{
-    command::{Cancel, Whole},
+    command::{Cancel, Waiting},
     effect::{Effect, Reply},
     engine::lanes::LaneKey,
+    spec::Urgency,
 };
+
+/// What is to be canceled, with the gates of its scopes.
+struct Wanted<'a> {
+    which: &'a Waiting,
+    application: Option<u32>,
+    number: Option<u32>,
+}
+
+impl Wanted<'_> {
+    /// Whether anything of a lane can be wanted. Callers are never canceled.
+    fn has_of(&self, key: &LaneKey) -> bool {
+        let urgency = self.which.urgency.is_none_or(|urgency| urgency as u8 == key.urgency);
+        let application = self.application.is_none_or(|gate| gate == key.application);
+        let number = self.number.is_none_or(|gate| gate == key.number);
+        urgency && application && number && key.urgency != Urgency::Inbound as u8
+    }
+
+    /// Whether all of a lane of which anything can be wanted is.
+    fn has_all(&self) -> bool {
+        let Waiting { to, scheduled_from, scheduled_before, .. } = self.which;
+        to.is_none() && scheduled_from.is_none() && scheduled_before.is_none()
+    }
+
+    /// Whether a request of a lane of which anything can be wanted is.
+    fn has(&self, state: &State, request: u32) -> bool {
+        let Waiting { to, scheduled_from, scheduled_before, .. } = self.which;
+        if scheduled_from.is_some() || scheduled_before.is_some() {
+            let begins = state.requests.times(request).not_before;
+            let within = begins.is_some_and(|at| {
+                scheduled_from.is_none_or(|from| from <= at)
+                    && scheduled_before.is_none_or(|before| at < before)
+            });
+            if !within {
+                return false;
+            }
+        }
+        to.as_ref().is_none_or(|to| **to == *state.requests.spec(request).to)
+    }
+}
 
 impl State {
     pub(super) fn cancel(&mut self, cancel: &Cancel) -> Reply {
@@ -16,25 +59,60 @@ impl State {
             Ok(tenant) => tenant,
             Err(reason) => return Reply::Refused(reason),
         };
-        let state = &self.tenants[tenant];
-        let gate = match &cancel.what {
-            Whole::Tenant => None,
-            Whole::Application(sid) => match state.applications.get(sid) {
-                Some(scope) => Some(scope.gate),
-                None => return Reply::Refused(Reason::UnknownScope),
-            },
-            Whole::Number(number) => match state.numbers.get(number) {
-                Some(scope) => Some(scope.gate),
-                None => return Reply::Refused(Reason::UnknownScope),
-            },
+        let (state, which) = (&self.tenants[tenant], &cancel.which);
+        let gate = |scope: Option<&super::scopes::Scoped>| match scope {
+            Some(scope) => Ok(Some(scope.gate)),
+            None => Err(Reason::UnknownScope),
         };
-        let of_it =
-            |key: &LaneKey| gate.is_none_or(|gate| key.application == gate || key.number == gate);
-        let lanes = state.lanes.iter().filter(|(key, _)| of_it(key));
+        let application =
+            which.application.map_or(Ok(None), |sid| gate(state.applications.get(&sid)));
+        let number = which.from.as_ref().map_or(Ok(None), |number| gate(state.numbers.get(number)));
+        let wanted = match (application, number) {
+            (Ok(application), Ok(number)) => Wanted { which, application, number },
+            (Err(reason), _) | (_, Err(reason)) => return Reply::Refused(reason),
+        };
+        let lanes = state.lanes.iter().filter(|(key, _)| wanted.has_of(key));
         let lanes: Vec<_> = lanes.map(|(_, lane)| *lane).collect();
-        let canceled =
-            lanes.into_iter().map(|lane| self.cancel_lane(lane, Reason::CanceledByTenant));
+        let canceled = lanes.into_iter().map(|lane| {
+            if wanted.has_all() {
+                return self.cancel_lane(lane, Reason::CanceledByTenant);
+            }
+            let chosen: Vec<_> = self
+                .engine
+                .lane_requests(lane)
+                .filter(|request| wanted.has(self, *request))
+                .collect();
+            self.cancel_some(lane, chosen)
+        });
         Reply::Canceling(canceled.sum())
+    }
+
+    /// Some of what waits in a lane is to end: it goes into a lane of its own, which is canceled. How much that is.
+    fn cancel_some(&mut self, lane: u32, chosen: Vec<u32>) -> u64 {
+        if chosen.is_empty() {
+            return 0;
+        }
+        let LaneOwner { tenant, batch, key, .. } = self.lanes[lane];
+        let aside = self.engine.add_lane(tenant, key);
+        let canceled = Some(Reason::CanceledByTenant);
+        self.lanes.put(aside, LaneOwner { tenant, batch, key, requests: 0, canceled });
+        self.engine.retire(aside);
+        for request in &chosen {
+            let scheduled = self.requests.stage(*request) == Stage::Scheduled;
+            if scheduled {
+                self.engine.take_up(lane, *request);
+                self.engine.put_off(aside, *request);
+            } else {
+                self.engine.unqueue(lane, *request);
+                let asked = asked(self.requests.call(*request));
+                self.engine.push_back(aside, *request, asked, Reason::CanceledByTenant);
+            }
+            self.lanes[aside].requests += 1;
+            self.requests.move_to(*request, aside, batch.is_some());
+            self.release_lane(lane);
+        }
+        self.sweeps.push_back(aside);
+        chosen.len() as u64
     }
 
     /// All that waits in a lane is to end; what is submitted from now on goes into another lane. How much that is.

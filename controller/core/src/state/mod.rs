@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     command::{Command, Entry},
     effect::{Effect, Reply},
-    engine::{Engine, slab::Slab, wheel::Wheel},
+    engine::{Engine, poppers::POPPERS_MAX, slab::Slab, wheel::Wheel},
     forward::Holding,
     spec::{BatchId, CallId, Declaration},
     view::{Attempt, Record},
@@ -85,6 +85,8 @@ pub struct Options {
     pub ended_batches_max: usize,
     /// Offered calls that may ring at once for want of capacity; a further one is refused.
     pub ringing_max: usize,
+    /// Poppers of each route: so many of its requests at most start at one instant.
+    pub poppers_max: u32,
     /// Agents known at once. A new one takes the number of one that is away and has no calls.
     pub agents_max: u16,
 }
@@ -101,6 +103,7 @@ impl Default for Options {
             open_batches_max: 1_000,
             ended_batches_max: 1_000,
             ringing_max: 10_000,
+            poppers_max: POPPERS_MAX,
             agents_max: 4_096,
         }
     }
@@ -174,13 +177,15 @@ impl State {
 
     /// Nothing declared, nothing queued, and other bounds than the usual ones.
     pub fn with(options: Options) -> Self {
+        let mut engine = Engine::default();
+        engine.set_poppers_max(options.poppers_max);
         Self {
             options,
             message_options: MessageOptions::default(),
             applied: 0,
             now: 0,
             declaration: Arc::default(),
-            engine: Engine::default(),
+            engine,
             expiries: Wheel::default(),
             accounts: Arc::default(),
             tenants: Slab::default(),

@@ -84,6 +84,7 @@ impl State {
             not_before: requests.times(id).not_before,
             batch: batch.map(|batch| self.batches[batch].id),
             custom_id: requests.custom_id(id),
+            earlier: self.earlier.get(&id).cloned().unwrap_or_default(),
         };
         match requests.stage(id) {
             Stage::Scheduled | Stage::Queued => {}
@@ -114,6 +115,7 @@ impl State {
                     view.answered_at = record.answered_at;
                     view.ended_at = Some(record.ended_at);
                     view.ending = Some(record.ending.clone());
+                    view.earlier.clone_from(&record.earlier);
                 }
             }
         }

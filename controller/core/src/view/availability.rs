@@ -119,8 +119,7 @@ pub struct GroupView {
 }
 
 /// A line of those who compete for the same channels under the same conditions: what the engine takes the next request from.
-/// There is one for each route, urgency and share class in which somebody stands, so that their number follows what
-/// waits and what there is (MT-10).
+/// There is one for each route, urgency and share class in which somebody stands.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct LineView {
     /// The carriers of the route, in the order in which they are tried.
@@ -133,6 +132,23 @@ pub struct LineView {
     pub standing: usize,
     /// Why nothing is taken from it now. [`Reason::Ready`] if something is.
     pub held_by: Reason,
+}
+
+/// The poppers of a route: so many of its requests may be taken out of the queues in one step (MT-10).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct PoppersView {
+    /// The carriers of the route, in the order in which they are tried.
+    pub carriers: Vec<Arc<str>>,
+    /// How many there are.
+    pub number: u32,
+    /// There are never more.
+    pub most: u32,
+    /// How many took a request at this very instant.
+    pub at_work: u32,
+    /// Requests that wait for the route, whatever they wait for.
+    pub waiting: u64,
+    /// What its carriers could take, by their channels and rates.
+    pub capacity: u64,
 }
 
 /// A tenant's share of a group.

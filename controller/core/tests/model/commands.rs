@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use busyhour_base::Reason;
 use busyhour_controller_core::{
-    command::{AgentCommand, BatchCommand, Cancel, Change, Command, Submit, Update, Whole},
+    command::{AgentCommand, BatchCommand, Cancel, Change, Command, Submit, Update},
     effect::{Accepted, Reply},
     spec::{BatchId, CallId, Declaration, NewCall, Pace},
 };
@@ -206,12 +206,10 @@ impl Model {
     /// All that waits of a scope ends. What is up goes on, and is not placed again.
     fn cancel(&mut self, cancel: &Cancel) {
         let of_it = |request: &Request| {
+            let which = &cancel.which;
             request.account == cancel.account.0
-                && match &cancel.what {
-                    Whole::Tenant => true,
-                    Whole::Application(sid) => request.application == Some(*sid),
-                    Whole::Number(number) => request.number.as_deref() == Some(&**number),
-                }
+                && which.application.is_none_or(|sid| request.application == Some(sid))
+                && which.from.as_deref().is_none_or(|from| request.number.as_deref() == Some(from))
         };
         let all = self.requests.iter().filter(|(_, request)| of_it(request));
         for call in all.map(|(call, _)| *call).collect::<Vec<_>>() {

@@ -10,16 +10,19 @@ use busyhour_controller_core::{
     message::{
         MessageCarrier, MessageCommand, MessageDeclaration, MessageId, MessageNumber, MessageView,
     },
-    spec::{AgentIx, BatchId, CallId, Carrier, Declaration, Excess, Limits, Tenant, Throttle},
+    spec::{
+        AgentIx, Application, BatchId, CallId, Carrier, Declaration, Excess, Limits, Number,
+        NumberKind, Pace, Tenant, Throttle,
+    },
     view::{
         AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, LineFault, LineView,
-        QueueView, Record, ShareView, TenantView, Totals,
+        PoppersView, QueueView, Record, ShareView, TenantView, Totals,
     },
 };
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 
-use super::{A, B, C, NOW, NUMBER_A, NUMBER_B};
+use super::{A, APPLICATION_A, B, C, NOW, NUMBER_A, NUMBER_B};
 
 /// Everything behind one lock.
 pub struct Machine(Mutex<Inner>);
@@ -196,7 +199,11 @@ fn declaration() -> Declaration {
             ..Limits::default()
         },
         shares: Vec::new(),
-        applications: Vec::new(),
+        applications: [(A, APPLICATION_A)]
+            .into_iter()
+            .filter(|(owner, _)| *owner == account)
+            .map(|(_, sid)| Application { sid, pace: Pace::default() })
+            .collect(),
         suspended,
     };
     Declaration {
@@ -206,6 +213,12 @@ fn declaration() -> Declaration {
             tenant(C, "gamma", true),
         ],
         carriers: vec![Carrier::new("north", 100, Span::from_millis(10))],
+        numbers: vec![Number {
+            number: NUMBER_A.into(),
+            account: A,
+            kind: NumberKind::Local,
+            pace: Pace::default(),
+        }],
         messages: MessageDeclaration {
             tenants: Vec::new(),
             numbers: vec![number(A, NUMBER_A), number(B, NUMBER_B)],
@@ -340,6 +353,10 @@ impl Views for Machine {
 
     fn lines(&self, max: usize) -> Vec<LineView> {
         self.read(|state| state.lines(max))
+    }
+
+    fn poppers(&self, max: usize) -> Vec<PoppersView> {
+        self.read(|state| state.poppers(max))
     }
 
     fn shares_of(&self, account: AccountSid) -> Vec<ShareView> {

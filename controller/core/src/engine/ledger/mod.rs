@@ -15,6 +15,7 @@ use busyhour_base::Reason;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    poppers::REACH_US,
     ring::NIL,
     slab::Slab,
     turn::{Denied, RouteId, Turn},
@@ -407,6 +408,22 @@ impl Ledger {
             carrier.moved += next - carrier.rate.next();
             carrier.rate.defer(next);
         }
+    }
+}
+
+/// For the poppers.
+impl Ledger {
+    /// How many outbound requests the carriers of a route could take, by their free channels and by what their rates let
+    /// through in [`REACH_US`].
+    pub fn capacity(&self, route: RouteId) -> u64 {
+        let each = self.route(route).map(|id| {
+            let carrier = self.get(id);
+            let spacing = carrier.contract().spacing;
+            let by_rate = REACH_US.div_ceil(spacing.max(1));
+            let by_rate = if spacing == 0 { u64::MAX } else { by_rate };
+            u64::from(carrier.room()).min(by_rate)
+        });
+        each.sum()
     }
 }
 
