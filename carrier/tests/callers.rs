@@ -6,13 +6,15 @@ use busyhour_base::{
     AccountSid, CallSpec, Direction, Instructions, Method, Span, StatusEvents, Webhook,
 };
 use busyhour_carrier::{
-    Contract, Options, Ready,
+    Contract, Options,
     account::{Account, EndedBy, Outcome},
     plan::{Conclusion, HangUp, Plan, Talk},
-    run,
 };
 use busyhour_simulations::scenario::Caller;
-use tokio::{sync::oneshot, task::JoinHandle};
+
+mod common;
+
+use common::Carrier;
 
 /// Answered and greeted; the caller hangs up.
 const FRIENDLY: &str = "+15550100001";
@@ -21,57 +23,43 @@ const BRIEF: &str = "+15550100002";
 /// Refused with 486.
 const BUSY: &str = "+15550100003";
 
-struct Carrier {
-    ready: Ready,
-    stop: oneshot::Sender<()>,
-    account: JoinHandle<Account>,
+/// Where this carrier's customers and account are asked for.
+fn url(carrier: &Carrier, path: &str) -> String {
+    format!("http://{}/{path}", carrier.ready.account)
 }
 
-impl Carrier {
-    async fn start(options: Options) -> Self {
-        let (told, ready) = oneshot::channel();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let account = tokio::spawn(async move {
-            let shutdown = async {
-                let _ = stopped.await;
-            };
-            run(options, told, shutdown).await.expect("the carrier runs")
-        });
-        let ready = ready.await.expect("the carrier starts");
-        Self { ready, stop, account }
-    }
-
-    async fn stop(self) -> Account {
-        self.stop.send(()).expect("the carrier still runs");
-        self.account.await.expect("the carrier ends in order")
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}/{path}", self.ready.account)
-    }
-
-    /// Its account, once everybody has called and is done.
-    async fn when_over(&self, client: &reqwest::Client) -> Account {
-        let done = async {
-            loop {
-                let answer = client.get(self.url("account")).send().await.expect("an account");
-                let text = answer.text().await.expect("a body");
-                let account: Account = serde_json::from_str(&text).expect("its shape");
-                if account.callers.over == account.callers.planned {
-                    return account;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
+/// The carrier's account, once it says what is waited for.
+async fn when(
+    carrier: &Carrier,
+    client: &reqwest::Client,
+    (what, within): (&str, Duration),
+    said: impl Fn(&Account) -> bool,
+) -> Account {
+    let look = async {
+        loop {
+            let answer = client.get(url(carrier, "account")).send().await.expect("an account");
+            let text = answer.text().await.expect("a body");
+            let account: Account = serde_json::from_str(&text).expect("its shape");
+            if said(&account) {
+                return account;
             }
-        };
-        tokio::time::timeout(Duration::from_secs(60), done).await.expect("the callers are done")
-    }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(within, look).await.expect(what)
+}
 
-    async fn call_in(&self, client: &reqwest::Client, trunks: &[SocketAddr]) -> u16 {
-        let body = serde_json::json!({ "trunks": trunks }).to_string();
-        let request = client.post(self.url("callers")).body(body);
-        let request = request.header("Content-Type", "application/json");
-        request.send().await.expect("an answer").status().as_u16()
-    }
+/// The carrier's account, once everybody has called and is done.
+async fn when_over(carrier: &Carrier, client: &reqwest::Client) -> Account {
+    let over = |account: &Account| account.callers.over == account.callers.planned;
+    when(carrier, client, ("the callers are done", Duration::from_secs(60)), over).await
+}
+
+async fn call_in(carrier: &Carrier, client: &reqwest::Client, trunks: &[SocketAddr]) -> u16 {
+    let body = serde_json::json!({ "trunks": trunks }).to_string();
+    let request = client.post(url(carrier, "callers")).body(body);
+    let request = request.header("Content-Type", "application/json");
+    request.send().await.expect("an answer").status().as_u16()
 }
 
 /// Takes calls as the tenants' side would.
@@ -138,10 +126,10 @@ async fn mt_9_callers_call_where_the_carrier_is_told_and_its_account_says_what_t
         .zip(0..)
         .map(|(to, n)| caller(n, to, listens));
     let carrier = Carrier::start(calling(10, callers.collect())).await;
-    assert_eq!(carrier.call_in(&client, &[]).await, 400);
-    assert_eq!(carrier.call_in(&client, &[callee.ready.sip]).await, 200);
-    assert_eq!(carrier.call_in(&client, &[callee.ready.sip]).await, 409, "once is enough");
-    let account = carrier.when_over(&client).await;
+    assert_eq!(call_in(&carrier, &client, &[]).await, 400);
+    assert_eq!(call_in(&carrier, &client, &[callee.ready.sip]).await, 200);
+    assert_eq!(call_in(&carrier, &client, &[callee.ready.sip]).await, 409, "once is enough");
+    let account = when_over(&carrier, &client).await;
     let callers = &account.callers;
     assert_eq!((callers.called, callers.answered, callers.refused), (4, 3, 1), "{callers:?}");
     assert_eq!(callers.speech_heard, 3);
@@ -169,7 +157,7 @@ async fn mt_13_a_carrier_without_a_free_channel_places_no_call() {
     let callers = (0..3).map(|n| caller(n, FRIENDLY, Span::from_secs(2))).collect();
     let carrier =
         Carrier::start(Options { calls_to: vec![callee.ready.sip], ..calling(1, callers) }).await;
-    let account = carrier.when_over(&client).await;
+    let account = when_over(&carrier, &client).await;
     let without = account.callers.calls.iter().filter(|call| call.reason == "carrier_channels");
     assert!(without.clone().all(|call| call.status == 0 && call.confirmed));
     assert_eq!((account.callers.answered, without.count()), (1, 2));
@@ -184,18 +172,8 @@ async fn a_carrier_that_is_stopped_hangs_up_on_whoever_its_customers_speak_to() 
     let callers = vec![caller(0, FRIENDLY, Span::from_secs(600))];
     let options = Options { calls_to: vec![callee.ready.sip], ..calling(5, callers) };
     let carrier = Carrier::start(options).await;
-    let answered = async {
-        loop {
-            let answer = client.get(carrier.url("account")).send().await.expect("an account");
-            let text = answer.text().await.expect("a body");
-            let account: Account = serde_json::from_str(&text).expect("its shape");
-            if account.callers.answered == 1 {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), answered).await.expect("it is answered");
+    let answered = ("it is answered", Duration::from_secs(30));
+    when(&carrier, &client, answered, |account| account.callers.answered == 1).await;
     let account = carrier.stop().await;
     assert_eq!((account.callers.over, account.callers.calls[0].confirmed), (1, true));
     assert_eq!(account.channels.current, 0);

@@ -9,40 +9,15 @@ use std::{
 
 use busyhour_base::Span;
 use busyhour_carrier::{
-    Contract, Credentials, Options, Ready,
+    Contract, Credentials, Options,
     account::{Account, EndedBy, Outcome},
     plan::{Conclusion, HangUp, KeyPress, KeyTime, Plan, Talk},
-    run,
 };
 use busyhour_peer::Sipp;
-use tokio::{sync::oneshot, task::JoinHandle};
 
-/// A carrier in this process.
-struct Carrier {
-    ready: Ready,
-    stop: oneshot::Sender<()>,
-    account: JoinHandle<Account>,
-}
+mod common;
 
-impl Carrier {
-    async fn start(options: Options) -> Self {
-        let (told, ready) = oneshot::channel();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let account = tokio::spawn(async move {
-            let shutdown = async {
-                let _ = stopped.await;
-            };
-            run(options, told, shutdown).await.expect("the carrier runs")
-        });
-        let ready = ready.await.expect("the carrier starts");
-        Self { ready, stop, account }
-    }
-
-    async fn stop(self) -> Account {
-        self.stop.send(()).expect("the carrier still runs");
-        self.account.await.expect("the carrier ends in order")
-    }
-}
+use common::Carrier;
 
 fn options(plan: impl Fn(&str) -> Plan + Send + Sync + 'static) -> Options {
     Options {
