@@ -118,6 +118,6 @@ fn excess(policy: ExcessPolicy) -> Excess {
 }
 
 /// `window` divided evenly, rounded up so that the rate is never exceeded.
-fn spacing(window: Span, rate: u32) -> Span {
+pub fn spacing(window: Span, rate: u32) -> Span {
     Span::from_micros(window.as_micros().div_ceil(u64::from(rate.max(1))))
 }

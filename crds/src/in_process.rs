@@ -41,7 +41,7 @@ enum Draw {
 impl CarrierMessages {
     /// From one segment to the next by contract.
     pub fn segment_spacing(&self) -> Span {
-        Span::from_micros(1_000_000_u64.div_ceil(u64::from(self.segments_per_second.max(1))))
+        crate::spacing(Span::from_secs(1), self.segments_per_second)
     }
 
     /// From the hand-over of a message to the carrier's answer: its segments leave one after the other, at the contract's rate.

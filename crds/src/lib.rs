@@ -23,6 +23,7 @@ pub mod schema;
 mod secret;
 
 pub use answering::Answering;
+pub use compile::spacing;
 pub use duration::Duration;
 pub use error::{LoadError, LoadErrors};
 pub use folder::{SourceFile, read_folder};

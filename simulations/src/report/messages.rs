@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use busyhour_base::Span;
+use busyhour_crds::spacing;
 use serde::{Deserialize, Serialize};
 
 /// One tenant's messages.
@@ -99,8 +100,7 @@ impl MessageCarrierReport {
     /// From everything that a carrier was handed, whose segments leave one after the other at the rate of its contract.
     pub fn new(name: &str, segments_per_second: u32, mut handed: Vec<Handed>) -> Self {
         handed.sort_by(|a, b| (a.at_us, &a.message).cmp(&(b.at_us, &b.message)));
-        let spacing =
-            Span::from_micros(1_000_000_u64.div_ceil(u64::from(segments_per_second.max(1))));
+        let spacing = spacing(Span::from_secs(1), segments_per_second);
         let mut instants: Vec<_> = handed
             .iter()
             .flat_map(|one| (0..one.segments).map(|n| one.at_us + spacing.times(n).as_micros()))
