@@ -122,32 +122,33 @@ fn a_snapshot_without_room_is_told_and_the_log_goes_on_to_its_bound() {
     close(again);
 }
 
+/// Lets the log take commands until it stands still behind a machine that somebody reads, with the queue empty: one is being applied,
+/// one waits for that, and the log's thread waits with a third.
+fn stand_still(log: &Log<Journal>) -> [Pending<u64>; 3] {
+    [0, 1, 2].map(|value| {
+        let groups = log.status().groups;
+        let pending = log.submit(vec![value]).unwrap();
+        // Once its group is written it has nothing to do but to hand it on, and takes nothing more before that.
+        common::eventually(|| log.status().groups > groups);
+        pending
+    })
+}
+
 #[test]
 fn a_full_queue_refuses_at_once_and_loses_nothing_that_it_took() {
     let disk = SimDisk::default();
     let mut config = small(Path::new(FOLDER));
     config.queue_commands = 4;
     let log = simulated(&disk, config);
-    // A reader holds the machine, so that the log stands still after the group that it is at.
     let machine = log.machine().clone();
     let reading = machine.read();
-    let mut taken = Vec::new();
-    let refusal = loop {
-        match log.submit(vec![taken.len() as u8]) {
-            Ok(pending) => taken.push(pending),
-            Err(error) => break error,
-        }
-        assert!(taken.len() < 100, "the queue has no bound");
-        // Let it take what it can.
-        let queued = log.status().queued_commands;
-        if queued == 1 && taken.len() == 1 {
-            common::eventually(|| log.status().queued_commands == 0);
-        }
-    };
-    assert_eq!(refusal, ProposeError::Busy { commands: 4, bytes: 8 });
+    let mut taken = Vec::from(stand_still(&log));
+    taken.extend((3..7).map(|value| log.submit(vec![value]).unwrap()));
+    let refusal = log.submit(vec![7]).err();
+    assert_eq!(refusal, Some(ProposeError::Busy { commands: 4, bytes: 8 }));
     drop(reading);
     let replies: Vec<u64> = taken.into_iter().map(|pending| pending.wait().unwrap()).collect();
-    assert_eq!(replies, (1..=replies.len() as u64).collect::<Vec<_>>());
+    assert_eq!(replies, (1..=7).collect::<Vec<_>>());
     close(log);
 }
 
@@ -159,13 +160,13 @@ fn a_queue_is_bounded_in_bytes_too() {
     let log = simulated(&disk, config);
     let machine = log.machine().clone();
     let reading = machine.read();
-    let first = log.submit(vec![1]).unwrap();
-    common::eventually(|| log.status().queued_commands == 0);
-    let second = log.submit(vec![2; 1_500]).unwrap();
-    let refusal = log.submit(vec![3; 600]).err();
+    let first = stand_still(&log);
+    let large = log.submit(vec![3; 1_500]).unwrap();
+    let refusal = log.submit(vec![4; 600]).err();
     assert_eq!(refusal, Some(ProposeError::Busy { commands: 1, bytes: 1_502 }));
     drop(reading);
-    assert_eq!((first.wait(), second.wait()), (Ok(1), Ok(2)));
+    assert_eq!(first.map(Pending::wait), [Ok(1), Ok(2), Ok(3)]);
+    assert_eq!(large.wait(), Ok(4));
     close(log);
 }
 
