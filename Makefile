@@ -14,10 +14,12 @@ demo: ## Two tenants' batches become real SIP calls, live (ARGS="--json" or "--k
 	cargo build --release --locked --bin busyhour
 	target/release/busyhour demo examples/demo $(ARGS)
 
+# Property tests run over the same histories each time here, so that what a build server says can be repeated; `cargo test` alone
+# takes others each time, and so does the soak.
 test: ## All tests: lints, unit, property and whole-system tests with real peers
 	@$(SETUP) build demo test
 	@$(MAKE) --no-print-directory lint
-	cargo test --workspace --locked --no-fail-fast
+	PROPTEST_RNG_SEED=$(or $(SEED),1) cargo test --workspace --locked --no-fail-fast
 
 lint: ## Formatting, clippy, licences and sources of dependencies
 	cargo fmt --all --check
@@ -36,10 +38,12 @@ bench-peers: ## The same work on Redis and PostgreSQL, and the table of ratios t
 	@$(SETUP) peers
 	tests/bench/peers/run.sh
 
+soak: SEED := $(or $(SEED),$(shell echo $$RANDOM))
 soak: ## Many seeds (SEEDS=20000) through simulator and reference model, and a fortnight of constant load
 	@$(SETUP) build
+	@echo "make soak SEED=$(SEED) repeats this"
 	cargo run --release --locked --bin busyhour -- simulate --seeds $(or $(SEEDS),20000) examples/demo
-	PROPTEST_CASES=$(or $(SEEDS),20000) PROPTEST_RNG_SEED=$(or $(SEED),1) cargo test --release --locked -p busyhour-controller-core --test reference
+	PROPTEST_CASES=$(or $(SEEDS),20000) PROPTEST_RNG_SEED=$(SEED) cargo test --release --locked -p busyhour-controller-core --test reference
 	cargo test --release --locked -p busyhour-controller-core --test soak -- --ignored
 
 mutants: ## Breaks one rule of the core at a time, and shows which test catches it (IDS="...")
