@@ -2,110 +2,235 @@
 //!
 //! The controller runs in this process; the load comes from a second process over loopback, so that the processor
 //! time per request is the controller's alone (all of it: HTTP, check, log, fsync, state).
+//!
+//! Two measures. In a closed loop every connection sends its next request when the last is answered: that is the most
+//! that gets through, and its latency is nothing but connections divided by throughput. In an open loop requests are
+//! due at a rate whether or not earlier ones are answered, and the highest rate is looked for at which 99 of 100
+//! are answered soon enough after they were due.
+//!
+//! `cargo bench --bench accept -- at 30000` tries one rate alone, `at 0` the closed loop of as many connections.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
+#[path = "support/load.rs"]
+mod load;
 #[path = "support/tenants.rs"]
 mod tenants;
 
 use std::{
     net::SocketAddr,
+    num::NonZeroU64,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use common::{House, http};
+use load::Load;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use tenants::{account, declaration};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
 
-/// How long each load lasts, after a quarter of it to warm up.
-const MEASURE: Duration = Duration::from_secs(3);
+/// How long each closed loop lasts, after a quarter of it to warm up.
+const CLOSED: Duration = Duration::from_secs(3);
 
-/// Loads of each size, in turn, of which the best counts: what else runs on a machine comes and goes.
+/// Closed loops of each size, in turn, of which the best counts: what else runs on a machine comes and goes.
 const ROUNDS: usize = 3;
 
-/// Connections of the loads.
+/// Connections of the closed loops.
 const CONNECTIONS: [usize; 3] = [1, 64, 256];
+
+/// Connections of the open loop.
+const OPEN_CONNECTIONS: usize = 256;
+
+/// What the 99th percentile may be in the open loop.
+const P99_MAX: Duration = Duration::from_millis(5);
+
+/// How long a rate is tried in the search, and again to confirm what was found.
+const TRIED: Duration = Duration::from_secs(2);
+const CONFIRMED: Duration = Duration::from_secs(5);
+
+/// Rates are tried in steps of this part of what the closed loop reaches, up to a step beyond that.
+const STEPS: u64 = 24;
+
+/// A rate that fails is tried so often in all, for the same reason as there are rounds.
+const TRIES: usize = 2;
 
 /// Accounts that share the load: one alone may send 5,000 requests a second.
 const ACCOUNTS: usize = 64;
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
-    match args.iter().position(|arg| arg == "load") {
-        Some(at) => load(&args[at + 1..]),
-        None => {
-            // As the controller's own program does.
-            busyhour_controller::memory::prefer_huge_pages().expect("this program, started anew");
-            serve();
-        }
+    let after = |word| args.iter().position(|arg| arg == word).map(|at| &args[at + 1..]);
+    if let Some(load) = after("load") {
+        println!("{}", read_load(load).run());
+        return;
+    }
+    // As the controller's own program does.
+    busyhour_controller::memory::prefer_huge_pages().expect("this program, started anew");
+    match after("at") {
+        Some(rate) => try_once(rate[0].parse().expect("a rate")),
+        None => measure_all(),
     }
 }
 
-/// One connection's request, the same each time.
-fn request(n: usize) -> Vec<u8> {
-    let (account, token) = (account(n % ACCOUNTS), format!("token-{}", n % ACCOUNTS));
-    let path = format!("/2010-04-01/Accounts/{account}/Calls.json");
-    let form = "application/x-www-form-urlencoded";
-    let body = format!(
-        "To=%2B15551{n:06}&From=%2B1555010{:04}&Url=https%3A%2F%2Fapp.example%2Fanswer.xml",
-        n % ACCOUNTS
-    );
-    http::request_of((&account, &token), "POST", &path, form, &body)
+fn try_once(rate: u64) {
+    let measured = Measured::of(OPEN_CONNECTIONS, NonZeroU64::new(rate), TRIED);
+    println!("{}/s: {}", measured.rate, measured.how(OPEN_CONNECTIONS, fdatasync_us()));
 }
 
-fn serve() {
+fn measure_all() {
     let sync_us = fdatasync_us();
     let mut measured: Vec<_> = CONNECTIONS.iter().map(|_| Vec::new()).collect();
     for _ in 0..ROUNDS {
         for (connections, measured) in CONNECTIONS.into_iter().zip(&mut measured) {
-            measured.push(measure(connections));
+            measured.push(Measured::of(connections, None, CLOSED));
         }
     }
+    let mut most = 0.0;
     for (connections, mut measured) in CONNECTIONS.into_iter().zip(measured) {
-        measured.sort_by_key(|(load, _)| std::cmp::Reverse(load["accepted"].as_u64()));
-        let (load, cpu) = &measured[0];
-        let rates: Vec<_> = measured.iter().map(|(load, _)| rate(load)).collect();
-        report(connections, load, *cpu, &rates, sync_us);
+        measured.sort_by(|a, b| b.rate.total_cmp(&a.rate));
+        let rates: Vec<_> = measured.iter().map(|measured| measured.rate).collect();
+        most = rates[0];
+        let how = format!(
+            "{}, the next request once the last is answered, {} s; best of {rates:?}",
+            measured[0].how(connections, sync_us),
+            CLOSED.as_secs(),
+        );
+        report(&format!("accept.durable_max_per_s.{connections}"), rates[0], &how);
+    }
+    let (found, tried) = highest_rate(most as u64 / STEPS);
+    let beside = found.as_ref().map_or_else(
+        || "No rate was answered in time".to_owned(),
+        |found| found.how(OPEN_CONNECTIONS, sync_us),
+    );
+    let how = format!(
+        "{beside}, requests due at an even rate, each latency from the instant at which it was due; the highest rate with \
+         p99 <= {} ms in {} s; tried (rate: p99 us) {tried}",
+        P99_MAX.as_millis(),
+        CONFIRMED.as_secs(),
+    );
+    let value = found.map_or(0.0, |found| found.rate);
+    report(&format!("accept.durable_per_s.{OPEN_CONNECTIONS}"), value, &how);
+}
+
+/// The highest multiple of `step` that the controller answers in time, and everything that was tried.
+fn highest_rate(step: u64) -> (Option<Measured>, String) {
+    let mut tried = String::new();
+    let mut answers = |times: u64, long: Duration| {
+        let rate = NonZeroU64::new(step * times).expect("a rate");
+        let measured = Measured::of(OPEN_CONNECTIONS, Some(rate), long);
+        let said = format!("{rate}: {}, ", measured.load["p99_us"]);
+        eprint!("{said}");
+        tried.push_str(&said);
+        measured.is_in_time().then_some(measured)
+    };
+    // The lowest that is too much; below it is the highest that is not.
+    let (mut good, mut bad) = (0, STEPS + 2);
+    while bad - good > 1 {
+        let middle = good.midpoint(bad);
+        match (0..TRIES).find_map(|_| answers(middle, TRIED)) {
+            Some(_) => good = middle,
+            None => bad = middle,
+        }
+    }
+    let found = (1..=good).rev().take(TRIES + 1).find_map(|times| answers(times, CONFIRMED));
+    eprintln!();
+    tried.truncate(tried.len() - 2);
+    (found, tried)
+}
+
+/// What became of a load on a new controller.
+struct Measured {
+    /// Accepted per second.
+    rate: f64,
+    /// The load's own account.
+    load: Value,
+    /// Our processor time per request.
+    cpu: Duration,
+}
+
+impl Measured {
+    /// Puts a load on a new controller: at this rate, or in a closed loop.
+    fn of(connections: usize, rate: Option<NonZeroU64>, long: Duration) -> Self {
+        let house = House::declaring(&declaration(ACCOUNTS, "", 1_000));
+        common::runtime().block_on(async {
+            let controller = house.start().await;
+            let api = controller.ready.api;
+            let drive = move || drive(api, connections, rate, long);
+            let measured = tokio::task::spawn_blocking(drive).await.expect("measured");
+            controller.stop().await;
+            measured
+        })
+    }
+
+    fn is_in_time(&self) -> bool {
+        let p99 = self.load["p99_us"].as_u64().expect("microseconds");
+        Duration::from_micros(p99) <= P99_MAX
+    }
+
+    fn how(&self, connections: usize, sync_us: u64) -> String {
+        format!(
+            "p50 {} us, p99 {} us; processor time per request {:.1} us of the controller and {:.1} us of the clients; \
+             POST Calls.json over {connections} keep-alive connections from a second process on the same 2 cores; \
+             each 201 after its fdatasync (this disk alone: {sync_us} us)",
+            self.load["p50_us"],
+            self.load["p99_us"],
+            self.cpu.as_secs_f64() * 1e6,
+            self.load["client_us"].as_f64().expect("microseconds"),
+        )
     }
 }
 
-/// A load on a new controller: the load's account, and our processor time per request.
-fn measure(connections: usize) -> (Value, Duration) {
-    let house = House::declaring(&declaration(ACCOUNTS, "", 1_000));
-    common::runtime().block_on(async {
-        let controller = house.start().await;
-        let api = controller.ready.api;
-        let measured = tokio::task::spawn_blocking(move || drive(api, connections));
-        let measured = measured.await.expect("measured");
-        controller.stop().await;
-        measured
-    })
-}
-
-fn rate(load: &Value) -> f64 {
-    (load["accepted"].as_f64().expect("a count") / MEASURE.as_secs_f64()).round()
-}
-
-/// Runs the load beside us; its own account, and our processor time per request meanwhile.
-fn drive(api: SocketAddr, connections: usize) -> (Value, Duration) {
+/// Runs the load beside us.
+fn drive(
+    api: SocketAddr,
+    connections: usize,
+    rate: Option<NonZeroU64>,
+    long: Duration,
+) -> Measured {
     let program = std::env::current_exe().expect("this program");
-    let args = ["load".to_owned(), api.to_string(), connections.to_string()];
+    let rate = rate.map_or(0, NonZeroU64::get);
+    let numbers = [connections.to_string(), rate.to_string(), long.as_millis().to_string()];
     let before = cpu();
-    let output = Command::new(program).args(args).stdout(Stdio::piped()).spawn();
+    let mut load = Command::new(program);
+    let load = load.args(["load".to_owned(), api.to_string()]).args(numbers);
+    let output = load.stdout(Stdio::piped()).spawn();
     let output = output.and_then(std::process::Child::wait_with_output).expect("the load ran");
     let spent = cpu().checked_sub(before).expect("processor time never goes back");
     assert!(output.status.success(), "the load failed");
     let load: Value = serde_json::from_slice(&output.stdout).expect("the load's account");
-    let all = load["all"].as_u64().expect("a count");
-    (load, spent / u32::try_from(all).expect("a count"))
+    let count = |name: &str| load[name].as_u64().expect("a count");
+    Measured {
+        rate: (count("accepted") as f64 / long.as_secs_f64()).round(),
+        cpu: spent / u32::try_from(count("all")).expect("a count"),
+        load,
+    }
 }
 
+/// The second process's load, as [`drive`] says it.
+fn read_load(args: &[String]) -> Load {
+    let number = |at: usize| args[at].parse::<u64>().expect("a number");
+    Load {
+        api: args[0].parse().expect("an address"),
+        requests: (0..number(1)).map(request).collect(),
+        rate: NonZeroU64::new(number(2)),
+        measure: Duration::from_millis(number(3)),
+    }
+}
+
+/// One connection's request, the same each time.
+fn request(n: u64) -> Vec<u8> {
+    let tenant = n as usize % ACCOUNTS;
+    let (account, token) = (account(tenant), format!("token-{tenant}"));
+    let path = format!("/2010-04-01/Accounts/{account}/Calls.json");
+    let form = "application/x-www-form-urlencoded";
+    let body = format!(
+        "To=%2B15551{n:06}&From=%2B1555010{tenant:04}&Url=https%3A%2F%2Fapp.example%2Fanswer.xml"
+    );
+    http::request_of((&account, &token), "POST", &path, form, &body)
+}
+
+/// Processor time of this process so far.
 fn cpu() -> Duration {
     let spent = clock_gettime(ClockId::ProcessCPUTime);
     let (secs, nanos) = (spent.tv_sec.unsigned_abs(), spent.tv_nsec.unsigned_abs());
@@ -131,19 +256,10 @@ fn fdatasync_us() -> u64 {
     u64::try_from((began.elapsed() / ROUNDS).as_micros()).expect("short")
 }
 
-fn report(connections: usize, load: &Value, cpu: Duration, rates: &[f64], sync_us: u64) {
-    let how = format!(
-        "POST Calls.json over {connections} keep-alive connections from a second process on the same 2 cores, \
-         {} s; each 201 after its fdatasync (this disk alone: {sync_us} us). p50 {} us, p99 {} us; \
-         controller's processor time per request {:.1} us; best of {rates:?}",
-        MEASURE.as_secs(),
-        load["p50_us"],
-        load["p99_us"],
-        cpu.as_secs_f64() * 1e6,
-    );
+fn report(id: &str, value: f64, how: &str) {
     let line = json!({
-        "id": format!("accept.durable_per_s.{connections}"),
-        "value": rates[0],
+        "id": id,
+        "value": value,
         "unit": "1/s",
         "better": "more",
         "peer": null,
@@ -152,63 +268,4 @@ fn report(connections: usize, load: &Value, cpu: Duration, rates: &[f64], sync_u
         "how": how,
     });
     println!("{line}");
-}
-
-/// The second process: keeps every connection busy and counts.
-fn load(args: &[String]) {
-    let api: SocketAddr = args[0].parse().expect("an address");
-    let connections: usize = args[1].parse().expect("a count");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let (all, mut latencies) = runtime.expect("a runtime").block_on(async {
-        let began = Instant::now();
-        let tasks: Vec<_> =
-            (0..connections).map(|n| tokio::spawn(keep_busy(api, request(n), began))).collect();
-        let (mut all, mut latencies) = (0, Vec::new());
-        for task in tasks {
-            let (count, measured) = task.await.expect("a connection");
-            all += count;
-            latencies.extend(measured);
-        }
-        (all, latencies)
-    });
-    latencies.sort_unstable();
-    let at = |part: usize| latencies[latencies.len() * part / 100];
-    let line = json!({"all": all, "accepted": latencies.len(), "p50_us": at(50), "p99_us": at(99)});
-    println!("{line}");
-}
-
-/// How many requests were answered, and how long each took that ended within the measured time.
-async fn keep_busy(api: SocketAddr, request: Vec<u8>, began: Instant) -> (u64, Vec<u32>) {
-    let mut stream = TcpStream::connect(api).await.expect("a connection");
-    stream.set_nodelay(true).expect("no delay");
-    let (mut all, mut latencies) = (0, Vec::new());
-    let mut answer = Vec::with_capacity(4_096);
-    loop {
-        let sent = Instant::now();
-        stream.write_all(&request).await.expect("sent");
-        read_answer(&mut stream, &mut answer).await;
-        all += 1;
-        let ran = began.elapsed();
-        if ran >= MEASURE / 4 + MEASURE {
-            return (all, latencies);
-        }
-        if ran >= MEASURE / 4 {
-            latencies.push(u32::try_from(sent.elapsed().as_micros()).expect("short"));
-        }
-    }
-}
-
-async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) {
-    answer.clear();
-    loop {
-        assert!(stream.read_buf(answer).await.expect("an answer") > 0, "the connection was closed");
-        let Some(head) = answer.windows(4).position(|w| w == b"\r\n\r\n") else { continue };
-        assert!(answer.starts_with(b"HTTP/1.1 201"), "{}", String::from_utf8_lossy(answer));
-        let text = String::from_utf8_lossy(&answer[..head]).to_ascii_lowercase();
-        let length = text.split("content-length: ").nth(1).expect("a length");
-        let length: usize = length.split('\r').next().expect("a line").parse().expect("a number");
-        if answer.len() >= head + 4 + length {
-            return;
-        }
-    }
 }

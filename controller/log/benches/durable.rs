@@ -109,15 +109,17 @@ fn durable_per_second(folder: &Path, outstanding: usize) -> Rate {
     let log = Log::open(config(folder), Sum::default()).expect("the log opens");
     let done = Arc::new(AtomicU64::new(0));
     let stop = Arc::new(AtomicBool::new(false));
-    for _ in 0..outstanding {
-        let (log, done, stop) = (log.clone(), done.clone(), stop.clone());
-        runtime.spawn(async move {
-            while !stop.load(Ordering::Relaxed) {
-                log.propose(vec![1; COMMAND_BYTES]).await.expect("accepted");
-                done.fetch_add(1, Ordering::Relaxed);
-            }
-        });
-    }
+    let proposers: Vec<_> = (0..outstanding)
+        .map(|_| {
+            let (log, done, stop) = (log.clone(), done.clone(), stop.clone());
+            runtime.spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    log.propose(vec![1; COMMAND_BYTES]).await.expect("accepted");
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
     std::thread::sleep(WARM_UP);
     let (began, count, cpu, groups) =
         (Instant::now(), done.load(Ordering::Relaxed), cpu(), log.status().groups);
@@ -129,7 +131,12 @@ fn durable_per_second(folder: &Path, outstanding: usize) -> Rate {
         cpu_us_per_command: (self::cpu() - cpu).as_secs_f64() * 1e6 / commands,
     };
     stop.store(true, Ordering::Relaxed);
-    runtime.block_on(log.shutdown());
+    runtime.block_on(async {
+        for proposer in proposers {
+            proposer.await.expect("a proposer");
+        }
+        log.shutdown().await;
+    });
     rate
 }
 
