@@ -28,9 +28,9 @@ mod routes;
 
 use std::sync::Arc;
 
-use axum::{Router, extract::OriginalUri, middleware::from_fn, routing::any};
+use axum::{Router, extract::OriginalUri, routing::any};
+use metrics::Counter;
 use tokio::sync::Semaphore;
-use tower_http::catch_panic::CatchPanicLayer;
 
 pub use batches::{AHEAD as HOURS_AHEAD, openings};
 pub use directory::{Account, ApiKey, Application, Directory, Number, Secret};
@@ -46,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) gate: edge::Gate,
     pub(crate) forecasts: forecasts::Forecasts,
     pub(crate) uploads: Arc<Semaphore>,
+    /// Calls accepted one by one.
+    pub(crate) accepted: Counter,
 }
 
 pub(crate) type App = Arc<Shared>;
@@ -56,7 +58,8 @@ pub fn router(platform: Platform) -> Router {
     let gate = edge::Gate::new(platform.limits);
     let uploads = Arc::new(Semaphore::new(platform.limits.uploads));
     let forecasts = forecasts::Forecasts::new(Arc::clone(&platform.views), platform.clock);
-    let app = Arc::new(Shared { platform, gate, forecasts, uploads });
+    let accepted = metrics::counter!(metric_definitions::ACCEPTED);
+    let app = Arc::new(Shared { platform, gate, forecasts, uploads, accepted });
     let mut router = Router::new();
     for route in routes::table() {
         router = router.route(&routes::served(route.path), route.serve);
@@ -64,8 +67,7 @@ pub fn router(platform: Platform) -> Router {
     router
         .fallback(any(unknown))
         .method_not_allowed_fallback(wrong_method)
-        .layer(CatchPanicLayer::custom(edge::panicked))
-        .layer(from_fn(edge::observe))
+        .layer(edge::Observe::new())
         .with_state(app)
 }
 

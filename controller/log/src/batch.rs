@@ -10,15 +10,15 @@ use busyhour_base::Timestamp;
 use bytes::{Buf, BufMut, Bytes};
 use serde::de::DeserializeOwned;
 
-/// A batch that is being put together.
-#[derive(Debug)]
+/// A batch that is being put together, one after the other in the same memory.
+#[derive(Debug, Default)]
 pub(crate) struct Batch(Vec<u8>);
 
 impl Batch {
-    pub(crate) fn new(at: Timestamp, capacity: usize) -> Self {
-        let mut bytes = Vec::with_capacity(capacity);
-        bytes.put_u64_le(at.as_micros());
-        Self(bytes)
+    /// Forgets the last batch and begins another.
+    pub(crate) fn begin(&mut self, at: Timestamp) {
+        self.0.clear();
+        self.0.put_u64_le(at.as_micros());
     }
 
     pub(crate) fn push(&mut self, command: &[u8]) {
@@ -26,8 +26,9 @@ impl Batch {
         self.0.put_slice(command);
     }
 
-    pub(crate) fn into_bytes(self) -> Vec<u8> {
-        self.0
+    /// The whole batch, in no more memory than it needs: raft keeps it until a snapshot covers it.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.0.as_slice().to_vec()
     }
 }
 
@@ -78,21 +79,27 @@ mod tests {
 
     #[test]
     fn commands_come_back_in_order() {
-        let mut batch = Batch::new(Timestamp(77), 0);
+        let mut batch = Batch::default();
+        batch.begin(Timestamp(1));
+        batch.push(b"of the last batch");
+        batch.begin(Timestamp(77));
         let commands: [&[u8]; 3] = [b"one", b"", b"three"];
         for command in commands {
             batch.push(command);
         }
-        let back = Commands::read(batch.into_bytes().into()).unwrap();
+        let bytes = batch.bytes();
+        assert_eq!(bytes.capacity(), bytes.len(), "what is kept is no larger than need be");
+        let back = Commands::read(bytes.into()).unwrap();
         assert_eq!(back.at, Timestamp(77));
         assert_eq!(back.map(Result::unwrap).collect::<Vec<_>>(), commands);
     }
 
     #[test]
     fn a_batch_that_is_cut_short_is_refused() {
-        let mut batch = Batch::new(Timestamp(77), 0);
+        let mut batch = Batch::default();
+        batch.begin(Timestamp(77));
         batch.push(b"one");
-        let whole = batch.into_bytes();
+        let whole = batch.bytes();
         for length in 0..whole.len() {
             let cut = Bytes::copy_from_slice(&whole[..length]);
             let read = Commands::read(cut).and_then(|batch| batch.collect::<Result<Vec<_>, _>>());

@@ -37,6 +37,8 @@ pub(crate) struct Driver<M: Machine> {
     pub(crate) status: Arc<Mutex<Status>>,
     /// The last raft entry, the last command and its instant that are in the machine or on their way there.
     pub(crate) handed: Handed,
+    /// Where the next entry is put together.
+    pub(crate) batch: Batch,
     /// What is being written.
     pub(crate) in_flight: Option<InFlight<M>>,
     /// Keeps other processes out of the folder. The last field, so that it is dropped when
@@ -118,7 +120,7 @@ impl<M: Machine> Driver<M> {
     /// Writes `first` and what else waits as one entry, and hands it on.
     fn group(&mut self, first: Proposal<M>) -> Result<(), Stop> {
         let at = (self.config.clock)().max(self.handed.at);
-        let mut batch = Batch::new(at, self.config.group_bytes / 8);
+        self.batch.begin(at);
         let mut group = InFlight { at, commands: Vec::new(), waiting: Vec::new() };
         let mut bytes = 0;
         let mut next = Some(first);
@@ -128,12 +130,12 @@ impl<M: Machine> Driver<M> {
                 "a command that is not read back as it was written"
             );
             bytes += proposal.bytes.len();
-            batch.push(&proposal.bytes);
+            self.batch.push(&proposal.bytes);
             group.commands.push(proposal.command);
             group.waiting.push(proposal.reply);
             next = (bytes < self.config.group_bytes).then(|| self.exit.try_next()).flatten();
         }
-        let data = batch.into_bytes();
+        let data = self.batch.bytes();
         // From here on nobody is let go before it is known what happened.
         self.in_flight = Some(group);
         match self.room(data.len())? {

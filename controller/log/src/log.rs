@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::{
     applier::Applier,
     applying::Applying,
+    batch::Batch,
     config::Config,
     disk::{Disk, RealDisk},
     driver::{Driver, Handed},
@@ -81,6 +82,7 @@ impl<M: Machine> Log<M> {
             handed,
             exit,
             status: status.clone(),
+            batch: Batch::default(),
             in_flight: None,
             _lock: lock,
             config,

@@ -7,12 +7,12 @@ use busyhour_controller_core::{
     effect::Reply,
     spec::BatchPlan,
 };
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
 use super::{find, plan::CreateBatch, resource::BatchResource};
 use crate::{
     App,
-    edge::{Caller, Ids, JsonBody, idempotency, json, used_for},
+    edge::{Caller, IdempotencyKey, Ids, JsonBody, json, used_for},
     error::{ApiError, Code},
 };
 
@@ -27,12 +27,12 @@ use crate::{
 pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,
-    headers: HeaderMap,
+    key: IdempotencyKey,
     JsonBody(body): JsonBody<CreateBatch>,
 ) -> Result<Response, ApiError> {
     caller.may_submit()?;
     let plan = body.plan(&caller, (app.platform.clock)())?;
-    let idempotency = idempotency(&headers, "batch", &caller)?;
+    let idempotency = key.hash("batch", &caller)?;
     let command = Command::Batch(BatchCommand::Create {
         account: caller.account,
         idempotency,

@@ -7,15 +7,14 @@ use busyhour_controller_core::{
     effect::{Accepted, Phase, Reply},
     spec::NewCall,
 };
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
 use super::{CallResource, Facts, find, new_call};
 use crate::{
     App,
-    edge::{Caller, FormBody, Ids, idempotency, json, used_for},
+    edge::{Caller, FormBody, IdempotencyKey, Ids, json, used_for},
     error::ApiError,
     form::Params,
-    metric_definitions as metric,
     platform::Applied,
 };
 
@@ -35,7 +34,7 @@ pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,
     Ids(account): Ids<String>,
-    headers: HeaderMap,
+    key: IdempotencyKey,
     FormBody(body): FormBody,
 ) -> Result<Response, ApiError> {
     caller.owns(&account)?;
@@ -43,9 +42,9 @@ pub(crate) async fn create(
     let params = Params::parse(&body)?;
     let now = (app.platform.clock)();
     let call = new_call(&params, caller.account, &caller.directory, now)?;
-    let idempotency = idempotency(&headers, "call", &caller)?;
+    let idempotency = key.hash("call", &caller)?;
     let (accepted, applied) = submit(&app, &caller, &call, idempotency).await?;
-    metrics::counter!(metric::ACCEPTED).increment(1);
+    app.accepted.increment(1);
     let sid = app.platform.sid_key.call(accepted.call.0);
     tracing::Span::current().record("call", tracing::field::display(sid));
     if idempotency.is_some() {

@@ -152,7 +152,8 @@ pub(crate) struct CallResource<'a> {
     /// Always null.
     trunk_sid: Option<&'a str>,
     /// Path of this resource.
-    uri: String,
+    #[schema(value_type = String)]
+    uri: Path,
     /// Paths of what belongs to it.
     #[schema(value_type = std::collections::HashMap<String, String>)]
     subresource_uris: Subresources,
@@ -194,7 +195,7 @@ impl<'a> CallResource<'a> {
             queue_time: Text(facts.queue_time.as_millis()),
             stir_verstat: None,
             trunk_sid: None,
-            uri: format!("/2010-04-01/Accounts/{}/Calls/{sid}.json", facts.account),
+            uri: Path(facts.account, sid),
             subresource_uris: Subresources(sid),
         }
     }
@@ -207,6 +208,16 @@ pub(crate) struct Text<T>(pub(crate) T);
 impl<T: std::fmt::Display> Serialize for Text<T> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.collect_str(&self.0)
+    }
+}
+
+/// Where a call is found.
+struct Path(AccountSid, CallSid);
+
+impl Serialize for Path {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let Self(account, call) = self;
+        s.collect_str(&format_args!("/2010-04-01/Accounts/{account}/Calls/{call}.json"))
     }
 }
 

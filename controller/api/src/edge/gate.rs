@@ -11,7 +11,7 @@ use std::{
 };
 
 use busyhour_base::AccountSid;
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use parking_lot::RwLock;
 
 use crate::{
@@ -23,20 +23,20 @@ use crate::{
 /// many as were ever declared.
 pub(crate) struct Gate {
     limits: EdgeLimits,
-    rate: DefaultKeyedRateLimiter<AccountSid>,
-    open: RwLock<HashMap<AccountSid, Arc<Open>>>,
+    quota: Quota,
+    accounts: RwLock<HashMap<AccountSid, Arc<Account>>>,
 }
 
-/// What an account has open.
-#[derive(Default)]
-struct Open {
+/// How fast an account asks, and what it has open.
+struct Account {
+    rate: DefaultDirectRateLimiter,
     requests: AtomicU32,
     streams: AtomicU32,
 }
 
 /// One request, or one stream, in progress until it is dropped.
 pub(crate) struct Permit {
-    open: Arc<Open>,
+    account: Arc<Account>,
     kind: Kind,
 }
 
@@ -52,12 +52,13 @@ impl Gate {
         let at_least_1 = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(at_least_1(limits.requests_per_s))
             .allow_burst(at_least_1(limits.burst));
-        Self { limits, rate: RateLimiter::keyed(quota), open: RwLock::default() }
+        Self { limits, quota, accounts: RwLock::default() }
     }
 
     /// Admits a request or refuses it.
     pub(crate) fn admit(&self, account: AccountSid) -> Result<Permit, ApiError> {
-        if self.rate.check_key(&account).is_err() {
+        let account = self.account(account);
+        if account.rate.check().is_err() {
             return Err(ApiError::new(
                 Code::TooManyRequests,
                 format!(
@@ -72,20 +73,29 @@ impl Gate {
     /// Turns a request's permit into a stream's, which has a bound of its own since it lasts long.
     pub(crate) fn stream(&self, account: AccountSid, request: Permit) -> Result<Permit, ApiError> {
         drop(request);
+        let account = self.account(account);
         self.take(account, Kind::Stream, self.limits.streams, "uploads and followed results")
+    }
+
+    fn account(&self, sid: AccountSid) -> Arc<Account> {
+        if let Some(known) = self.accounts.read().get(&sid) {
+            return known.clone();
+        }
+        let account = || {
+            let (requests, streams) = (AtomicU32::new(0), AtomicU32::new(0));
+            Arc::new(Account { rate: RateLimiter::direct(self.quota), requests, streams })
+        };
+        self.accounts.write().entry(sid).or_insert_with(account).clone()
     }
 
     fn take(
         &self,
-        account: AccountSid,
+        account: Arc<Account>,
         kind: Kind,
         most: u32,
         what: &str,
     ) -> Result<Permit, ApiError> {
-        let known = self.open.read().get(&account).map(Arc::clone);
-        let open =
-            known.unwrap_or_else(|| Arc::clone(self.open.write().entry(account).or_default()));
-        let permit = Permit { open, kind };
+        let permit = Permit { account, kind };
         if permit.count().fetch_add(1, Ordering::Relaxed) >= most {
             return Err(ApiError::new(
                 Code::TooManyRequests,
@@ -99,8 +109,8 @@ impl Gate {
 impl Permit {
     fn count(&self) -> &AtomicU32 {
         match self.kind {
-            Kind::Request => &self.open.requests,
-            Kind::Stream => &self.open.streams,
+            Kind::Request => &self.account.requests,
+            Kind::Stream => &self.account.streams,
         }
     }
 }

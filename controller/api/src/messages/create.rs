@@ -7,7 +7,7 @@ use busyhour_controller_core::{
     effect::Reply,
     message::{AcceptedMessage, MessageCommand, NewMessage, SubmitMessages},
 };
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
 use super::{
     find::find,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     App,
-    edge::{Caller, FormBody, Ids, idempotency, json, used_for},
+    edge::{Caller, FormBody, IdempotencyKey, Ids, json, used_for},
     error::{ApiError, Code},
     form::Params,
     metric_definitions as metric,
@@ -38,14 +38,14 @@ pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,
     Ids(account): Ids<String>,
-    headers: HeaderMap,
+    key: IdempotencyKey,
     FormBody(form): FormBody,
 ) -> Result<Response, ApiError> {
     caller.owns(&account)?;
     caller.may_submit()?;
     let params = Params::parse(&form)?;
     let (new, body) = new_message(&params, &caller, (app.platform.clock)())?;
-    let idempotency = idempotency(&headers, "message", &caller)?;
+    let idempotency = key.hash("message", &caller)?;
     let (accepted, applied) = submit(&app, &caller, &new, &body, idempotency).await?;
     metrics::counter!(metric::MESSAGES_ACCEPTED).increment(1);
     if idempotency.is_some() {
