@@ -28,9 +28,7 @@ const HOP: Span = Span::from_millis(1);
 const SYNTHESIS: Span = Span::from_millis(25);
 /// How far a live start may be from its simulated one on a machine that has nothing else to do.
 const TOLERANCE: Span = Span::from_millis(1_000);
-/// What comes on top of it on a machine that has, for each unit of the lag with which it wakes threads. There milliseconds
-/// decide whose turn it is when a channel comes free, and a channel that goes to the other tenant moves what follows by the
-/// length of a call: runs with lags of 0.43, 0.78 and 2.4 ms differed by 1.2, 4.3 and 4.1 s.
+/// What comes on top of it on a machine that has, for each unit of the lag with which it wakes threads.
 const PER_LAG: u64 = 5_000;
 /// A machine whose lag is above this is no place to demonstrate anything.
 const LAG_MAX: Span = Span::from_millis(2);

@@ -99,9 +99,12 @@ fn small_latencies_change_starts_a_little_and_outcomes_not_at_all() {
     };
     let real = demo(real);
     assert_eq!(real.violations, []);
-    let comparison = compare(&real.report, &ideal.report, Span::from_millis(250));
+    let tolerance = Span::from_millis(250);
+    let comparison = compare(&real.report, &ideal.report, tolerance);
     assert!(comparison.agrees(), "{comparison:?}");
-    assert!(comparison.start_difference_max > Span::ZERO);
+    // Nobody's turn comes before another's here, since the latencies are the same for all.
+    let most = comparison.start_difference_max;
+    assert!(Span::ZERO < most && most <= tolerance, "{most}");
     let outcomes: BTreeMap<_, _> =
         real.report.calls.iter().map(|call| (&call.to, call.outcome)).collect();
     assert_eq!(outcomes.len(), 120);

@@ -5,7 +5,7 @@ use std::{
     fmt,
 };
 
-use busyhour_base::{Outcome, Span};
+use busyhour_base::{Outcome, Reason, Span};
 
 use super::{CallRow, Report};
 
@@ -113,9 +113,42 @@ impl Comparison {
     }
 }
 
-/// Compares two runs of one scenario, call by call. Two calls count as dialled in another order only if the
-/// simulation has them further apart than `tolerance`: what is due at one instant has no order.
+/// How far apart what is the same in both runs may be.
+struct Allowed {
+    /// Where nothing is contended.
+    tolerance: Span,
+    /// When the simulation's first call started that had waited for a channel.
+    contended_from: u64,
+    /// What comes on top of the tolerance from then on.
+    turn: Span,
+}
+
+impl Allowed {
+    /// Who gets a channel that comes free is decided by the order of events that are milliseconds apart. A channel that goes to the
+    /// other of two calls moves both by as much as there is to the next free one, and that no more than the longest time between
+    /// two starts; so does everything that waits behind them.
+    fn new(simulated: &Report, tolerance: Span) -> Self {
+        let waited = |call: &&CallRow| call.held_by == Reason::CarrierChannels;
+        let contended_from = simulated.calls.iter().filter(waited).filter_map(|call| call.start_us);
+        let contended_from = contended_from.min().unwrap_or(u64::MAX);
+        let mut starts: Vec<_> = simulated.calls.iter().filter_map(|call| call.start_us).collect();
+        starts.retain(|start| *start >= contended_from);
+        starts.sort_unstable();
+        let turn = starts.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
+        Self { tolerance, contended_from, turn: Span(turn) }
+    }
+
+    /// For what the simulation has at this instant.
+    fn at(&self, simulated_us: u64) -> Span {
+        if simulated_us < self.contended_from { self.tolerance } else { self.tolerance + self.turn }
+    }
+}
+
+/// Compares two runs of one scenario, call by call. Instants may differ by `tolerance`, and from the first call that waited for a
+/// channel on by what it means when another's turn comes first. Two calls count as dialled in another order only if the
+/// simulation has them further apart than that: what is due at one instant has no order.
 pub fn compare(live: &Report, simulated: &Report, tolerance: Span) -> Comparison {
+    let allowed = Allowed::new(simulated, tolerance);
     let by_number = |report: &Report| -> BTreeMap<String, CallRow> {
         report.calls.iter().map(|call| (call.to.clone(), call.clone())).collect()
     };
@@ -145,25 +178,26 @@ pub fn compare(live: &Report, simulated: &Report, tolerance: Span) -> Comparison
             _ => None,
         };
         start_difference_max = start_difference_max.max(apart.unwrap_or_default());
-        if apart.is_none_or(|apart| apart > tolerance) {
+        let at = simulated.start_us.unwrap_or(u64::MAX);
+        if apart.is_none_or(|apart| apart > allowed.at(at)) {
             let (live_us, simulated_us) = (live.start_us, simulated.start_us);
             differences.push(Difference::Start { to: to.clone(), live_us, simulated_us });
         }
     }
-    differences.extend(overtakings(&both, tolerance));
-    differences.extend(callers(live, simulated, tolerance));
-    differences.extend(messages(live, simulated, tolerance));
+    differences.extend(overtakings(&both, &allowed));
+    differences.extend(callers(live, simulated, &allowed));
+    differences.extend(messages(live, simulated, &allowed));
     Comparison { tolerance, compared: both.len(), start_difference_max, differences }
 }
 
 /// What is compared of a thing, in words, with its two instants, which may differ by the tolerance.
 type Told = (String, [u64; 2]);
 
-/// Names of which the words differ, or an instant differs by more than the tolerance; each with both words.
+/// Names of which the words differ, or an instant differs by more than is allowed; each with both words.
 fn told_apart(
     live: &BTreeMap<String, Told>,
     simulated: &BTreeMap<String, Told>,
-    tolerance: Span,
+    allowed: &Allowed,
 ) -> Vec<(String, String, String)> {
     let names: BTreeSet<_> = live.keys().chain(simulated.keys()).collect();
     let shown = |told: Option<&Told>| match told {
@@ -175,7 +209,7 @@ fn told_apart(
     };
     let differ = |name: &&&String| match (live.get(**name), simulated.get(**name)) {
         (Some((a, ats)), Some((b, bts))) => {
-            a != b || (0..2).any(|n| ats[n].abs_diff(bts[n]) > tolerance.as_micros())
+            a != b || (0..2).any(|n| ats[n].abs_diff(bts[n]) > allowed.at(bts[0]).as_micros())
         }
         _ => true,
     };
@@ -187,7 +221,7 @@ fn told_apart(
 }
 
 /// Callers who heard something else, or at another time.
-fn callers(live: &Report, simulated: &Report, tolerance: Span) -> Vec<Difference> {
+fn callers(live: &Report, simulated: &Report, allowed: &Allowed) -> Vec<Difference> {
     let told = |report: &Report| -> BTreeMap<_, _> {
         let rows = report.inbound.iter().flat_map(|of| of.callers.iter().map(move |c| (of, c)));
         rows.map(|(of, caller)| {
@@ -198,12 +232,12 @@ fn callers(live: &Report, simulated: &Report, tolerance: Span) -> Vec<Difference
         })
         .collect()
     };
-    let apart = told_apart(&told(live), &told(simulated), tolerance).into_iter();
+    let apart = told_apart(&told(live), &told(simulated), allowed).into_iter();
     apart.map(|(caller, live, simulated)| Difference::Caller { caller, live, simulated }).collect()
 }
 
 /// Messages that ended differently, or were handed over at another time.
-fn messages(live: &Report, simulated: &Report, tolerance: Span) -> Vec<Difference> {
+fn messages(live: &Report, simulated: &Report, allowed: &Allowed) -> Vec<Difference> {
     let told = |report: &Report| -> BTreeMap<_, _> {
         let rows = report.messages.iter().flat_map(|of| &of.messages);
         rows.map(|message| {
@@ -212,13 +246,13 @@ fn messages(live: &Report, simulated: &Report, tolerance: Span) -> Vec<Differenc
         })
         .collect()
     };
-    let apart = told_apart(&told(live), &told(simulated), tolerance).into_iter();
+    let apart = told_apart(&told(live), &told(simulated), allowed).into_iter();
     apart.map(|(to, live, simulated)| Difference::Message { to, live, simulated }).collect()
 }
 
 /// Calls of the live run that were dialled after one that the simulation has clearly later. `both` is in the
 /// order of the simulation.
-fn overtakings(both: &[(&CallRow, &CallRow)], tolerance: Span) -> Vec<Difference> {
+fn overtakings(both: &[(&CallRow, &CallRow)], allowed: &Allowed) -> Vec<Difference> {
     let started: Vec<_> = both
         .iter()
         .filter_map(|(live, simulated)| Some((live.start_us?, simulated.start_us?, &simulated.to)))
@@ -226,7 +260,7 @@ fn overtakings(both: &[(&CallRow, &CallRow)], tolerance: Span) -> Vec<Difference
     let (mut behind, mut latest, mut found) = (0, None, Vec::new());
     for (live, simulated, to) in &started {
         // The latest live start among the calls that should have come clearly earlier than this one.
-        while started[behind].1 + tolerance.as_micros() < *simulated {
+        while started[behind].1 + allowed.at(*simulated).as_micros() < *simulated {
             latest = latest.max(Some((started[behind].0, started[behind].2)));
             behind += 1;
         }
@@ -242,8 +276,6 @@ fn overtakings(both: &[(&CallRow, &CallRow)], tolerance: Span) -> Vec<Difference
 
 #[cfg(test)]
 mod tests {
-    use busyhour_base::Reason;
-
     use super::*;
     use crate::report::{CarrierReport, TenantTerms};
 
@@ -285,6 +317,25 @@ mod tests {
             (comparison.compared, comparison.start_difference_max),
             (4, Span::from_millis(19))
         );
+    }
+
+    #[test]
+    fn a_channel_that_goes_to_another_moves_what_waits_by_a_turn_at_most() {
+        let mut simulated = report(&[("a", 0), ("b", 1_000), ("c", 3_000), ("d", 5_500)]);
+        simulated.calls[1].held_by = Reason::CarrierChannels;
+        // The longest time between two starts that contend is 2.5 s.
+        let turned = report(&[("a", 0), ("c", 1_000), ("b", 3_515), ("d", 5_500)]);
+        assert!(compare(&turned, &simulated, MS_20).agrees());
+        for (to, late) in [("b", 3_521), ("d", 8_021)] {
+            let mut later = turned.clone();
+            for call in later.calls.iter_mut().filter(|call| call.to == to) {
+                call.start_us = Some(late * 1_000);
+            }
+            assert!(!compare(&later, &simulated, MS_20).agrees(), "{to}");
+        }
+        // Before anyone waits for a channel no turn explains anything.
+        simulated.calls[1].held_by = Reason::Throttle;
+        assert!(!compare(&turned, &simulated, MS_20).agrees());
     }
 
     #[test]
