@@ -8,7 +8,7 @@ use busyhour_agent_core::journal::{Entry, frame};
 use busyhour_base::{CallEvent, Outcome, Reason, Span};
 use busyhour_peer::own_address;
 use busyhour_protocol::v1::{self, to_agent::Message};
-use common::{Agent, FENCE, Heard, PATIENCE, Sipp, Stub, linked, order};
+use common::{Agent, CLOCK, FENCE, Heard, PATIENCE, Sipp, Stub, linked, order};
 use tokio_util::sync::CancellationToken;
 
 const LONG: &str = "<Response><Pause length=\"20\"/></Response>";
@@ -39,6 +39,14 @@ async fn orders_that_must_not_be_sent_are_not() {
     (late.call, late.due_in, late.valid_for) = (78, Span::from_millis(150), Span::from_millis(100));
     stub.dial(&late).await;
     assert_eq!(refused(&mut stub).await, Reason::LeaseExpired);
+
+    // The second comes with the first, but was sent a minute before: what its way took counts.
+    let mut slow = good.clone();
+    (slow.call, slow.sent_at) = (81, CLOCK - Span::from_secs(60));
+    stub.dial(&fenced).await;
+    stub.dial(&slow).await;
+    let both = [refused(&mut stub).await, refused(&mut stub).await];
+    assert!(both.contains(&Reason::Fenced) && both.contains(&Reason::LeaseExpired), "{both:?}");
 
     let mut nowhere = good.clone();
     // No part of a name is so long, which is known without asking any server.

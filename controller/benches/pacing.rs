@@ -15,10 +15,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use busyhour_base::{CallEvent, Timestamp};
+use busyhour_base::{CallEvent, Span, Timestamp};
 use busyhour_controller::clock;
 use busyhour_protocol::{
-    DialOrder,
+    DialOrder, Transit,
     v1::{self, from_agent, to_agent::Message},
 };
 use common::{
@@ -104,7 +104,7 @@ async fn set_up(api: SocketAddr, part: usize, first: Timestamp) {
 fn report(errors: &Value) {
     let how = format!(
         "{TENANTS} tenants x 10/s, {CALLS} calls each, every intent durable before its order; error of the instant at \
-         which the agent may send the INVITE (receipt + due_in) against the tenant's grid; agent in a second process on \
+         which the agent sends the INVITE (when the order was sent + due_in) against the tenant's grid; agent in a second process on \
          the same 2 cores, every call reported and recorded; p50 {} us, max {} us; orders arrive {} us ahead of \
          their instant at the median, {} of {} after it",
         errors["p50_us"],
@@ -135,6 +135,7 @@ async fn take_orders(args: &[String]) {
     let mut agent = Agent::connect(grpc, greeting).await;
     let (mut errors, mut ahead) = (Vec::new(), Vec::new());
     let mut places: HashMap<u64, u64> = HashMap::new();
+    let mut transit = Transit::default();
     let mut seq = 0;
     while errors.len() < TENANTS * CALLS {
         let Some(Message::Dial(dial)) = agent.next().await.expect("an order") else { continue };
@@ -144,7 +145,8 @@ async fn take_orders(args: &[String]) {
         let place = places.entry(tenant).or_default();
         let ideal = first + tenant * PHASE_US + *place * SPACING_US;
         *place += 1;
-        let sent = received + order.due_in;
+        let delay = transit.delay(order.sent_at, Span(received.0));
+        let sent = received - delay + order.due_in;
         errors.push(sent.0.abs_diff(ideal));
         ahead.push(ideal.saturating_sub(received.0));
         let events = [CallEvent::Sent, CallEvent::Ended(completed())];

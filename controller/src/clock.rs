@@ -6,7 +6,7 @@
 //! the wall clock at [`FORWARD`] or [`BACKWARD`]. Being slower than real time is safe at any rate; being
 //! faster by one part in 200 takes a quarter of the guard of 20 ms a second that carriers' spacings have.
 
-use busyhour_base::Timestamp;
+use busyhour_base::{Span, Timestamp};
 use parking_lot::Mutex;
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
@@ -31,6 +31,11 @@ pub fn now() -> Timestamp {
     let mut clock = CLOCK.lock();
     let pace = clock.get_or_insert(Pace { boot, shown: wall, ahead: 0 });
     Timestamp(pace.at(boot, wall))
+}
+
+/// Time since this machine was started, which nobody sets: to be compared with itself.
+pub fn steady() -> Span {
+    Span(read(ClockId::Boottime))
 }
 
 fn read(id: ClockId) -> u64 {

@@ -131,7 +131,8 @@ impl Pump {
     fn dial(&self, dial: &Dial) {
         let now = clock::now();
         let book = self.dial_book.borrow().clone();
-        let handed = match link::dial(dial, now, self.valid_after_due, self.sid_key, &book) {
+        let sent = (now, clock::steady());
+        let handed = match link::dial(dial, sent, self.valid_after_due, self.sid_key, &book) {
             Ok(order) => match self.links.send_dial(dial.agent, dial.fence, order) {
                 Handed::Sent => "sent",
                 Handed::Kept => "kept",

@@ -10,12 +10,14 @@ mod order;
 mod report;
 mod secret;
 mod spec;
+mod transit;
 
 pub use error::FieldError;
 pub use inbound::{AnswerOrder, InboundTrunk, Refusal};
 pub use order::{DialOrder, Trunk, attempt};
 pub use report::{DIGITS_MAX, outcome, reason};
 pub use secret::Secret;
+pub use transit::Transit;
 
 /// Version 1 of the protocol, generated from `proto/busyhour.proto`.
 #[allow(missing_docs, clippy::doc_markdown)]

@@ -13,9 +13,11 @@ pub struct DialOrder {
     pub attempt: u16,
     /// Under which fence; refused if the agent has stored a higher one.
     pub fence: u64,
-    /// When the INVITE is due, counted from receipt.
+    /// When it was sent, on a clock of the controller's that nobody sets. See [`Transit`](crate::Transit).
+    pub sent_at: Span,
+    /// When the INVITE is due, counted from when the order was sent.
     pub due_in: Span,
-    /// After this time from receipt it must no longer be sent.
+    /// After this time from when the order was sent it must no longer be carried out.
     pub valid_for: Span,
     /// Public id of the call.
     pub call_sid: CallSid,
@@ -58,6 +60,7 @@ impl From<&DialOrder> for v1::Dial {
             call: order.call,
             attempt: order.attempt.into(),
             fence: order.fence,
+            sent_at_us: order.sent_at.as_micros(),
             due_in_us: order.due_in.as_micros(),
             valid_for_us: order.valid_for.as_micros(),
             call_sid: order.call_sid.to_string(),
@@ -82,6 +85,7 @@ impl TryFrom<v1::Dial> for DialOrder {
             call: dial.call,
             attempt: attempt("attempt", dial.attempt)?,
             fence: dial.fence,
+            sent_at: Span::from_micros(dial.sent_at_us),
             due_in: Span::from_micros(dial.due_in_us),
             valid_for: Span::from_micros(dial.valid_for_us),
             call_sid: dial.call_sid.parse().map_err(|_| {
@@ -140,6 +144,7 @@ mod tests {
             call: 7,
             attempt: 1,
             fence: 3,
+            sent_at: Span(77_000),
             due_in: Span(1_500),
             valid_for: Span::from_secs(2),
             call_sid: CallSid(9),

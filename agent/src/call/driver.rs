@@ -54,14 +54,14 @@ pub(super) enum Done {
 pub async fn place(
     node: &Arc<Node>,
     order: DialOrder,
-    received: Instant,
+    ordered: Instant,
     mut commands: mpsc::Receiver<CallCommand>,
 ) {
-    match prepare(node, &order, received, &mut commands).await {
+    match prepare(node, &order, ordered, &mut commands).await {
         Ok(Ready { destination, media, media_events, negotiation }) => {
             let (sip_sender, sip_events) = mpsc::channel(sip::EVENTS_MAX);
             let job = Job::from(&order);
-            let out = Out { order, received, destination, sip_sender: Some(sip_sender) };
+            let out = Out { order, ordered, destination, sip_sender: Some(sip_sender) };
             let way = Way::Out(Box::new(out));
             let media = (media, media_events);
             let driver =
@@ -98,7 +98,7 @@ pub(super) enum Way {
 /// What our INVITE needs.
 pub(super) struct Out {
     order: DialOrder,
-    received: Instant,
+    ordered: Instant,
     destination: std::net::SocketAddr,
     sip_sender: Option<mpsc::Sender<SipEvent>>,
 }
@@ -230,12 +230,12 @@ impl Driver {
         let Way::Out(out) = &mut self.way else {
             return self.not_sent(Reason::CarrierFailure);
         };
-        let due = out.received + Duration::from(out.order.due_in);
+        let due = out.ordered + Duration::from(out.order.due_in);
         let valid = Duration::from(out.order.valid_for).saturating_sub(LEASE_GUARD);
         if self.job.fence < self.node.journal.fence() {
             return self.not_sent(Reason::Fenced);
         }
-        if out.received.elapsed() > valid {
+        if out.ordered.elapsed() > valid {
             return self.not_sent(Reason::LeaseExpired);
         }
         let Some(events) = out.sip_sender.take() else {

@@ -74,7 +74,7 @@ impl From<AnswerOrder> for Job {
 }
 
 /// Judges an order to dial and begins its call. The fence of the node is at least the order's.
-pub fn admit(node: &Arc<Node>, order: DialOrder, received: Instant) {
+pub fn admit(node: &Arc<Node>, order: DialOrder, ordered: Instant) {
     let (call, attempt) = (order.call, order.attempt);
     let refuse = |reason: Reason| {
         metric::order(reason.code());
@@ -98,18 +98,18 @@ pub fn admit(node: &Arc<Node>, order: DialOrder, received: Instant) {
     metric::order("accepted");
     metric::load(node.calls.in_use(), node.options.slots);
     let span = tracing::info_span!(parent: None, "call", sid = %order.call_sid, attempt);
-    tokio::spawn(run(node.clone(), order, received, commands).instrument(span));
+    tokio::spawn(run(node.clone(), order, ordered, commands).instrument(span));
 }
 
 async fn run(
     node: Arc<Node>,
     order: DialOrder,
-    received: Instant,
+    ordered: Instant,
     commands: mpsc::Receiver<CallCommand>,
 ) {
     let name = (order.call, order.attempt);
     let slot = Slot { node: node.clone(), name };
-    driver::place(&node, order, received, commands).await;
+    driver::place(&node, order, ordered, commands).await;
     drop(slot);
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Ready {
 pub(super) async fn prepare(
     node: &Arc<Node>,
     order: &DialOrder,
-    received: Instant,
+    ordered: Instant,
     commands: &mut mpsc::Receiver<CallCommand>,
 ) -> Result<Ready, Reason> {
     let destination = trunk::resolve(&order.trunk.address).await.map_err(|error| {
@@ -38,7 +38,7 @@ pub(super) async fn prepare(
     let (media, media_events) = media(node)?;
     let negotiation = Negotiation::new(media_address(node, &media), &order.trunk.codecs);
     journal(node, &Job::from(order)).await?;
-    node.pacer.until(received + Duration::from(order.due_in)).await;
+    node.pacer.until(ordered + Duration::from(order.due_in)).await;
     if let Ok(CallCommand::HangUp(reason)) = commands.try_recv() {
         return Err(reason);
     }

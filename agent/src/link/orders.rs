@@ -11,7 +11,7 @@ use busyhour_base::{
     Span, Webhook,
 };
 use busyhour_protocol::{
-    AnswerOrder, DialOrder, FieldError, InboundTrunk, Refusal, v1, v1::to_agent::Message,
+    AnswerOrder, DialOrder, FieldError, InboundTrunk, Refusal, Transit, v1, v1::to_agent::Message,
 };
 
 use super::{session::LinkError, tells};
@@ -22,12 +22,16 @@ use crate::{
 };
 
 /// Carries out one message. An order that breaks a rule of the protocol is refused and the link goes on.
-pub async fn take(node: &Arc<Node>, message: Message) -> Result<(), LinkError> {
+pub async fn take(
+    node: &Arc<Node>,
+    message: Message,
+    timing: &mut Timing,
+) -> Result<(), LinkError> {
     match message {
         Message::Welcome(welcome) => {
             node.allow_networks(&welcome.allowed_networks);
         }
-        Message::Dial(dial) => take_dial(node, dial).await?,
+        Message::Dial(dial) => take_dial(node, dial, timing).await?,
         Message::HangUp(order) => {
             let reason = Reason::from_code(&order.reason).unwrap_or(Reason::CanceledByTenant);
             command(node, order.fence, order.call, order.attempt, CallCommand::HangUp(reason));
@@ -77,8 +81,30 @@ pub async fn take(node: &Arc<Node>, message: Message) -> Result<(), LinkError> {
     Ok(())
 }
 
-async fn take_dial(node: &Arc<Node>, dial: v1::Dial) -> Result<(), LinkError> {
-    let received = Instant::now();
+/// When the orders of one connection were sent, on our clock.
+pub struct Timing {
+    began: Instant,
+    transit: Transit,
+}
+
+impl Timing {
+    /// Of a connection that begins now.
+    pub fn start() -> Self {
+        Self { began: Instant::now(), transit: Transit::default() }
+    }
+
+    /// When an order that is here now was sent, on our clock and but for what the quickest needs: what held it up on its way
+    /// makes it neither later nor valid for longer.
+    fn ordered(&mut self, order: &v1::Dial) -> Instant {
+        let now = Instant::now();
+        let received = Span::from(now - self.began);
+        let delay = self.transit.delay(Span::from_micros(order.sent_at_us), received);
+        now.checked_sub(delay.into()).unwrap_or(now)
+    }
+}
+
+async fn take_dial(node: &Arc<Node>, dial: v1::Dial, timing: &mut Timing) -> Result<(), LinkError> {
+    let ordered = timing.ordered(&dial);
     let (call, attempt) = (dial.call, dial.attempt);
     let order = match DialOrder::try_from(dial) {
         Ok(order) => order,
@@ -96,7 +122,7 @@ async fn take_dial(node: &Arc<Node>, dial: v1::Dial) -> Result<(), LinkError> {
     if order.fence > node.journal.fence() {
         node.journal.store_fence(order.fence).await?;
     }
-    call::admit(node, order, received);
+    call::admit(node, order, ordered);
     Ok(())
 }
 

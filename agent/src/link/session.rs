@@ -12,7 +12,10 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Streaming, transport::Endpoint};
 
-use super::{load::Meter, orders};
+use super::{
+    load::Meter,
+    orders::{self, Timing},
+};
 use crate::{journal::JournalError, metric_definitions as metric, node::Node};
 
 /// Messages that may wait for the connection; with more the agent waits too.
@@ -139,6 +142,7 @@ async fn talk(
     let mut soonest = interval(LOAD_SOONEST);
     soonest.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told_load = (u32::MAX, false);
+    let mut timing = Timing::start();
     loop {
         // What is not acknowledged is told anew on every connection, from the first on.
         loop {
@@ -154,7 +158,7 @@ async fn talk(
             message = incoming.message() => {
                 let message = message?.ok_or(LinkError::Closed)?;
                 if let Some(message) = message.message {
-                    orders::take(node, message).await?;
+                    orders::take(node, message, &mut timing).await?;
                 }
             }
             () = node.reports.changed() => {}

@@ -9,7 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use busyhour_agent::{Options, run, sip::Timers};
@@ -49,11 +49,15 @@ pub enum Heard {
     Offer(v1::Offer),
 }
 
+/// What a stub's clock shows when it begins.
+pub const CLOCK: Span = Span::from_secs(1_000);
+
 /// A controller of one stream: it welcomes, acknowledges, and passes on.
 pub struct Stub {
     pub address: String,
     shared: Arc<Shared>,
     heard: mpsc::UnboundedReceiver<Heard>,
+    began: Instant,
 }
 
 struct Shared {
@@ -143,7 +147,7 @@ impl Stub {
             .add_service(ControllerServer::new(Service(shared.clone())))
             .serve_with_incoming(TcpListenerStream::new(listener));
         tokio::spawn(server);
-        Self { address, shared, heard }
+        Self { address, shared, heard, began: Instant::now() }
     }
 
     /// The fence that the next connection is given.
@@ -185,8 +189,13 @@ impl Stub {
         send(&out, message).await;
     }
 
+    /// Sends an order. One that does not say when it was sent is sent now, [`CLOCK`] after the stub's clock began.
     pub async fn dial(&self, order: &DialOrder) {
-        self.order(ToAgent::Dial(order.into())).await;
+        let mut order = order.clone();
+        if order.sent_at == Span::ZERO {
+            order.sent_at = CLOCK + self.began.elapsed().into();
+        }
+        self.order(ToAgent::Dial((&order).into())).await;
     }
 
     pub async fn heard(&mut self) -> Heard {
@@ -355,6 +364,7 @@ pub fn order(address: SocketAddr, document: &str) -> DialOrder {
         call: 77,
         attempt: 1,
         fence: FENCE,
+        sent_at: Span::ZERO,
         due_in: Span::ZERO,
         // Only what is due late is refused for it, however slow the machine.
         valid_for: Span::from_secs(60),

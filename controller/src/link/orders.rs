@@ -18,10 +18,10 @@ pub(crate) fn valid_after_due(agent_grace: Span) -> Span {
     VALID_AFTER_DUE.min(Span(agent_grace.0 / 2))
 }
 
-/// An order to dial. `Err` says what it needs and is not declared (any more).
+/// An order to dial that is sent now, with that instant on the steady clock. `Err` says what it needs and is not declared (any more).
 pub(crate) fn dial(
     dial: &Dial,
-    now: Timestamp,
+    (now, sent_at): (Timestamp, Span),
     valid_after_due: Span,
     key: SidKey,
     book: &DialBook,
@@ -33,6 +33,7 @@ pub(crate) fn dial(
         call: dial.call.0,
         attempt: dial.attempt,
         fence: dial.fence,
+        sent_at,
         due_in,
         valid_for: due_in + valid_after_due,
         call_sid: key.call(dial.call.0),
