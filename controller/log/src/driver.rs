@@ -3,6 +3,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -15,6 +16,7 @@ use crate::{
     batch::{self, Batch},
     config::Config,
     error::{Fatal, ProposeError},
+    gather,
     growth::Growth,
     machine::Machine,
     node::Node,
@@ -37,6 +39,8 @@ pub(crate) struct Driver<M: Machine> {
     pub(crate) status: Arc<Mutex<Status>>,
     /// The last raft entry, the last command and its instant that are in the machine or on their way there.
     pub(crate) handed: Handed,
+    /// When the last group began, and how many commands it carried.
+    pub(crate) last: (Instant, usize),
     /// Where the next entry is put together.
     pub(crate) batch: Batch,
     /// What is being written.
@@ -94,6 +98,11 @@ impl<M: Machine> Driver<M> {
             if !self.node.marked() {
                 wait = wait.min(self.config.idle_mark);
             }
+            let (began, commands) = self.last;
+            let pause = gather::pause(commands, began.elapsed(), self.exit.waiting());
+            if !pause.is_zero() {
+                thread::sleep(pause);
+            }
             match self.exit.next(wait) {
                 Next::Proposal(first) => self.group(first)?,
                 Next::Idle => self.node.mark()?,
@@ -120,6 +129,7 @@ impl<M: Machine> Driver<M> {
     /// Writes `first` and what else waits as one entry, and hands it on.
     fn group(&mut self, first: Proposal<M>) -> Result<(), Stop> {
         let at = (self.config.clock)().max(self.handed.at);
+        let began = Instant::now();
         self.batch.begin(at);
         let mut group = InFlight { at, commands: Vec::new(), waiting: Vec::new() };
         let mut bytes = 0;
@@ -136,6 +146,7 @@ impl<M: Machine> Driver<M> {
             next = (bytes < self.config.group_bytes).then(|| self.exit.try_next()).flatten();
         }
         let data = self.batch.bytes();
+        self.last = (began, group.commands.len());
         // From here on nobody is let go before it is known what happened.
         self.in_flight = Some(group);
         match self.room(data.len())? {

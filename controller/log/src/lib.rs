@@ -101,6 +101,7 @@ mod batch;
 mod config;
 mod driver;
 mod error;
+mod gather;
 mod growth;
 mod log;
 mod machine;

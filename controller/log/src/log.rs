@@ -1,6 +1,6 @@
 //! The handle that everyone else holds.
 
-use std::{path::Path, sync::Arc, thread};
+use std::{path::Path, sync::Arc, thread, time::Instant};
 
 use busyhour_base::Timestamp;
 use parking_lot::{Mutex, RwLock};
@@ -82,6 +82,7 @@ impl<M: Machine> Log<M> {
             handed,
             exit,
             status: status.clone(),
+            last: (Instant::now(), 0),
             batch: Batch::default(),
             in_flight: None,
             _lock: lock,

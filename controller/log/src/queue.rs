@@ -178,6 +178,11 @@ impl<M: Machine> Exit<M> {
         }
     }
 
+    /// How many proposals wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.load.commands()
+    }
+
     /// A proposal that is there already.
     pub(crate) fn try_next(&self) -> Option<Proposal<M>> {
         loop {
