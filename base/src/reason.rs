@@ -72,6 +72,7 @@ reasons! {
     QueueFull "queue_full" "The tenant's queue holds as many requests as it may.";
     WaitTooLong "wait_too_long" "It could not start within the tenant's longest wait.";
     CapRefused "cap_refused" "A cap is used up and the tenant's policy is to refuse.";
+    SegmentsOverCap "segments_over_cap" "It has more segments than a cap of its tenant or its number ever lets through.";
     UnknownTenant "unknown_tenant" "There is no such tenant.";
     UnknownCall "unknown_call" "There is no such call.";
     UnknownMessage "unknown_message" "There is no such message.";
@@ -119,6 +120,9 @@ reasons! {
     AgentFull "agent_full" "The agent has no slot left.";
     AgentDraining "agent_draining" "The agent is draining.";
     LinkLost "link_lost" "The agent's link to the controller was lost before the call was answered.";
+    // What came in and is not used.
+    StrayReport "stray_report" "It fits nothing in progress: what it speaks of is over or unknown, or it was said before.";
+    ClockBack "clock_back" "The clock went back; until it is where it was, everything happens at that instant.";
     // Inbound calls.
     UnknownCarrier "unknown_carrier" "It came from an address that no declared carrier calls in from.";
     CallerGaveUp "caller_gave_up" "The caller hung up before the call was answered.";

@@ -30,6 +30,7 @@ pub(crate) async fn refresh(
         }
         log(&proposer.status());
         state(&proposer, &mut shown);
+        unused(&proposer, &mut shown);
         recorder.run_upkeep();
     }
 }
@@ -44,8 +45,30 @@ fn log(status: &busyhour_log::Status) {
 /// Whose gauges stand at something.
 #[derive(Default)]
 struct Shown {
+    /// What had come in and was not used, once that was looked at.
+    unused: Option<[u64; 3]>,
     carriers: BTreeSet<Arc<str>>,
     routes: BTreeSet<String>,
+}
+
+/// What came in and is not used is counted in the state, and an event when there is more of it.
+fn unused(proposer: &Proposer, shown: &mut Shown) {
+    let counts = proposer
+        .read(|state| [state.stray_reports(), state.stray_message_reports(), state.clock_backs()]);
+    let of = [
+        (Reason::StrayReport, "calls"),
+        (Reason::StrayReport, "messages"),
+        (Reason::ClockBack, "time"),
+    ];
+    // What the state remembers from before the process began was told then.
+    let before = shown.unused.replace(counts).unwrap_or(counts);
+    for (((reason, of), count), before) in of.into_iter().zip(counts).zip(before) {
+        counter!(names::UNUSED, "reason" => reason.code(), "of" => of).absolute(count);
+        if count > before {
+            let more = count - before;
+            tracing::warn!(%reason, of, more, "{}", reason.message());
+        }
+    }
 }
 
 fn state(proposer: &Proposer, shown: &mut Shown) {

@@ -26,6 +26,8 @@ pub(crate) const MESSAGES_QUEUED: &str = "busyhour_messages_queued";
 pub(crate) const MESSAGE_LATENESS: &str = "busyhour_message_lateness_seconds";
 /// What carriers answered to messages. Labels `carrier`, `answer`: accepted, refused, not_sent, none.
 pub(crate) const MESSAGE_ANSWERS: &str = "busyhour_message_answers_total";
+/// Reports that fit nothing in progress, and entries whose clock went back. Labels `reason`; `of`: calls, messages, time.
+pub(crate) const UNUSED: &str = "busyhour_unused_total";
 /// Segments that a carrier within this process was handed, by its own account. Label `carrier`.
 pub(crate) const IN_PROCESS_SEGMENTS: &str = "busyhour_in_process_carrier_segments_total";
 /// Of these, segments over the contract's rate. Label `carrier`.
@@ -151,6 +153,7 @@ pub(crate) fn describe() {
         "Connections of agents that were refused or ended"
     );
     describe_counter!(REPORTS, Unit::Count, "Reports of agents that were applied");
+    describe_counter!(UNUSED, Unit::Count, "What came in and is not used, by the reason");
     describe_gauge!(CALLBACKS_OWED, Unit::Count, "Status callbacks that wait for an agent");
     describe_counter!(
         CALLBACKS_DROPPED,

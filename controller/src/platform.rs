@@ -121,6 +121,10 @@ impl MessageViews for Ports {
         self.0.read(|state| state.explain_message(message))
     }
 
+    fn segments_max(&self, account: AccountSid, number: &str) -> Option<u32> {
+        self.0.read(|state| state.message_segments_max(account, number))
+    }
+
     fn message(&self, message: MessageId) -> Option<MessageView> {
         self.0.read(|state| state.message(message))
     }

@@ -77,6 +77,18 @@ async fn mt_27_decisions_durations_and_availability_are_shown_in_metrics() {
         counts.iter().all(|series| rose(&before, &now, series) >= 1.0).then_some(())
     })
     .await;
+    // What is said of a call that is over is counted, and changes nothing.
+    let strays = "busyhour_unused_total{reason=\"stray_report\",of=\"calls\"}";
+    let before_it = read(api).await;
+    agent.report(&order, &[CallEvent::Answered]).await;
+    eventually("a stray report is shown by its reason", || async {
+        (rose(&before_it, &read(api).await, strays) == 1.0).then_some(())
+    })
+    .await;
+    assert_eq!(
+        value(&before_it, "busyhour_unused_total{reason=\"clock_back\",of=\"time\"}"),
+        Some(0.0)
+    );
     refused_by_its_reason(&house, api, &before).await;
     controller.stop().await;
 }

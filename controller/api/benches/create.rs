@@ -58,6 +58,9 @@ impl MessageViews for AtOnce {
     fn explain_message(&self, _: MessageId) -> Option<Explanation> {
         None
     }
+    fn segments_max(&self, _: AccountSid, _: &str) -> Option<u32> {
+        None
+    }
     fn message(&self, _: MessageId) -> Option<MessageView> {
         None
     }

@@ -82,7 +82,7 @@ codes! {
     MessageToMissing 21604 400 "A 'To' number is required" "To is required: an E.164 number.";
     MessageFromNotOwned 21606 400 "'From' cannot send messages" "Send from a number that the operator has declared for this account.";
     MessageQueueFull 21611 400 "Too many messages queued" "The message could not be sent within its validity period or the longest wait that the account's queue allows, or its queue holds as many as it may. Nothing was queued.";
-    BodyTooLong 21617 400 "Message body is too long" "At most 1,600 characters.";
+    BodyTooLong 21617 400 "Message body is too long" "At most 1,600 characters, and no more segments than the caps of the account and of its number let through in a window.";
     WaitTooLong 22005 400 "Queue full" "The call could not start within the longest wait that the account's queue allows, or its queue holds as many as it may. Nothing was queued.";
     NotCancelable 30409 409 "Message cannot be canceled" "Only a message that is scheduled or queued can be canceled; the message says which state it is in.";
     SendAt 35114 400 "Invalid SendAt" "An RFC 3339 instant in the future, at most 35 days ahead, with ScheduleType = fixed.";

@@ -107,6 +107,8 @@ pub trait Views: Send + Sync {
 pub trait MessageViews: Send + Sync {
     /// Why a message that waits is not being sent; `None` if it does not wait.
     fn explain_message(&self, message: MessageId) -> Option<Explanation>;
+    /// The most segments that a message of an account's number may have; `None` if nothing bounds them.
+    fn segments_max(&self, account: AccountSid, number: &str) -> Option<u32>;
     /// One message that waits or is under way, or that has ended and is not yet in the records.
     fn message(&self, message: MessageId) -> Option<MessageView>;
     /// At most `max` messages of an account with numbers below `before`, newest first.

@@ -9,7 +9,7 @@ use busyhour_controller_core::{
     State,
     command::{Command, Entry},
     forward::{About, Amount, Answer, Bounds, Inquiry},
-    spec::{BatchPlan, CallId, Cap, Opening, Openings, Throttle, Urgency},
+    spec::{BatchPlan, CallId, Cap, NewCall, Opening, Openings, Throttle, Urgency},
 };
 use support::{Machine, call, carrier, ended, tenant};
 
@@ -306,4 +306,25 @@ fn holding_times_are_replicated() {
     let mut fresh = State::new();
     fresh.apply(&entry, &mut Vec::new());
     assert_ne!(fresh.hash(), machine.state.hash());
+}
+
+/// MT-5: what expires before its turn takes none, nor does what a batch has not started by its end; one that expires itself
+/// never starts.
+#[test]
+fn mt_5_what_will_expire_is_not_waited_for() {
+    let mut machine = seasoned(vec![tenant(1, None), tenant(2, None)], 1);
+    machine.submit(1, vec![call("+1666")]);
+    let now = machine.now;
+    let expiring = |seconds| NewCall { expires: Some(now + s(seconds)), ..call("+1667") };
+    machine.submit(1, vec![expiring(20), expiring(29)]);
+    let scheduled = NewCall { not_before: Some(now + s(10)), ..expiring(25) };
+    machine.submit(1, vec![scheduled]);
+    let plan = BatchPlan { not_after: Some(now + s(28)), ..BatchPlan::default() };
+    machine.running_batch(1, plan, vec![call("+1668"); 3]);
+    let last = machine.accepted(1, call("+1669"));
+    let foretold = answer(&machine.state.inquire(&About::Call(last), now).expect("it waits"));
+    let dialled = run_out(&mut machine, s(30));
+    let actual = dialled[&last].since(now);
+    assert_eq!((actual, dialled.len()), (s(30), 42), "the others have expired");
+    assert_eq!((foretold.estimate.p50, foretold.estimate.p90), (actual, Some(actual)));
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use busyhour_base::{CallEvent, Direction, Ending, Outcome, Reason, Span};
 use busyhour_controller_core::{
-    command::{AgentCommand, Change, Command, Offer},
+    command::{AgentCommand, Capacity, Change, Command, Offer},
     effect::{Answer, Effect, Phase, Reply},
-    spec::{AgentIx, CallId, Urgency},
+    spec::{AgentIx, CallId, Share, Urgency},
 };
 use support::{Machine, account, call, carrier, ended, tenant};
 
@@ -260,4 +260,35 @@ fn a_tenant_may_end_a_call_that_rings_and_a_carrier_that_goes_takes_its_callers_
     machine.report(agent, calls[0], 1, ended(Outcome::Completed, true));
     assert_eq!(machine.state.carriers().count(), 0);
     assert_eq!(machine.state.outbox(9).count(), 3);
+}
+
+/// MT-9, MT-16: a caller whom a guarantee holds up holds up no caller of another carrier, who may take a channel that is held
+/// for inbound calls.
+#[test]
+fn mt_9_callers_of_one_carrier_do_not_wait_for_those_of_another() {
+    let mut guaranteed = tenant(2, None);
+    guaranteed.shares = vec![Share {
+        group: "default".into(),
+        guaranteed: 2,
+        expected: 2,
+        maximum: 2,
+        lend_permille: 0,
+    }];
+    let carriers = vec![carrier("north", 2, Span::ZERO), carrier("south", 1, Span::ZERO)];
+    let mut machine = Machine::new();
+    let declaration = support::declaration(vec![tenant(1, None), guaranteed], carriers);
+    machine.apply(Command::Declare(Box::new(declaration)));
+    let agent = machine.agent_up("agent", 1, 9, 0);
+    machine.accepted(1, call("+1"));
+    assert_eq!(machine.dials.len(), 1);
+    let north = verdict(&mut machine, offer(agent, 1)).unwrap();
+    let south = Offer { carrier: "south".into(), ..offer(agent, 2) };
+    let south = verdict(&mut machine, south).unwrap();
+    assert!(answers(&machine).is_empty());
+    let carrier = "south".into();
+    let held = Capacity { carrier, active: None, reserve: Some(1), margin: None };
+    assert_eq!(machine.apply(Command::Capacity(held)), Reply::Done);
+    let answered: Vec<_> = answers(&machine).iter().map(|answer| answer.call).collect();
+    assert_eq!(answered, [south]);
+    assert_eq!(machine.state.explain(north).unwrap().binding, Reason::ChannelsKept);
 }

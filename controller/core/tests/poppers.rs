@@ -34,6 +34,26 @@ fn machine(poppers_max: u32, carriers: Vec<Carrier>) -> Machine {
     machine
 }
 
+/// MT-27: what waits for poppers is explained by them, and not by a rate that its carrier does not have.
+#[test]
+fn mt_10_whoever_waits_for_poppers_is_told_so() {
+    let mut machine = machine(2, vec![serving("a", 100, Span::ZERO, "+49")]);
+    machine.submit(1, vec![call("+491"); 3]);
+    let next = machine.accepted(1, call("+491"));
+    let further = machine.accepted(1, call("+491"));
+    for call in [next, further] {
+        let why = machine.state.explain(call).expect("it waits");
+        assert_eq!(why.binding, Reason::Poppers, "{why:?}");
+        assert!(why.starts_in <= Some(Span(2)), "{why:?}");
+    }
+    // Where there is a rate, it is what binds.
+    let mut spaced = self::machine(2, vec![serving("a", 100, Span::from_millis(100), "+49")]);
+    spaced.submit(1, vec![call("+491"); 9]);
+    let last = spaced.accepted(1, call("+491"));
+    let why = spaced.state.explain(last).expect("it waits");
+    assert_eq!((why.binding, why.starts_in), (Reason::CarrierRate, Some(Span::from_millis(900))));
+}
+
 #[test]
 fn mt_10_what_exceeds_the_poppers_goes_on_at_the_next_instant_and_keeps_its_place() {
     let carriers = vec![serving("a", 100, Span::ZERO, "+49"), serving("b", 100, Span::ZERO, "+44")];

@@ -2,12 +2,17 @@
 
 mod support;
 
-use busyhour_base::{Outcome, Reason, Span};
+use std::sync::Arc;
+
+use busyhour_base::{CallSpec, Outcome, Reason, Span};
 use busyhour_controller_core::{
     command::{Change, Command},
-    spec::{Carrier, Declaration, Destination, OrderPolicy, Share},
+    spec::{
+        Cap, Carrier, Declaration, Destination, Number, NumberKind, OrderPolicy, Pace, Share,
+        Throttle,
+    },
 };
-use support::{Machine, call, carrier, declaration, ended, tenant};
+use support::{Machine, START, account, call, carrier, declaration, ended, tenant};
 
 /// A carrier of so many channels that sets calls up as fast as they come.
 fn serving(name: &str, channels: u32, prefixes: &[&str]) -> Carrier {
@@ -99,4 +104,47 @@ fn mt_4_a_call_that_waited_says_so_though_the_one_before_it_was_canceled() {
     machine.update(1, canceled, Change::Cancel);
     declare(&mut machine, Declaration { order, ..declaration(vec![tenant(1, None)], vec![more]) });
     assert_eq!(machine.last_dial(waiting).held_by, Reason::CarrierChannels);
+}
+
+/// MT-2, MT-3: two queues of a tenant open at the same instant, and each says what it waited for itself.
+#[test]
+fn mt_2_queues_that_open_at_the_same_instant_say_each_its_own() {
+    let ten = Span::from_secs(10);
+    let spaced = Pace { throttle: Some(Throttle { spacing: ten }), caps: Vec::new() };
+    let capped = Pace { throttle: None, caps: vec![Cap { count: 1, window: ten }] };
+    for paces in [[spaced.clone(), capped.clone()], [capped, spaced]] {
+        let of = [("+15550001", &paces[0]), ("+15550002", &paces[1])];
+        let numbers = of.map(|(number, pace)| Number {
+            number: number.into(),
+            account: account(1),
+            kind: NumberKind::Local,
+            pace: pace.clone(),
+        });
+        let mut machine = Machine::declared(Vec::new(), Vec::new());
+        let carriers = vec![carrier("a", 9, Span::ZERO)];
+        let declaration = Declaration {
+            numbers: numbers.to_vec(),
+            ..declaration(vec![tenant(1, None)], carriers)
+        };
+        declare(&mut machine, declaration);
+        let from = |number: &str| {
+            let mut new = call("+1");
+            new.spec = Arc::new(CallSpec { from: number.into(), ..(*new.spec).clone() });
+            new
+        };
+        let mut second = Vec::new();
+        for (number, pace) in of {
+            machine.accepted(1, from(number));
+            let own = if pace.caps.is_empty() { Reason::NumberThrottle } else { Reason::NumberCap };
+            second.push((machine.accepted(1, from(number)), own));
+        }
+        // One that comes at that very instant has not waited at all.
+        machine.run(ten - Span(1));
+        machine.now = machine.now + Span(1);
+        let third = machine.accepted(1, call("+1"));
+        for (call, own) in second.into_iter().chain([(third, Reason::Ready)]) {
+            let dial = machine.last_dial(call);
+            assert_eq!((dial.at, dial.held_by), (START + ten, own));
+        }
+    }
 }

@@ -4,10 +4,11 @@ mod support;
 
 use busyhour_base::{CallEvent, Outcome, Reason, Span};
 use busyhour_controller_core::{
+    Options,
     command::Command,
-    spec::{BatchPlan, Carrier, Declaration, Destination, OrderPolicy, Price, Retry, RetryOn},
+    spec::{BatchPlan, Cap, Carrier, Declaration, Destination, OrderPolicy, Price, Retry, RetryOn},
 };
-use support::{Machine, call, carrier, declaration, ended, tenant};
+use support::{Machine, START, call, carrier, declaration, ended, tenant};
 
 fn serving(name: &str, channels: u32, prefixes: &[&str], micros: u64) -> Carrier {
     let mut carrier = carrier(name, channels, Span::ZERO);
@@ -120,6 +121,20 @@ fn mt_17_a_call_that_was_not_sent_starts_though_its_route_was_replaced() {
     assert_eq!((dial.attempt, dial.held_by), (2, Reason::LeaseExpired));
 }
 
+/// A call that is never sent is tried a bounded number of times, and ends with the last reason.
+#[test]
+fn a_call_that_no_agent_takes_ends_after_a_bounded_number_of_attempts() {
+    let mut machine = machine(vec![serving("a", 1, &["+4"], 1)]);
+    let call = machine.accepted(1, call("+44"));
+    let most = Options::default().attempts_max;
+    for attempt in 1..=most {
+        assert_eq!(machine.last_dial(call).attempt, attempt);
+        machine.says(call, CallEvent::NotSent(Reason::LeaseExpired));
+    }
+    let record = machine.state.outbox(1).next().expect("it ended");
+    assert_eq!((record.ending.reason, machine.dials.len()), (Reason::LeaseExpired, most.into()));
+}
+
 /// MT-17: what a call is charged at is what is declared for its destination when it ends.
 #[test]
 fn mt_17_a_call_is_charged_for_its_destination_though_its_route_was_replaced() {
@@ -173,4 +188,75 @@ fn dc_3_a_line_that_goes_from_carrier_to_carrier_is_tried_once() {
     }
     assert_eq!(tried, ["a", "b", "a", "b"]);
     assert_eq!(machine.state.outbox(1).count(), 1);
+}
+
+/// The first tenant's calls are spaced and capped so, and two carriers serve them, the second one at this spacing.
+fn paced(spacing: Span, caps: Vec<Cap>, second: Span) -> Machine {
+    let mut paced = tenant(1, Some(spacing));
+    paced.limits.caps = caps;
+    let b = Carrier { setup_spacing: second, ..serving("b", 9, &["+"], 2) };
+    Machine::declared(vec![paced, tenant(2, None)], vec![serving("a", 9, &["+"], 1), b])
+}
+
+/// MT-17: a call that goes to its next carrier is the same call. It has had its place in its tenant's throttle and caps, and
+/// takes none of another one; the next carrier's rate holds for it.
+#[test]
+fn mt_17_a_call_that_goes_to_the_next_carrier_passes_its_tenants_limits_once() {
+    let (ten, five) = (Span::from_secs(10), Span::from_secs(5));
+    let caps = vec![Cap { count: 2, window: Span::from_secs(60) }];
+    let mut machine = paced(ten, caps, five);
+    let calls = [0; 3].map(|_| machine.accepted(1, call("+1")));
+    machine.run(Span::from_secs(2));
+    machine.says(calls[0], ended(Outcome::Failed, true));
+    let dial = machine.last_dial(calls[0]);
+    assert_eq!((&*dial.carrier, dial.at.since(START)), ("b", Span::from_secs(2)));
+    machine.run(Span::from_secs(8));
+    let dial = machine.last_dial(calls[1]);
+    assert_eq!((&*dial.carrier, dial.at.since(START)), ("a", ten), "the grid stays");
+    let other = machine.accepted(2, call("+1"));
+    machine.says(other, ended(Outcome::Failed, true));
+    assert_eq!(machine.last_dial(other).at.since(START), ten);
+    machine.says(calls[1], ended(Outcome::Failed, true));
+    machine.run(ten);
+    let dial = machine.last_dial(calls[1]);
+    assert_eq!((&*dial.carrier, dial.at.since(START)), ("b", Span::from_secs(15)));
+    assert_eq!(dial.held_by, Reason::CarrierRate);
+    // Two were started in that minute, whatever became of them.
+    machine.run(Span::from_secs(100));
+    assert_eq!(machine.last_dial(calls[2]).at.since(START), Span::from_secs(60));
+    // And one that ends up unsent at its next carrier has still passed.
+    machine.says(calls[2], ended(Outcome::Failed, true));
+    machine.says(calls[2], CallEvent::NotSent(Reason::LeaseExpired));
+    machine.run(five);
+    assert_eq!(machine.last_dial(calls[2]).attempt, 3);
+}
+
+/// MT-5, DC-3: what else is said of a tenant and a batch holds for a call that goes to its next carrier.
+#[test]
+fn mt_17_a_call_goes_to_no_other_carrier_while_its_tenant_is_suspended_or_its_batch_is_full() {
+    let carriers = || vec![serving("a", 9, &["+"], 1), serving("b", 9, &["+"], 2)];
+    let mut machine = machine(carriers());
+    let first = machine.accepted(1, call("+1"));
+    let mut suspended = vec![tenant(1, None), tenant(2, None)];
+    suspended[0].suspended = true;
+    machine.apply(Command::Declare(Box::new(declaration(suspended, carriers()))));
+    machine.says(first, ended(Outcome::Failed, true));
+    machine.run(Span::from_secs(9));
+    assert_eq!(machine.last_dial(first).attempt, 1);
+    declare(&mut machine, OrderPolicy::Alternating, carriers());
+    let dial = machine.last_dial(first);
+    assert_eq!((dial.attempt, &*dial.carrier, dial.held_by), (2, "b", Reason::Suspended));
+
+    let plan = BatchPlan { max_concurrent: Some(1), ..BatchPlan::default() };
+    let batch = machine.create_batch(1, plan, vec![call("+1"); 3]);
+    machine.start_batch(1, batch);
+    let up =
+        |machine: &Machine| machine.state.batch(batch).expect("it is there").counts.in_progress;
+    for _ in 0..6 {
+        assert_eq!(up(&machine), 1);
+        let dialled = machine.dials.last().expect("one is up").1.call;
+        machine.says(dialled, ended(Outcome::Failed, true));
+        machine.run(Span::from_secs(1));
+    }
+    assert_eq!(up(&machine), 0, "each has been to both carriers");
 }

@@ -1,7 +1,7 @@
 //! `messages.create`.
 
 use axum::{extract::State, response::Response};
-use busyhour_base::{Body, MessageStatus, Reason};
+use busyhour_base::{Body, MessageStatus, Reason, Segments};
 use busyhour_controller_core::{
     command::Command,
     effect::Reply,
@@ -88,9 +88,21 @@ async fn submit(
     };
     match verdict {
         Some(Ok(accepted)) => Ok((accepted, applied)),
+        Some(Err(Reason::SegmentsOverCap)) => Err(over_cap(app, caller, new, body)),
         Some(Err(reason)) => Err(refused(reason)),
         None => Err(ApiError::internal("a submitted message got no verdict")),
     }
+}
+
+/// A text that could never be sent.
+fn over_cap(app: &App, caller: &Caller, new: &NewMessage, body: &Body) -> ApiError {
+    let from = &new.spec.from;
+    let segments = Segments::of(body.text()).count;
+    let most = app.platform.messages.segments_max(caller.account, from).unwrap_or_default();
+    let message = format!(
+        "Body has {segments} segments, and the caps of From = {from} and of the account let {most} through in a window at most: send a text of at most {most} segments"
+    );
+    ApiError::new(Code::BodyTooLong, message)
 }
 
 /// A refusal by the state machine, in the codes of messages.
@@ -101,6 +113,7 @@ pub(super) fn refused(reason: Reason) -> ApiError {
         }
         Reason::UnknownNumber => ApiError::new(Code::MessageFromNotOwned, reason.message()),
         Reason::UnknownMessage => ApiError::not_found(),
+        Reason::SegmentsOverCap => ApiError::new(Code::BodyTooLong, reason.message()),
         _ => ApiError::refused(reason),
     }
 }

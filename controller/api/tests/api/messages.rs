@@ -6,11 +6,12 @@ use busyhour_controller_core::{
     command::Command,
     effect::Effect,
     message::{MessageCommand, MessageEffect, MessageReport, Reported, Send},
+    spec::Cap,
 };
 use http::Request;
 use serde_json::Value;
 
-use crate::support::{A, Answer, B, NUMBER_A, Rig, basic, request};
+use crate::support::{A, Answer, B, NUMBER_A, Rig, basic, declaration, request};
 
 /// Every key of the field's schema (`twilio-oai`, `api.v2010.account.message`).
 const KEYS: [&str; 20] = [
@@ -175,6 +176,25 @@ async fn a_queue_that_outlasts_the_validity_period_refuses_with_21611() {
     }
     create(&rig, &[("ValidityPeriod", "5")]).await.is_error(400, 21_611, &[]);
     assert_eq!(create(&rig, &[("ValidityPeriod", "60")]).await.status, 201);
+}
+
+/// MT-8: a message that no window of a cap ever holds is refused with what is allowed, and one that waits when the cap shrinks
+/// ends and holds nobody.
+#[tokio::test]
+async fn mt_8_a_text_with_more_segments_than_a_cap_holds_is_refused_with_21617() {
+    let rig = Rig::new().await;
+    let text = "x".repeat(400);
+    created(&rig, "hello").await;
+    // Three segments wait for the number's throttle.
+    let long = created(&rig, &text).await;
+    let mut declaration = declaration();
+    declaration.messages.numbers[0].caps = vec![Cap { count: 2, window: Span::from_secs(3_600) }];
+    rig.machine.apply(Command::Declare(Box::new(declaration)));
+    let form = [("To", TO), ("From", NUMBER_A), ("Body", &*text)];
+    let answer = rig.form(&messages(), &form).await;
+    answer.is_error(400, 21_617, &["Body", "3 segments", NUMBER_A, "at most 2 segments"]);
+    let ended = rig.get(&message(&long)).await.json();
+    assert_eq!((&ended["status"], &ended["error_code"]), (&"failed".into(), &30_008.into()));
 }
 
 #[tokio::test]

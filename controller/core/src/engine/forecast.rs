@@ -101,7 +101,7 @@ impl Engine {
         each: &mut impl FnMut(Reason, Option<u64>),
     ) {
         let (mut channels, mut ports, mut held, mut in_use) = (0, 0, 0, 0);
-        let (mut next, mut rate) = (u64::MAX, 0_u128);
+        let (mut next, mut rate) = (u64::MAX, Some(0_u128));
         for id in self.ledger.route(route) {
             let carrier = self.ledger.get(id);
             let contract = carrier.contract();
@@ -110,16 +110,22 @@ impl Engine {
             in_use += u64::from(carrier.in_use());
             held += u64::from(carrier.in_use()) + u64::from(carrier.quarantined());
             next = next.min(carrier.next_setup());
-            rate += 1_000_000_000_000_u128 / u128::from(contract.spacing.max(1));
+            // One carrier without a rate is enough for all.
+            let of_it = 1_000_000_000_000_u128.checked_div(contract.spacing.into());
+            rate = rate.zip(of_it).map(|(rate, of_it)| rate + of_it);
         }
         if channels == 0 {
             each(Reason::NoCarrier, None);
             return;
         }
-        let grid = u128::from(units) * 1_000_000_000_000 / rate.max(1);
+        let grid = rate.map_or(0, |rate| u128::from(units) * 1_000_000_000_000 / rate.max(1));
         let start = u128::from(next.max(self.clock)).saturating_add(grid);
         each(Reason::CarrierRate, Some(u64::try_from(start).unwrap_or(u64::MAX)));
         each(Reason::CarrierChannels, self.turnover(ahead.saturating_add(held), channels));
+        let instants = ahead / u64::from(self.poppers.most());
+        if instants > 0 {
+            each(Reason::Poppers, Some(self.clock.saturating_add(instants)));
+        }
         if ports < channels {
             each(Reason::ServicePorts, self.turnover(ahead.saturating_add(in_use), ports));
         }

@@ -131,7 +131,7 @@ impl Gate {
         self.cap_free = all[self.caps].next(1);
     }
 
-    /// Whether a request of so many units may pass at `now`.
+    /// Whether a request of so many units may pass at `now`; of none, if it has passed the throttle and the caps before.
     #[inline]
     pub(super) fn verdict(&self, units: u32, now: u64, all: &Slab<Caps>) -> Verdict {
         if let Some(reason) = self.shut {
@@ -139,6 +139,9 @@ impl Gate {
         }
         if self.in_progress >= self.concurrent {
             return Verdict::Shut(Reason::BatchConcurrency);
+        }
+        if units == 0 {
+            return Verdict::Open;
         }
         let cap_free =
             if units > 1 && self.caps != NIL { all[self.caps].next(units) } else { self.cap_free };
@@ -155,6 +158,9 @@ impl Gate {
     /// A request of so many units that was due at `due` passes; its intent entered the log at `now`.
     #[inline]
     pub(super) fn pass(&mut self, units: u32, due: u64, now: u64, all: &mut Slab<Caps>) {
+        if units == 0 {
+            return;
+        }
         self.gcra.take(due, units);
         self.units = u16::try_from(units).unwrap_or(u16::MAX);
         if self.caps != NIL {

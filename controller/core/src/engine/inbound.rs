@@ -21,8 +21,8 @@ pub(super) enum Wants {
     Channel(u32),
     /// That this tenant has fewer calls than it may have at most.
     Share(u32),
-    /// A channel of this group of carriers that is not kept for a guarantee.
-    Kept(u16),
+    /// That taking a channel of this carrier takes none of its group's that is kept for a guarantee.
+    Kept(u16, u32),
     /// A slot of this worker.
     Slot(u16),
 }
@@ -72,6 +72,16 @@ impl Inbound {
     pub fn wake(&mut self, wants: Wants) {
         if !self.queues.is_empty() {
             self.woken.insert(wants);
+        }
+    }
+
+    /// Fewer channels of a group of carriers may be kept.
+    pub fn wake_kept(&mut self, group: u16) {
+        let last = (Wants::Kept(group, u32::MAX), u64::MAX);
+        let mut next = (Wants::Kept(group, 0), 0);
+        while let Some((wants, _)) = self.queues.range(next..=last).next() {
+            self.woken.insert(*wants);
+            next = (*wants, u64::MAX);
         }
     }
 
@@ -144,7 +154,9 @@ impl Engine {
         if let Err(reason) = self.ledger.admits(carrier, tenant) {
             let wants = match reason {
                 Reason::TenantChannels => Wants::Share(tenant),
-                Reason::ChannelsKept => Wants::Kept(self.ledger.get(carrier).contract().group),
+                Reason::ChannelsKept => {
+                    Wants::Kept(self.ledger.get(carrier).contract().group, carrier)
+                }
                 _ => Wants::Channel(carrier),
             };
             return Some((wants, reason));

@@ -59,6 +59,8 @@ pub(super) struct Scopes {
     pub route: RouteId,
     pub application: u32,
     pub batch: u32,
+    /// Beneath it are requests only that have passed their throttles and caps before: see [`LaneKey::passed`].
+    pub passed: bool,
     /// Beneath it are lines of batches only, and the order tells them apart: see [`super::kinds`].
     pub lines_only: bool,
 }
@@ -97,6 +99,9 @@ pub struct LaneKey {
     pub batch: u32,
     /// The number's gate.
     pub number: u32,
+    /// Its requests were started before and go over another carrier (MT-17). To their tenant each is still the same request: it
+    /// takes no place in any throttle or cap again. Whatever else is said of its gates holds.
+    pub passed: bool,
 }
 
 impl Default for LaneKey {
@@ -109,6 +114,7 @@ impl Default for LaneKey {
             application: NIL,
             batch: NIL,
             number: NIL,
+            passed: false,
         }
     }
 }
@@ -247,9 +253,10 @@ impl Engine {
 
     /// A new lane.
     pub fn add_lane(&mut self, tenant: u32, key: LaneKey) -> u32 {
-        let LaneKey { kind, urgency, route, application, batch, number } = key;
+        let LaneKey { kind, urgency, route, application, batch, number, passed } = key;
         let lines_only = batch != NIL && self.policy.parts_kinds();
-        let mut branch = Scopes { kind, urgency, route, application: NIL, batch: NIL, lines_only };
+        let mut branch =
+            Scopes { kind, urgency, route, application: NIL, batch: NIL, passed, lines_only };
         let mut parent =
             self.branch(tenant, branch, NIL, self.tenants[tenant].gates[kind as usize]);
         if application != NIL {
@@ -304,6 +311,7 @@ impl Engine {
             class: 0,
             held_by: Reason::Ready,
             kind: of.kind,
+            passed: of.passed,
         });
         let cold =
             Cold { tenant, children: 0, later: Queue::default(), retired: None, branch: None };

@@ -54,7 +54,7 @@ pub(super) struct Node {
     pub parent: u32,
     /// [`NIL`] if its scope has none.
     pub gate: u32,
-    /// Its timer in the wheel, or the low half of its stand's number in the fair order.
+    /// Its timer in the wheel, or the low half of its stand's number, in the fair order or in its parent's ring.
     pub ticket: u32,
     pub part: Part,
     pub route: RouteId,
@@ -65,7 +65,11 @@ pub(super) struct Node {
     /// What held it before it was ready, or holds it now.
     pub held_by: Reason,
     pub kind: Kind,
+    /// What is beneath it has passed its throttles and caps before.
+    pub passed: bool,
 }
+
+const _: () = assert!(size_of::<Node>() == 64, "a node fills a cache line");
 
 /// What a lane has, and what a node above the lanes.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -224,6 +228,7 @@ impl Engine {
                 return self.enter(id);
             }
             node.place = Place::Ready;
+            node.ticket = self.order.stand_at(self.clock) as u32;
             let mut ring = self.nodes[parent].ready();
             ring.push_back(&mut self.nodes, id);
             let above = &mut self.nodes[parent];
@@ -274,7 +279,11 @@ impl Engine {
         if node.gate == NIL {
             return Verdict::Open;
         }
-        let units = if node.kind == Kind::Call { 1 } else { self.units_of_front(id) };
+        let units = match node.kind {
+            _ if node.passed => 0,
+            Kind::Call => 1,
+            Kind::Message => self.units_of_front(id),
+        };
         self.gates[node.gate].verdict(units, self.clock, &self.caps)
     }
 
@@ -389,10 +398,34 @@ impl Engine {
     /// What held the requests of a lane last, if something waits there.
     pub fn waited_for(&self, lane: u32) -> Reason {
         let mut id = lane;
-        while self.nodes[id].place == Place::Ready && self.nodes[id].parent != NIL {
-            id = self.nodes[id].parent;
+        loop {
+            let node = &self.nodes[id];
+            if node.place != Place::Ready || node.parent == NIL {
+                return self.stood_for(id);
+            }
+            if self.just_stood(node) {
+                return node.held_by;
+            }
+            id = node.parent;
         }
-        self.stood_for(id)
+    }
+
+    /// Whether a node that stands in its parent's ring has come there at this very instant: then it has not waited for what
+    /// its parent has.
+    #[inline]
+    fn just_stood(&self, node: &Node) -> bool {
+        !self.order.stood_before(node.ticket, self.clock)
+    }
+
+    /// What held each node of a path whose request is about to start.
+    #[inline]
+    pub(super) fn held_on(&self, path: &Path) -> [Reason; LEVELS] {
+        let mut held = [self.stood_for(path.nodes[0]); LEVELS];
+        for level in 1..path.len {
+            let node = &self.nodes[path.nodes[level]];
+            held[level] = if self.just_stood(node) { node.held_by } else { held[level - 1] };
+        }
+        held
     }
 
     /// A node's timer has fired.

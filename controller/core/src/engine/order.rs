@@ -136,6 +136,8 @@ pub(super) struct Order {
     resting: Vec<u64>,
     /// Stands taken, ever.
     stands: u64,
+    /// How often stands were swept.
+    sweeps: u64,
     /// When the last one was taken, and how many had been before that instant.
     last_at: u64,
     before_last: u64,
@@ -161,20 +163,26 @@ impl Order {
 
     /// Takes a stand; its ticket.
     pub fn enter(&mut self, turn: Turn, rank: u64, node: u32, now: u64) -> u32 {
-        if self.last_at != now {
-            (self.last_at, self.before_last) = (now, self.stands);
-        }
-        self.stands += 1;
-        let stand = Stand { rank, number: self.stands, node };
+        let stand = Stand { rank, number: self.stand_at(now), node };
         let index = self.line(turn);
         self.lines[index].push(stand);
         self.mark(index);
         self.stands as u32
     }
 
+    /// The number of a stand that is taken now, here or beneath somebody who stands here.
+    #[inline]
+    pub const fn stand_at(&mut self, now: u64) -> u64 {
+        if self.last_at != now {
+            (self.last_at, self.before_last) = (now, self.stands);
+        }
+        self.stands += 1;
+        self.stands
+    }
+
     /// Whether somebody who stands took that stand before `now`.
     #[inline]
-    const fn stood_before(&self, ticket: u32, now: u64) -> bool {
+    pub const fn stood_before(&self, ticket: u32, now: u64) -> bool {
         let after = (self.stands as u32).wrapping_sub(ticket) as u64;
         self.last_at != now || self.stands - after <= self.before_last
     }
@@ -196,7 +204,8 @@ impl Order {
         let index = index(turn);
         self.lines[index].take(stand);
         self.mark(index);
-        if self.stands.is_multiple_of(SWEEP_EVERY) {
+        if self.stands / SWEEP_EVERY != self.sweeps {
+            self.sweeps = self.stands / SWEEP_EVERY;
             self.lines.iter_mut().for_each(|line| line.sweep(nodes));
         }
     }

@@ -210,9 +210,10 @@ impl Engine {
     /// A tenant's call has its channel of a carrier no more: what others wait for may be there.
     fn wake_offers(&mut self, carrier: u32, tenant: u32) {
         let group = self.ledger.get(carrier).contract().group;
-        for wants in [Wants::Channel(carrier), Wants::Share(tenant), Wants::Kept(group)] {
+        for wants in [Wants::Channel(carrier), Wants::Share(tenant)] {
             self.inbound.wake(wants);
         }
+        self.inbound.wake_kept(group);
     }
 
     /// A call over a lane's route was answered and lasted for `talk`, in microseconds.

@@ -6,7 +6,7 @@ use super::{
     Engine, Event, Key, Start,
     ahead::Ahead,
     gcra::LATENESS_MAX_US,
-    node::{Path, Place},
+    node::{Node, Path, Place},
     order::{Order, Stand},
     ring::NIL,
     turn::{Denied, Turn},
@@ -134,13 +134,16 @@ impl Engine {
     ) -> Start {
         let due = self.clock;
         let root = stand.node;
-        let held_by = self.stood_for(root);
+        let held = self.held_on(&path);
+        let held_by = held[path.len - 1];
         self.order.serve(turn, stand);
         self.nodes[root].place = Place::Idle;
         self.order.take(turn, stand, &self.nodes);
         let request = self.take_request(path);
         let lane = path.lane();
-        let units = if self.nodes[lane].kind == Kind::Call { 1 } else { self.units.of(request) };
+        let Node { kind, passed, .. } = self.nodes[lane];
+        let units = if kind == Kind::Call { 1 } else { self.units.of(request) };
+        let units_of_gates = if passed { 0 } else { units };
         let tenant = self.nodes[root].branch().tenant;
         let of = self.nodes[lane].lane_mut();
         of.in_progress += 1;
@@ -149,7 +152,7 @@ impl Engine {
             let node = &self.nodes[*id];
             if node.gate != NIL {
                 let gate = &mut self.gates[node.gate];
-                gate.pass(units, due, now, &mut self.caps);
+                gate.pass(units_of_gates, due, now, &mut self.caps);
                 gate.queued[usize::from(turn.urgency)] -= 1;
                 gate.lanes -= u32::from(emptied);
             }
@@ -168,7 +171,7 @@ impl Engine {
         }
         for level in (0..path.len).rev() {
             if self.nodes[path.nodes[level]].place == Place::Idle {
-                self.stand(path.nodes[level], held_by);
+                self.stand(path.nodes[level], held[level]);
             }
         }
         if self.ledger.class(tenant, turn.route) != class {

@@ -7,7 +7,7 @@
 //! An outlook is run [`RUNS`] times, each with other lengths of calls, drawn from those that were seen: the same decisions
 //! as the machine's own, in virtual time. The quantiles over the runs are the answer, and what held the request in
 //! them is why. What would change it is found by running again with a limit moved. What is not foreseen: requests that
-//! are yet to come, calls that are sent back, requests that expire, changes of the declaration.
+//! are yet to come, calls that are sent back, changes of the declaration.
 //!
 //! Nothing here decides anything, and equal copies with equal seeds give equal answers.
 
@@ -25,6 +25,6 @@ pub use run::Bounds;
 pub use what_if::{About, Amount, Answer, Inquiry, Proposal};
 
 pub(crate) use lengths::{CALL_ASSUMED_US, MESSAGE_ASSUMED_US};
-pub(crate) use outlook::{Closing, InProgress, Timed};
+pub(crate) use outlook::{Closing, Expiring, InProgress, Timed, Waits};
 pub(crate) use run::Until;
 pub(crate) use what_if::{Change, Target};

@@ -47,13 +47,37 @@ pub(crate) enum Timed {
     },
 }
 
-/// The end of a batch's calling hours. (Their beginnings are timers of the engine's.)
+/// The end of a batch's calling hours, or of the batch. (Their beginnings are timers of the engine's.)
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Closing {
     /// When.
     pub at: u64,
     /// The batch's gate.
     pub gate: u32,
+}
+
+/// A request that expires if it has not started by then.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Expiring {
+    /// When.
+    pub at: u64,
+    /// Which.
+    pub request: u32,
+    /// Its lane.
+    pub lane: u32,
+    /// Where it waits.
+    pub waits: Waits,
+}
+
+/// Where a request waits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Waits {
+    /// In its lane.
+    Queued,
+    /// With its lane: its time has not come.
+    PutOff,
+    /// The engine does not know it: its time has not come.
+    Apart,
 }
 
 /// A copy of what decides when requests start; it owes the state nothing.
@@ -67,6 +91,8 @@ pub struct Outlook {
     pub(crate) timed: BTreeMap<u32, Timed>,
     /// In order of time.
     pub(crate) closings: Vec<Closing>,
+    /// In order of time.
+    pub(crate) expiring: Vec<Expiring>,
     /// Tenant of each lane, in order of lane.
     pub(crate) tenant_of: Vec<(u32, u32)>,
     /// Holding times of tenants that have something waiting or in progress.

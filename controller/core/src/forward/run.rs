@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
 };
 
 use busyhour_base::Reason;
@@ -10,7 +10,7 @@ use busyhour_base::Reason;
 use super::{
     Holding, Outlook,
     lengths::{Lengths, mix},
-    outlook::{Closing, Timed},
+    outlook::{Closing, Expiring, Timed, Waits},
 };
 use crate::engine::{Channel, Engine, Event, Start};
 
@@ -70,6 +70,12 @@ struct Runner<'a> {
     of_lane: BTreeMap<u32, u64>,
     /// The calling hours that end next.
     closings: &'a [Closing],
+    /// The requests that expire next, unless they have started.
+    expiring: &'a [Expiring],
+    /// Those of them that have not started, and where they wait.
+    waiting: BTreeMap<u32, Waits>,
+    /// Those that expired before their time had come.
+    expired: BTreeSet<u32>,
     until: Until,
     run: Run,
 }
@@ -95,6 +101,9 @@ impl Outlook {
             started: 0,
             of_lane: BTreeMap::new(),
             closings: &self.closings,
+            expiring: &self.expiring,
+            waiting: self.expiring.iter().map(|one| (one.request, one.waits)).collect(),
+            expired: BTreeSet::new(),
             until,
             run: Run::default(),
         };
@@ -146,6 +155,7 @@ impl Runner<'_> {
                 self.engine.next_wake(),
                 self.ends.peek().map(|Reverse((at, ..))| *at),
                 self.closings.first().map(|closing| closing.at),
+                self.expiring.first().map(|expiring| expiring.at),
             ];
             let Some(wake) = wakes.into_iter().flatten().min() else {
                 self.run.is_whole = true;
@@ -153,6 +163,7 @@ impl Runner<'_> {
             };
             self.now = self.now.max(wake);
             self.close();
+            self.expire();
         }
     }
 
@@ -167,6 +178,25 @@ impl Runner<'_> {
         }
     }
 
+    /// Requests expire before anything starts at their instants.
+    fn expire(&mut self) {
+        while let Some((Expiring { at, request, lane, .. }, rest)) = self.expiring.split_first() {
+            if *at > self.now {
+                return;
+            }
+            match self.waiting.remove(request) {
+                Some(Waits::Queued) => self.engine.unqueue(*lane, *request),
+                Some(Waits::PutOff) => {
+                    self.engine.take_up(*lane, *request);
+                    self.expired.insert(*request);
+                }
+                Some(Waits::Apart) => drop(self.expired.insert(*request)),
+                None => {}
+            }
+            self.expiring = rest;
+        }
+    }
+
     /// What is due. Whether what was asked for has happened.
     fn events(&mut self) -> bool {
         while let Some(event) = self.engine.next(self.now) {
@@ -178,9 +208,13 @@ impl Runner<'_> {
                     }
                 }
                 Event::Timer(key) => match self.outlook.timed.get(&key) {
+                    Some(Timed::Begins { request, .. }) if self.expired.contains(request) => {}
                     Some(Timed::Begins { request, lane, asked, put_off }) => {
                         if *put_off {
                             self.engine.take_up(*lane, *request);
+                        }
+                        if let Some(waits) = self.waiting.get_mut(request) {
+                            *waits = Waits::Queued;
                         }
                         self.engine.push_back(*lane, *request, *asked, Reason::NotBefore);
                     }
@@ -194,6 +228,7 @@ impl Runner<'_> {
 
     fn begin(&mut self, start: Start) -> bool {
         let Start { request, lane, carrier, worker, held_by, .. } = start;
+        self.waiting.remove(&request);
         let number = self.of_lane.entry(lane).or_insert(0);
         *number += 1;
         let draw = mix(self.seed ^ mix(u64::from(lane) << 32 | *number));

@@ -38,7 +38,7 @@ impl State {
         let Self { engine, requests, .. } = self;
         engine.set_policy(new.order, |request| requests.call(request).0);
         engine.set_floors(engine_floors(new.floors));
-        self.declare_messages(new);
+        self.declare_messages(new, fx);
         for tenant in old.tenants.iter().filter(|old| !accounts.contains(&old.account)) {
             self.drop_tenant(self.accounts[&tenant.account], fx);
         }

@@ -49,7 +49,7 @@ impl State {
             limits.push((self.held_by(id), not_before));
         }
         self.push_limits(position, batch, &mut limits);
-        let (starts_in, binding) = self.binding(&limits);
+        let (starts_in, binding) = self.binding(&limits, lane);
         let now = Timestamp(self.now);
         Explanation {
             position: self.engine.ahead(position),
@@ -79,7 +79,7 @@ impl State {
         let position = Position::of_call(tenant, key, len.checked_sub(1)?);
         let mut limits = Vec::new();
         self.push_limits(position, self.lanes[lane].batch, &mut limits);
-        let (starts_in, binding) = self.binding(&limits);
+        let (starts_in, binding) = self.binding(&limits, lane);
         Some((starts_in?, binding))
     }
 
@@ -117,8 +117,9 @@ impl State {
         });
     }
 
-    /// The limit that lets a request start last; one for which no instant can be told goes before all others.
-    fn binding(&self, limits: &[(Reason, Option<Timestamp>)]) -> (Option<Span>, Reason) {
+    /// The limit that lets a request start last; one for which no instant can be told goes before all others. If none does, what
+    /// holds its lane now.
+    fn binding(&self, limits: &[(Reason, Option<Timestamp>)], lane: u32) -> (Option<Span>, Reason) {
         let now = Timestamp(self.now);
         let mut last = (now, Reason::FairTurn);
         for (reason, at) in limits {
@@ -129,7 +130,10 @@ impl State {
             }
         }
         if last.1 == Reason::FairTurn {
-            last.1 = self.engine.resting().unwrap_or(Reason::FairTurn);
+            last.1 = match self.engine.lane_held_by(lane) {
+                Reason::Ready => self.engine.resting().unwrap_or(Reason::FairTurn),
+                held_by => held_by,
+            };
         }
         (Some(last.0.since(now)), last.1)
     }

@@ -14,8 +14,8 @@ use crate::{
     effect::Phase,
     engine::{Engine, ring::NIL, wheel::NO_TIMER},
     forward::{
-        About, CALL_ASSUMED_US, COPY_BYTES_MAX, Closing, Holding, InProgress, Inquiry, Outlook,
-        Target, Timed,
+        About, CALL_ASSUMED_US, COPY_BYTES_MAX, Closing, Expiring, Holding, InProgress, Inquiry,
+        Outlook, Target, Timed, Waits,
     },
     spec::{Opening, WindowEnd},
     view::BatchStatus,
@@ -48,6 +48,7 @@ impl State {
             in_progress: self.in_progress(now).collect(),
             timed: self.timed().chain(openings).collect(),
             closings,
+            expiring: self.expiring(),
             tenant_of: self.lanes.iter().map(|(lane, owner)| (lane, owner.tenant)).collect(),
             holding: busy.map(|(id, tenant)| (id, tenant.holding.clone())).collect(),
             holding_all: self.holding.clone(),
@@ -55,6 +56,23 @@ impl State {
             accounts: waits.map(|(account, id)| (*account, self.lanes_of(*id))).collect(),
             batches: batches.map(|(id, batch)| (batch.id, self.lanes_of_batch(id))).collect(),
         })
+    }
+
+    /// Requests that expire if they have not started by then.
+    fn expiring(&self) -> Vec<Expiring> {
+        let expiring = self.requests.expiring().filter_map(|(at, request)| {
+            let lane = self.requests.lane(request);
+            let waits = match self.requests.stage(request) {
+                Stage::Queued => Waits::Queued,
+                Stage::Scheduled => Waits::PutOff,
+                _ => return None,
+            };
+            let waits = Some(waits).filter(|_| self.lanes[lane].canceled.is_none())?;
+            Some(Expiring { at: at.0, request, lane, waits })
+        });
+        let mut expiring: Vec<_> = expiring.collect();
+        expiring.sort_unstable();
+        expiring
     }
 
     /// A question with all that is needed to answer it. `None` if nothing waits there, or if there is no outlook.
@@ -128,7 +146,13 @@ impl State {
         });
         for batch in waiting {
             let gate = batch.gate;
-            for Opening { from, to } in batch.next_hours(now) {
+            // What a batch has not started by its end expires.
+            let end = batch.plan.not_after;
+            closings.extend(end.map(|end| Closing { at: end.0, gate }));
+            let hours = batch.next_hours(now);
+            for Opening { from, to } in
+                hours.take_while(|span| end.is_none_or(|end| span.from < end))
+            {
                 if from > now {
                     let key = Due::Window.of(openings.len() as u32);
                     engine.set_timer(from.0, key);

@@ -94,13 +94,20 @@ impl State {
     }
 
     /// What the lane of a request is of: by the table in force, without the carriers that have failed it since it was last
-    /// placed, unless no other is left.
+    /// placed, unless no other is left. What some carrier has failed has passed its throttles and caps: it is the same call.
     fn present_key(&mut self, request: u32) -> LaneKey {
         let key = self.lanes[self.requests.lane(request)].key;
         let route = self.route_by_table(request);
         let failed = self.failed_by(request);
         let left = if failed.is_empty() { None } else { self.route_without(route, &failed) };
-        LaneKey { route: left.unwrap_or(route), ..key }
+        let passed = self.was_passed_on(request);
+        LaneKey { route: left.unwrap_or(route), passed, ..key }
+    }
+
+    /// Whether some carrier has failed a call since it was last placed.
+    fn was_passed_on(&self, request: u32) -> bool {
+        let last = self.earlier.get(&request).and_then(|all| all.last());
+        last.is_some_and(|last| last.passed_on)
     }
 
     /// Calls that wait and that some carrier has failed since they were last placed.
@@ -205,8 +212,7 @@ impl State {
 
     /// What is to be said of the last carrier's failure: that there was no other left.
     pub(super) fn exhausted(&self, id: u32, ending: &mut Ending) {
-        let last = self.earlier.get(&id).and_then(|all| all.last());
-        if ending.reason == Reason::CarrierFailure && last.is_some_and(|last| last.passed_on) {
+        if ending.reason == Reason::CarrierFailure && self.was_passed_on(id) {
             ending.reason = Reason::CarriersExhausted;
         }
     }

@@ -50,6 +50,7 @@ impl State {
             application: gate(new.application.and_then(|sid| state.applications.get(&sid))),
             batch: batch.map_or(NIL, |batch| self.batches[batch].gate),
             number: gate(state.numbers.get(new.spec.from.as_str())),
+            passed: false,
         }
     }
 

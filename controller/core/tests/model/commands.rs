@@ -135,6 +135,7 @@ impl Model {
         let application =
             new.application.filter(|sid| self.applications.contains_key(&(account, *sid)));
         let from = new.spec.from.to_string();
+        self.planned += 1;
         let request = Request {
             account,
             to: new.spec.to.to_string(),
@@ -146,6 +147,7 @@ impl Model {
             not_before: new.not_before.map(|at| at.0),
             expires: new.expires.map(|at| at.0),
             place: Place::Scheduled,
+            planned: self.planned,
             unsent: 0,
             failed: 0,
             without: Vec::new(),

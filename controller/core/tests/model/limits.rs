@@ -67,6 +67,11 @@ impl Gate {
         })
     }
 
+    /// Whether a request of so many units could ever start.
+    pub fn ever_holds(&self, units: u32) -> bool {
+        self.caps.iter().all(|(cap, _)| units <= cap.count)
+    }
+
     /// Why so many units more may not start: the words for its throttle and for its caps.
     pub fn says(&self, units: u32, now: Instant, words: (Reason, Reason)) -> BTreeSet<Reason> {
         let throttle = (!self.is_spaced(now)).then_some(words.0);

@@ -77,6 +77,7 @@ pub struct Model {
     turns: Turns,
     readied: i64,
     put_back: i64,
+    planned: u64,
     ended: BTreeSet<CallId>,
     pub texts: Texts,
     /// Decisions that the model made alike, and those that left a choice.
@@ -195,7 +196,9 @@ impl Model {
             return Err(format!("sent {call:?} over {}, not the first of {able:?}", dial.carrier));
         }
         self.take_slot(usize::from(dial.agent.0))?;
-        self.gates_of(&request).into_iter().for_each(|gate| gate.start(1, now, made));
+        if !request.passed() {
+            self.gates_of(&request).into_iter().for_each(|gate| gate.start(1, now, made));
+        }
         let line = self.capacity.line_mut(carrier);
         let moved = line.moved;
         line.set_up(candidate.account, now, made);
@@ -221,9 +224,9 @@ impl Model {
         let request = &self.requests[&dial.call];
         let mut words = request.held.words(self.now);
         if request.held.just_came(self.now) {
-            // It may share the words of those that it joined at this very moment.
-            let root = |other: &Request| (other.account, other.urgency);
-            let beside = self.requests.values().filter(|other| root(other) == root(request));
+            // It may share the words of the queue that it joined at this very moment.
+            let queue = self.lane_of(request);
+            let beside = self.requests.values().filter(|other| self.lane_of(other) == queue);
             words.extend(beside.flat_map(|other| other.held.words(self.now)));
         }
         if !words.contains(&dial.held_by) {

@@ -117,7 +117,10 @@ impl Model {
                 request.without.clear();
                 let after = self.root_of(&self.requests[&call]);
                 self.turns.carry(&before, &after);
+                self.planned += 1;
+                let planned = self.planned;
                 let request = self.at(call);
+                request.planned = planned;
                 // One that is placed again at once was never scheduled.
                 request.not_before = if at > now { Some(at) } else { request.not_before };
                 request.place = Place::Scheduled;

@@ -45,6 +45,8 @@ pub struct Request {
     pub not_before: Option<Instant>,
     pub expires: Option<Instant>,
     pub place: Place,
+    /// Counted over all requests each time that one is told when it may begin.
+    pub planned: u64,
     /// Attempts that were not sent, and those that came to an end.
     pub unsent: u32,
     pub failed: u16,
@@ -58,6 +60,11 @@ pub struct Request {
 impl Request {
     pub fn waits(&self) -> bool {
         matches!(self.place, Place::Scheduled | Place::Waiting(_))
+    }
+
+    /// It goes to its next carrier (MT-17). It is the same call: it has had its place in every throttle and cap.
+    pub fn passed(&self) -> bool {
+        !self.without.is_empty()
     }
 }
 
@@ -96,7 +103,7 @@ pub struct Owner {
 }
 
 /// A queue: what passes the same limits over the same carriers.
-type Lane = (Urgency, Route, u128, (Option<ApplicationSid>, Option<BatchId>, Option<String>));
+type Lane = (Root, (Option<ApplicationSid>, Option<BatchId>, Option<String>));
 
 impl Model {
     pub(super) fn gates(&self) -> impl Iterator<Item = &Gate> {
@@ -157,16 +164,18 @@ impl Model {
         self.turns.keep(&waiting);
     }
 
-    /// MT-5: a scheduled request joins the end of its queue when its time has come.
+    /// MT-5: a scheduled request joins the end of its queue when its time has come. Of those whose time comes at the same
+    /// instant the one goes first for which that was settled first.
     pub(super) fn begin(&mut self) {
         let now = self.now;
         let due = |(_, request): &(_, &Request)| {
             request.place == Place::Scheduled && request.not_before.is_none_or(|at| at <= now)
         };
         let begun = self.requests.iter().filter(due);
-        let mut begun: Vec<_> = begun.map(|(call, one)| (one.not_before, *call)).collect();
+        let planned = |(call, one): (&CallId, &Request)| (one.not_before, one.planned, *call);
+        let mut begun: Vec<_> = begun.map(planned).collect();
         begun.sort();
-        for (_, call) in begun {
+        for (.., call) in begun {
             self.readied += 1;
             let (place, why) = (Range::at(self.readied), self.requests[&call].why_scheduled(now));
             let request = self.at(call);
@@ -180,13 +189,12 @@ impl Model {
     }
 
     pub(super) fn root_of(&self, request: &Request) -> Root {
-        (request.urgency, self.route_of(request), request.account)
+        (request.urgency, self.route_of(request), request.account, request.passed())
     }
 
-    fn lane_of(&self, request: &Request) -> Lane {
-        let (urgency, route, account) = self.root_of(request);
+    pub(super) fn lane_of(&self, request: &Request) -> Lane {
         let scopes = (request.application, request.batch, request.number.clone());
-        (urgency, route, account, scopes)
+        (self.root_of(request), scopes)
     }
 
     /// Those of each queue that may be its first one, with whose turn it would be.
@@ -197,14 +205,15 @@ impl Model {
                 lanes.entry(self.lane_of(request)).or_default().push((place, *call));
             }
         }
-        let fronts = lanes.into_iter().flat_map(|((urgency, route, account, _), waiting)| {
+        let fronts = lanes.into_iter().flat_map(|((root, _), waiting)| {
+            let (urgency, route, account, passed) = root;
             let first = waiting.iter().map(|(place, _)| place.most).min();
             let open = self.limits_on(&self.requests[&waiting[0].1]).is_empty();
             let class = self.capacity.class(account, &route);
             let fronts = waiting.into_iter().filter(move |(place, _)| Some(place.least) <= first);
             fronts.map(move |(_, call)| {
                 let route = route.clone();
-                Candidate { urgency, route, class, account, call, open }
+                Candidate { urgency, route, class, account, passed, call, open }
             })
         });
         fronts.collect()
@@ -216,12 +225,22 @@ impl Model {
 
     /// Its own limits that keep a request from starting now.
     fn limits_on(&self, request: &Request) -> BTreeSet<Reason> {
+        let mut reasons = BTreeSet::new();
+        if !request.passed() {
+            reasons.extend(self.paces_on(request));
+        }
+        if self.tenants[&request.account].declared.suspended {
+            reasons.insert(Reason::Suspended);
+        }
+        reasons.extend(request.batch.into_iter().flat_map(|batch| self.limits_of_batch(batch)));
+        reasons
+    }
+
+    /// The throttles and caps that keep it.
+    fn paces_on(&self, request: &Request) -> BTreeSet<Reason> {
         let (account, now) = (request.account, self.now);
         let tenant = &self.tenants[&account];
         let mut reasons = tenant.gate.says(1, now, (Reason::Throttle, Reason::Cap));
-        if tenant.declared.suspended {
-            reasons.insert(Reason::Suspended);
-        }
         if let Some(application) = request.application {
             let words = (Reason::ApplicationThrottle, Reason::ApplicationCap);
             reasons.extend(self.applications[&(account, application)].says(1, now, words));
@@ -230,7 +249,10 @@ impl Model {
             let words = (Reason::NumberThrottle, Reason::NumberCap);
             reasons.extend(self.numbers[&(account, number.clone())].says(1, now, words));
         }
-        reasons.extend(request.batch.into_iter().flat_map(|batch| self.limits_of_batch(batch)));
+        if let Some(batch) = request.batch {
+            let words = (Reason::BatchThrottle, Reason::Cap);
+            reasons.extend(self.batches[&batch].gate.says(1, now, words));
+        }
         reasons
     }
 
@@ -240,8 +262,6 @@ impl Model {
             request.batch == Some(id) && matches!(request.place, Place::Up { .. })
         });
         let full = batch.plan.max_concurrent.is_some_and(|most| up.count() as u32 >= most);
-        let words = (Reason::BatchThrottle, Reason::Cap);
-        let mut reasons = batch.gate.says(1, self.now, words);
         let rules = [
             (!batch.started, Reason::Draft),
             (batch.paused, Reason::Paused),
@@ -249,13 +269,12 @@ impl Model {
             (!batch.in_hours(self.now, self.entry), Reason::Window),
             (full, Reason::BatchConcurrency),
         ];
-        reasons.extend(rules.into_iter().filter(|(binds, _)| *binds).map(|(_, reason)| reason));
-        reasons
+        rules.into_iter().filter(|(binds, _)| *binds).map(|(_, reason)| reason).collect()
     }
 
     /// Everything that keeps a request from starting now. That its batch was never started is nobody's limit.
     pub(super) fn kept_by(&self, request: &Request) -> BTreeSet<Reason> {
-        let (_, route, account) = self.root_of(request);
+        let (_, route, account, _) = self.root_of(request);
         let mut reasons = self.limits_on(request);
         if reasons.remove(&Reason::Draft) {
             reasons.insert(Reason::Ready);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use busyhour_base::{MessageEvent, MessageStatus, Reason, Timestamp};
+use busyhour_base::{MessageEvent, MessageStatus, Reason, Segments, Timestamp};
 use busyhour_controller_core::{
     command::{Command, Entry},
     effect::{Effect, Reply},
@@ -227,7 +227,9 @@ impl Texts {
         let text = &self.texts[&send.message];
         let mut words = text.held.words(self.now);
         if text.held.just_came(self.now) {
-            let beside = self.texts.values().filter(|other| root(other) == root(text));
+            // It may share the words of the queue that it joined at this very moment.
+            let queue = |text: &Text| (text.urgency, text.account, text.from.clone());
+            let beside = self.texts.values().filter(|other| queue(other) == queue(text));
             words.extend(beside.flat_map(|other| other.held.words(self.now)));
         }
         if words.contains(&send.held_by) {
@@ -257,9 +259,9 @@ impl Texts {
         }
         let fronts = lanes.into_values().map(|(_, message)| {
             let text = &self.texts[&message];
-            let (urgency, route, account) = root(text);
+            let (urgency, route, account, passed) = root(text);
             let open = self.limits_on(text).is_empty();
-            Candidate { urgency, route, class: 2, account, call: named(message), open }
+            Candidate { urgency, route, class: 2, account, passed, call: named(message), open }
         });
         fronts.collect()
     }
@@ -303,9 +305,17 @@ impl Texts {
             (Command::Declare(declaration), _) => self.declare(declaration),
             (Command::Message(MessageCommand::Submit(submit)), Reply::Messages(verdicts)) => {
                 for (at, verdict) in verdicts.iter().enumerate() {
-                    if let Ok(accepted) = verdict {
-                        let segments = u32::from(accepted.segments.count);
-                        self.accept(submit, at, accepted.message, segments);
+                    let new = &submit.messages[at];
+                    let segments = Segments::of(submit.bodies[new.body as usize].text()).count;
+                    let fits = self.fits(submit.account.0, &new.spec.from, segments.into());
+                    match verdict {
+                        Ok(_) | Err(Reason::SegmentsOverCap) if fits != verdict.is_ok() => {
+                            return Err(format!("said {verdict:?} to {segments} segments"));
+                        }
+                        Ok(accepted) => {
+                            self.accept(submit, at, accepted.message, segments.into());
+                        }
+                        Err(_) => {}
                     }
                 }
             }
@@ -363,8 +373,21 @@ impl Texts {
                 }),
             }
         }
+        let oversized = self.texts.iter().filter(|(_, text)| {
+            text.waits() && !self.fits(text.account, &text.from, text.segments)
+        });
+        for message in oversized.map(|(message, _)| *message).collect::<Vec<_>>() {
+            self.end(message);
+        }
         let place = |name| self.lines.iter().position(|line| line.declared.name == name);
         self.order = carriers.iter().filter_map(|carrier| place(carrier.name.clone())).collect();
+    }
+
+    /// Whether the caps of a tenant and its number ever hold so many segments.
+    fn fits(&self, account: u128, from: &str, segments: u32) -> bool {
+        let number = self.numbers.get(&(account, from.to_owned()));
+        let tenant = &self.tenants[&account].0;
+        number.into_iter().chain([tenant]).all(|gate| gate.ever_holds(segments))
     }
 
     fn accept(&mut self, submit: &SubmitMessages, at: usize, message: MessageId, segments: u32) {
@@ -411,7 +434,8 @@ impl Texts {
             MessageEvent::NotSent(reason) => {
                 let text = self.answered(message);
                 let over = text.expires.is_some_and(|at| at <= self.now);
-                if text.attempts >= ATTEMPTS_MAX || over {
+                let fits = self.fits(text.account, &text.from, text.segments);
+                if text.attempts >= ATTEMPTS_MAX || over || !fits {
                     return self.end(message);
                 }
                 self.put_back -= 1;
@@ -465,7 +489,7 @@ impl Line {
 
 /// Messages share one order over every carrier.
 fn root(text: &Text) -> Root {
-    (text.urgency, Vec::new(), text.account)
+    (text.urgency, Vec::new(), text.account, false)
 }
 
 /// [`Turns`] names whoever stands by a call's number.

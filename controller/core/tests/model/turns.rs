@@ -25,6 +25,8 @@ pub struct Candidate {
     /// 0 below its tenant's guarantee, 1 within what is expected, 2 beyond.
     pub class: u8,
     pub account: u128,
+    /// It goes to its next carrier.
+    pub passed: bool,
     pub call: CallId,
     /// Its own limits let it start.
     pub open: bool,
@@ -32,12 +34,12 @@ pub struct Candidate {
 
 impl Candidate {
     pub fn root(&self) -> Root {
-        (self.urgency, self.route.clone(), self.account)
+        (self.urgency, self.route.clone(), self.account, self.passed)
     }
 }
 
-/// A tenant stands in line once for each urgency and route.
-pub type Root = (Urgency, Route, u128);
+/// A tenant stands in line once for each urgency and route, and apart for its calls that some carrier failed.
+pub type Root = (Urgency, Route, u128, bool);
 
 /// No less than the one and no more than the other.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -132,7 +134,7 @@ impl Turns {
             }
         }
         let served = std::mem::take(&mut self.served);
-        for ((urgency, before, _), (_, after, _)) in led {
+        for ((urgency, before, ..), (_, after, ..)) in led {
             let here = self.served.entry((*urgency, after.clone())).or_default();
             let before = served.get(&(*urgency, before.clone())).copied().unwrap_or_default();
             *here = here.or(perhaps(before));
@@ -159,7 +161,7 @@ impl Turns {
 
     /// The rank of somebody who joins the line. The smaller goes first.
     fn rank(&self, root: &Root, now: Instant) -> Range<u64> {
-        let (urgency, route, account) = root;
+        let (urgency, route, account, _) = root;
         match self.policy {
             OrderPolicy::Weighted => {
                 let had = self.had.get(root).copied().unwrap_or_default();
@@ -228,9 +230,13 @@ impl Turns {
                 stand.rank = rank;
                 stand.since.most = self.looks + 1;
             }
-            if !ready.contains_key(root) {
-                stand.since.most = self.looks + 1;
+            let waits = !ready.contains_key(root);
+            // Whoever may join only now may have the rank of now.
+            if waits || stand.since.most == self.looks {
                 stand.rank = stand.rank.or(self.rank(root, now));
+            }
+            if waits {
+                stand.since.most = self.looks + 1;
             }
         }
         for (root, class) in ready {

@@ -186,7 +186,7 @@ impl Inner {
     }
 }
 
-fn declaration() -> Declaration {
+pub fn declaration() -> Declaration {
     let tenant = |account, name: &str, suspended| Tenant {
         account,
         name: name.into(),
@@ -243,6 +243,10 @@ fn number(account: AccountSid, number: &str) -> MessageNumber {
 impl MessageViews for Machine {
     fn explain_message(&self, message: MessageId) -> Option<Explanation> {
         self.read(|state| state.explain_message(message))
+    }
+
+    fn segments_max(&self, account: AccountSid, number: &str) -> Option<u32> {
+        self.read(|state| state.message_segments_max(account, number))
     }
 
     fn message(&self, message: MessageId) -> Option<MessageView> {

@@ -23,7 +23,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
-pub use machine::Machine;
+pub use machine::{Machine, declaration};
 
 /// What the API's clock shows, always: Tue, 10 Mar 2026 12:00:00 UTC.
 pub const NOW: Timestamp = Timestamp(1_773_144_000_000_000);

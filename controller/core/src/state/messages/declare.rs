@@ -7,7 +7,7 @@ use std::{
 
 use busyhour_base::{MessageStatus, Reason};
 
-use super::{CarrierState, MessageTenant, Stage, State};
+use super::{CarrierState, Message, MessageTenant, Stage, State};
 use crate::{
     effect::Effect,
     message::{MessageDeclaration, MessageLimits},
@@ -16,18 +16,24 @@ use crate::{
 
 impl State {
     /// Called when the tenants are declared and none has been dropped yet.
-    pub(in crate::state) fn declare_messages(&mut self, new: &Declaration) {
+    pub(in crate::state) fn declare_messages(&mut self, new: &Declaration, fx: &mut Vec<Effect>) {
         let declared = &new.messages;
         let limits: BTreeMap<_, _> =
             declared.tenants.iter().map(|(account, limits)| (*account, limits)).collect();
+        let mut narrowed = BTreeSet::new();
         for tenant in &new.tenants {
             let id = self.accounts[&tenant.account];
             let default = MessageLimits::default();
             let limits = limits.get(&tenant.account).copied().unwrap_or(&default);
             self.messages.tenants[id].limits = limits.clone();
-            self.messages.queue.set_limits(id, limits, tenant.suspended);
+            if self.messages.queue.set_limits(id, limits, tenant.suspended) {
+                narrowed.insert(id);
+            }
         }
-        self.declare_numbers(declared);
+        self.declare_numbers(declared, &mut narrowed);
+        for tenant in narrowed {
+            self.end_oversized_messages(tenant, fx);
+        }
         self.declare_message_carriers(declared);
     }
 
@@ -61,11 +67,32 @@ impl State {
         }
     }
 
-    fn declare_numbers(&mut self, declared: &MessageDeclaration) {
+    /// What waits and has more segments than its caps hold by now could never be sent, and nothing behind it.
+    fn end_oversized_messages(&mut self, tenant: u32, fx: &mut Vec<Effect>) {
+        let messages = &self.messages;
+        let waits = |id: &u32| matches!(messages.all[*id].stage, Stage::Scheduled | Stage::Queued);
+        let waiting = messages.tenants[tenant].all.iter(&messages.all).filter(waits);
+        let oversized: Vec<u32> = waiting.filter(|id| self.is_oversized(*id)).collect();
+        for id in oversized {
+            self.end_message(id, MessageStatus::Failed, Reason::SegmentsOverCap, fx);
+        }
+    }
+
+    /// Whether a message has more segments than its tenant's or its number's caps ever hold.
+    pub(super) fn is_oversized(&self, id: u32) -> bool {
+        let Message { tenant, spec, body, .. } = &self.messages.all[id];
+        let segments = self.messages.bodies.segments(*body).count;
+        u32::from(segments) > self.messages.queue.segments_max(*tenant, &spec.from)
+    }
+
+    /// Notes in `narrowed` the tenants whose messages may have fewer segments than they might.
+    fn declare_numbers(&mut self, declared: &MessageDeclaration, narrowed: &mut BTreeSet<u32>) {
         let mut kept = BTreeSet::new();
         for number in &declared.numbers {
             let Some(tenant) = self.accounts.get(&number.account).copied() else { continue };
-            self.messages.queue.set_number(tenant, number);
+            if self.messages.queue.set_number(tenant, number) {
+                narrowed.insert(tenant);
+            }
             kept.insert((tenant, Arc::clone(&number.number)));
         }
         let is_kept = |tenant, number: &str| kept.contains(&(tenant, Arc::from(number)));

@@ -9,7 +9,8 @@ use super::{Stage, State, Times};
 use crate::{
     engine::{wheel::NO_TIMER, workers::NO_WORKER},
     forward::{
-        COPY_BYTES_MAX, Holding, InProgress, Inquiry, MESSAGE_ASSUMED_US, Outlook, Target, Timed,
+        COPY_BYTES_MAX, Expiring, Holding, InProgress, Inquiry, MESSAGE_ASSUMED_US, Outlook,
+        Target, Timed, Waits,
     },
     message::MessageId,
     spec::Kind,
@@ -34,6 +35,7 @@ impl State {
             in_progress: self.messages_at_carriers(now).collect(),
             timed: self.messages_timed().collect(),
             closings: Vec::new(),
+            expiring: self.messages_expiring(),
             tenant_of,
             holding: BTreeMap::new(),
             holding_all: messages.holding.clone(),
@@ -69,6 +71,24 @@ impl State {
             let asked = messages.queue.asked(segments);
             (id, Timed::Begins { request: *message, lane, asked, put_off: false })
         })
+    }
+
+    /// Those that expire if they are not sent by then.
+    fn messages_expiring(&self) -> Vec<Expiring> {
+        let messages = &self.messages;
+        let expiring = messages.times.iter().filter_map(|(_, times)| {
+            let request = times.message;
+            let waits = match messages.all[request].stage {
+                Stage::Queued => Waits::Queued,
+                Stage::Scheduled => Waits::Apart,
+                _ => return None,
+            };
+            let lane = messages.all[request].lane;
+            Some(Expiring { at: times.expires?.0, request, lane, waits })
+        });
+        let mut expiring: Vec<_> = expiring.collect();
+        expiring.sort_unstable();
+        expiring
     }
 
     pub(in crate::state) fn inquire_message(

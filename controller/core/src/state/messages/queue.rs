@@ -14,7 +14,7 @@ use super::{Messages, State};
 use crate::{
     engine::{
         Channel, Engine, Event, Start,
-        caps::Window,
+        caps::{Caps, Window},
         forecast::Position,
         gate::{GateLimits, Scope},
         lanes::{Asked, LaneKey, TenantLimits},
@@ -92,8 +92,24 @@ impl Queue {
         self.engine.add_tenant(tenant_limits(limits, suspended))
     }
 
-    pub fn set_limits(&mut self, tenant: u32, limits: &MessageLimits, suspended: bool) {
+    /// Other limits of a tenant. Answers whether a message may have fewer segments than it might.
+    pub fn set_limits(&mut self, tenant: u32, limits: &MessageLimits, suspended: bool) -> bool {
+        let gate = self.engine.tenant_gate(tenant, Kind::Message);
+        let before = self.holds(gate);
         self.engine.set_limits(tenant, tenant_limits(limits, suspended));
+        self.holds(gate) < before
+    }
+
+    /// The most segments that the caps of a gate ever hold.
+    fn holds(&self, gate: u32) -> u32 {
+        let windows = self.engine.gate_caps(gate).into_iter().flat_map(Caps::windows);
+        windows.map(|window| window.count).min().unwrap_or(u32::MAX)
+    }
+
+    /// The most segments that a message of a number may have: one with more would wait for ever, and what is behind it too.
+    pub fn segments_max(&self, tenant: u32, number: &str) -> u32 {
+        let number = self.gate_of(tenant, number).map_or(u32::MAX, |gate| self.holds(gate));
+        self.holds(self.engine.tenant_gate(tenant, Kind::Message)).min(number)
     }
 
     /// Forgets a tenant with its lanes, which are empty.
@@ -112,8 +128,8 @@ impl Queue {
         self.engine.remove_tenant(tenant);
     }
 
-    /// A number's spacing and caps, for all that waits and will wait there.
-    pub fn set_number(&mut self, tenant: u32, declared: &MessageNumber) {
+    /// A number's spacing and caps, for all that waits and will wait there. Answers as [`Queue::set_limits`].
+    pub fn set_number(&mut self, tenant: u32, declared: &MessageNumber) -> bool {
         let Self { engine, numbers, .. } = self;
         let number = numbers.entry((tenant, Arc::clone(&declared.number))).or_insert_with(|| {
             Number { declared: true, gate: engine.add_gate(Scope::Number), lanes: BTreeMap::new() }
@@ -121,7 +137,10 @@ impl Queue {
         number.declared = true;
         let spacing = declared.throttle.map_or(0, |throttle| throttle.spacing.0);
         let windows = windows(&declared.caps);
-        engine.set_gate(number.gate, GateLimits { spacing, windows, concurrent: None });
+        let gate = number.gate;
+        let before = self.holds(gate);
+        self.engine.set_gate(gate, GateLimits { spacing, windows, concurrent: None });
+        self.holds(gate) < before
     }
 
     /// Whether a tenant may send from a number.

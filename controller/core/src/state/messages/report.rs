@@ -71,6 +71,9 @@ impl State {
         if expired.is_some_and(|expires| expires.0 <= self.now) {
             return self.end_message(id, MessageStatus::Failed, Reason::Expired, fx);
         }
+        if self.is_oversized(id) {
+            return self.end_message(id, MessageStatus::Failed, Reason::SegmentsOverCap, fx);
+        }
         let messages = &mut self.messages;
         let live = messages.live.remove(live).expect("a message at a carrier has its part");
         let message = &mut messages.all[id];

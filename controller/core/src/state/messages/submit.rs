@@ -69,6 +69,10 @@ impl State {
         if !self.messages.queue.knows(tenant, &new.spec.from) {
             return Err(Reason::UnknownNumber);
         }
+        let most = self.messages.queue.segments_max(tenant, &new.spec.from);
+        if most < u32::MAX && u32::from(Segments::of(body.text()).count) > most {
+            return Err(Reason::SegmentsOverCap);
+        }
         self.has_room_for_message(tenant, &new.spec.from, body)?;
         let queue = &self.messages.queue;
         let starts = queue.expected_start(tenant, &new.spec.from, new.urgency, self.now);

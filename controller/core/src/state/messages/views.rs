@@ -19,6 +19,12 @@ impl State {
         self.messages.index.get(&message).map(|id| self.message_view(*id))
     }
 
+    /// The most segments that a message of an account's number may have; `None` if nothing bounds them.
+    pub fn message_segments_max(&self, account: AccountSid, number: &str) -> Option<u32> {
+        let tenant = *self.accounts.get(&account)?;
+        Some(self.messages.queue.segments_max(tenant, number)).filter(|most| *most < u32::MAX)
+    }
+
     /// The messages of an account, newest first, beginning below `before`.
     pub fn messages_of(
         &self,

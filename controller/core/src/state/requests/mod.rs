@@ -268,6 +268,11 @@ impl Requests {
         scheduled.map(|(number, aside)| (number, aside.request))
     }
 
+    /// The requests that have an expiry, each with that.
+    pub fn expiring(&self) -> impl Iterator<Item = (Timestamp, u32)> {
+        self.asides.iter().filter_map(|(_, aside)| Some((aside.times.expires?, aside.request)))
+    }
+
     /// Bytes of what does not simply wait.
     pub const fn aside_bytes(&self) -> usize {
         self.asides.bytes()
