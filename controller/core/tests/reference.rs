@@ -471,7 +471,7 @@ fn config() -> ProptestConfig {
     ProptestConfig {
         cases: if usual { 100 } else { given.cases },
         failure_persistence: None,
-        max_shrink_iters: 1_000,
+        max_shrink_iters: given.max_shrink_iters.min(1_000),
         ..given
     }
 }
