@@ -142,6 +142,8 @@ impl Write for PieceWriter<'_> {
         self.piece.extend_from_slice(&bytes[..taken]);
         if self.piece.len() == 4 + PIECE {
             self.put_piece()?;
+            // Behind the sync of a whole snapshot at once, a group of the log would wait for as long as that takes.
+            self.file.sync()?;
         }
         Ok(taken)
     }
