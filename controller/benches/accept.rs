@@ -55,8 +55,11 @@ const STEPS: u64 = 24;
 /// A rate that fails is tried so often in all, for the same reason as there are rounds.
 const TRIES: usize = 2;
 
-/// Accounts that share the load: one alone may send 5,000 requests a second.
+/// Accounts that share the load in turn: one alone may send 5,000 requests a second.
 const ACCOUNTS: usize = 64;
+
+/// Requests that differ.
+const REQUESTS: usize = 256;
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
@@ -212,15 +215,15 @@ fn read_load(args: &[String]) -> Load {
     let number = |at: usize| args[at].parse::<u64>().expect("a number");
     Load {
         api: args[0].parse().expect("an address"),
-        requests: (0..number(1)).map(request).collect(),
+        connections: number(1) as usize,
+        requests: (0..REQUESTS).map(request).collect(),
         rate: NonZeroU64::new(number(2)),
         measure: Duration::from_millis(number(3)),
     }
 }
 
-/// One connection's request, the same each time.
-fn request(n: u64) -> Vec<u8> {
-    let tenant = n as usize % ACCOUNTS;
+fn request(n: usize) -> Vec<u8> {
+    let tenant = n % ACCOUNTS;
     let (account, token) = (account(tenant), format!("token-{tenant}"));
     let path = format!("/2010-04-01/Accounts/{account}/Calls.json");
     let form = "application/x-www-form-urlencoded";

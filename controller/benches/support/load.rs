@@ -25,7 +25,9 @@ const DRAIN: Duration = Duration::from_secs(2);
 pub struct Load {
     /// Where to.
     pub api: SocketAddr,
-    /// What each connection sends, over and over.
+    /// Over so many connections.
+    pub connections: usize,
+    /// What is sent, over and over, each on whichever connection is free.
     pub requests: Vec<Vec<u8>>,
     /// Requests per second, evenly spaced; `None` sends the next one as soon as the last is answered.
     pub rate: Option<NonZeroU64>,
@@ -61,7 +63,6 @@ struct Clients {
 
 struct Connection {
     stream: TcpStream,
-    request: Vec<u8>,
     answer: Answer,
     /// When its request was due, from the beginning.
     due: Duration,
@@ -70,21 +71,16 @@ struct Connection {
 impl Clients {
     fn connect(load: Load) -> Self {
         let poll = Poll::new().expect("a poll");
-        let connect = |(n, request): (usize, &Vec<u8>)| {
+        let connect = |n| {
             let stream = std::net::TcpStream::connect(load.api).expect("a connection");
             stream.set_nodelay(true).expect("no delay");
             stream.set_nonblocking(true).expect("no blocking");
             let mut stream = TcpStream::from_std(stream);
             let registry = poll.registry();
             registry.register(&mut stream, Token(n), Interest::READABLE).expect("watched");
-            Connection {
-                stream,
-                request: request.clone(),
-                answer: Answer::default(),
-                due: Duration::ZERO,
-            }
+            Connection { stream, answer: Answer::default(), due: Duration::ZERO }
         };
-        let connections: Vec<_> = load.requests.iter().enumerate().map(connect).collect();
+        let connections: Vec<_> = (0..load.connections).map(connect).collect();
         Self {
             free: (0..connections.len()).collect(),
             connections,
@@ -131,8 +127,9 @@ impl Clients {
             let Some(free) = self.free.pop_front() else { return };
             let connection = &mut self.connections[free];
             connection.due = due;
-            let sent = connection.stream.write(&connection.request).expect("sent");
-            assert_eq!(sent, connection.request.len(), "a small request fits into a buffer");
+            let request = &self.load.requests[self.sent as usize % self.load.requests.len()];
+            let sent = connection.stream.write(request).expect("sent");
+            assert_eq!(sent, request.len(), "a small request fits into a buffer");
             self.sent += 1;
             self.due += u64::from(due >= self.load.measure / 4);
         }
