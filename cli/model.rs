@@ -458,6 +458,41 @@ pub struct MessageExplanation {
     pub ending: Option<Because>,
 }
 
+/// Counts of a batch, by what its lines are.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum BatchCounts {
+    /// Calls.
+    Calls(Counts),
+    /// Messages.
+    Messages(MessageLines),
+}
+
+impl Default for BatchCounts {
+    fn default() -> Self {
+        Self::Calls(Counts::default())
+    }
+}
+
+/// Messages of a batch by where they are.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub struct MessageLines {
+    /// Waiting.
+    pub queued: u64,
+    /// With a carrier that has not answered, or not reported.
+    pub in_progress: u64,
+    /// On the recipients' handsets.
+    pub delivered: u64,
+    /// Taken by a carrier that sends no reports, or none in time.
+    pub sent: u64,
+    /// Taken and not delivered.
+    pub undelivered: u64,
+    /// Not taken, expired, or in doubt.
+    pub failed: u64,
+    /// Canceled before they were sent.
+    pub canceled: u64,
+}
+
 /// `GET /v1/Batches/{sid}/explain`
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct BatchExplanation {
@@ -467,11 +502,11 @@ pub struct BatchExplanation {
     pub name: String,
     /// Its status.
     pub status: String,
-    /// Where its calls are.
-    pub counts: Counts,
+    /// Where its calls or messages are.
+    pub counts: BatchCounts,
     /// What holds it.
     pub limit: Option<Because>,
-    /// When its last call starts.
+    /// When its last call or message starts.
     pub last_start: Option<Start>,
     /// What would bring that forward.
     pub changes: Vec<Change>,

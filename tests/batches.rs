@@ -1,9 +1,10 @@
 //! DC-3 with real processes: a large file uploaded by the command line while the controller is killed, calling hours in a time
-//! zone, further attempts against the test carrier, and a callback that is repeated until it is accepted.
+//! zone, further attempts against the test carrier, a callback that is repeated until it is accepted, and a batch of messages.
 
 mod support;
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     fs,
     process::Stdio,
@@ -226,7 +227,7 @@ async fn a_batch_is_steered_while_it_runs() {
     let batch = &say(&running, &["pace", &sid, "--cps", "none"]).await[0];
     assert_eq!(
         batch["pacing"],
-        json!({"cps": null, "max_concurrent": 4}),
+        json!({"cps": null, "unit": "calls", "max_concurrent": 4}),
         "what is not said stays"
     );
     until("more calls", within, async || (invited().await > 8).then_some(())).await;
@@ -384,6 +385,64 @@ async fn failed_lines_are_dialled_once_more(running: &mut Running, sid: &str, fi
         assert_ne!(before["call_sid"], result["call_sid"]);
     }
     assert_eq!(account.breaches(), 0);
+}
+
+/// What the carrier within the controller was handed: each attempt of each message, and how often.
+fn handed(running: &Running) -> BTreeMap<(String, u64), usize> {
+    let path = running.stage.folder().join("controller/message-carriers/quay.ndjson");
+    let mut handed = BTreeMap::new();
+    for line in fs::read_to_string(path).unwrap().lines() {
+        // A line that the kill cut off was not followed by an answer.
+        let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
+        let key = (line["message"].as_str().unwrap().to_owned(), line["attempt"].as_u64().unwrap());
+        *handed.entry(key).or_default() += 1;
+    }
+    handed
+}
+
+/// Lines of a file become messages, whose kind the command line tells by the file; a line is handed over at most once for each
+/// attempt, though the controller is killed, and its results go on behind the kill.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_of_a_batch_are_handed_over_once_each_across_a_kill() {
+    let mut running = Running::start("batch-messages", "quick").await;
+    let tenant = running.tenant("north");
+    let text: String =
+        (0..60).map(|n| format!("row-{n},+1555400{n:04},Hello {{var.name}},N{n}\n")).collect();
+    let path = running.stage.folder().join("texts.csv");
+    fs::write(&path, format!("custom_id,To,Body,var.name\n{text}")).unwrap();
+    let (file, from) = (path.to_str().unwrap().to_owned(), format!("From={FROM}"));
+    let again = ["--retry", "failed,undelivered", "--attempts", "2", "--retry-delay", "0"];
+    let submit = [&["submit", &file, "--default", &from][..], &again[..]].concat();
+    let batch = say(&running, &submit).await.remove(0);
+    assert_eq!((&batch["kind"], &batch["counts"]["accepted"]), (&json!("messages"), &json!(60)));
+    let (url, sid) = (batch["url"].as_str().unwrap(), batch["sid"].as_str().unwrap());
+    until("some to be delivered", Duration::from_secs(60), async || {
+        (tenant.get(url).await.json()["counts"]["delivered"].as_u64()? > 5).then_some(())
+    })
+    .await;
+    running.stage.take("controller").unwrap().kill().await.unwrap();
+    running.stage.start_controller(&[]).await.unwrap();
+    let results = say(&running, &["results", sid, "--follow"]).await;
+    let names: BTreeSet<_> = results.iter().map(|result| result["custom_id"].to_string()).collect();
+    assert_eq!((results.len(), names.len()), (60, 60), "one outcome for each line");
+    let handed = handed(&running);
+    assert!(handed.values().all(|count| *count == 1), "{handed:?}");
+    for result in &results {
+        let message = result["message_sid"].as_str().unwrap();
+        let made = handed.keys().filter(|(of, _)| of == message).count();
+        let earlier = result["earlier_attempts"].as_array().unwrap().len();
+        // Of one in doubt it is unknown whether the carrier had it; it is not sent again.
+        let doubt = result["reason"] == "in_doubt_restart";
+        assert!(made == earlier + 1 || (doubt && made == earlier), "{made}: {result:#}");
+        let wrong = result["status"] == "failed" || result["status"] == "undelivered";
+        assert!(earlier == 1 || !wrong || doubt, "{result:#}");
+    }
+    assert!(results.iter().any(|result| result["attempts"] == 2), "the carrier refuses some");
+    let csv = cli(&running, &["results", sid, "--format", "csv"]).output().await.unwrap();
+    assert!(String::from_utf8(csv.stdout).unwrap().starts_with("custom_id,message_sid,to,"));
+    let shown = tenant.get(url).await.json();
+    assert_eq!(shown["status"], "completed", "{shown:#}");
+    running.end().await;
 }
 
 /// In Kathmandu, whose clocks are a quarter of an hour off everyone else's.

@@ -9,7 +9,7 @@ use busyhour_base::{SidKey, Span, Timestamp};
 use busyhour_controller_core::{
     command::{BatchCommand, Command},
     effect::Reply,
-    spec::BatchId,
+    spec::{BatchId, Kind},
     view::{BatchEvent, BatchView, Notice},
 };
 use busyhour_protocol::v1::{self, to_agent::Message};
@@ -167,6 +167,7 @@ impl Teller {
             ("BatchSid", self.sid_key.batch(view.batch.0).to_string()),
             ("AccountSid", view.account.to_string()),
             ("BatchName", view.plan.name.clone()),
+            ("BatchKind", kind_word(view.plan.kind).to_owned()),
             ("BatchStatus", format!("{:?}", view.status).to_lowercase()),
             ("Event", event.to_owned()),
             ("SequenceNumber", (notice.number - 1).to_string()),
@@ -175,15 +176,27 @@ impl Teller {
             ("Queued", view.counts.queued.to_string()),
             ("InProgress", view.counts.in_progress.to_string()),
         ];
-        let names = [("completed", "Completed"), ("busy", "Busy"), ("no-answer", "NoAnswer")];
-        let names = names.into_iter().chain([("failed", "Failed"), ("canceled", "Canceled")]);
-        for (word, name) in names {
-            let outcome = busyhour_base::Outcome::ALL.iter().find(|o| o.as_str() == word);
-            let count = outcome.map_or(0, |outcome| view.counts.ended[*outcome as usize]);
-            all.push((name, count.to_string()));
-        }
+        all.extend(ended(view).map(|(name, count)| (name, count.to_string())));
         let parameter =
             |(name, value): (&str, String)| v1::Parameter { name: name.to_owned(), value };
         all.into_iter().map(parameter).collect()
     }
+}
+
+const fn kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Call => "calls",
+        Kind::Message => "messages",
+    }
+}
+
+/// How the requests of a batch ended, in the order in which it counts them.
+fn ended(view: &BatchView) -> impl Iterator<Item = (&'static str, u64)> {
+    const CALLS: [&str; 5] = ["Completed", "Busy", "NoAnswer", "Failed", "Canceled"];
+    const MESSAGES: [&str; 5] = ["Delivered", "Sent", "Undelivered", "Failed", "Canceled"];
+    let names = match view.plan.kind {
+        Kind::Call => CALLS,
+        Kind::Message => MESSAGES,
+    };
+    names.into_iter().zip(view.counts.ended)
 }

@@ -39,6 +39,10 @@ impl Views for Ports {
         self.0.read(|state| state.outlook(now))
     }
 
+    fn message_outlook(&self, now: Timestamp) -> Option<Outlook> {
+        self.0.read(|state| state.message_outlook(now))
+    }
+
     fn inquire(&self, about: &About, now: Timestamp) -> Option<Inquiry> {
         self.0.read(|state| state.inquire(about, now))
     }

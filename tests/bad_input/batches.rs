@@ -109,6 +109,7 @@ async fn bad_lines_are_named_and_good_ones_are_called() {
     refused(&answer, 2, &bad);
     assert_eq!(results(&tenant, &batch).await, ["a", "h"]);
 
+    bad_messages(&tenant).await;
     // What cannot be read as lines at all is refused whole.
     let batch = draft(&tenant).await;
     let message = upload(&tenant, &batch, CSV, "Too,From\n1,2\n").await.refuses(400, 20001);
@@ -121,4 +122,39 @@ async fn bad_lines_are_named_and_good_ones_are_called() {
     let now = tenant.get(&format!("/v1/Batches/{batch}")).await.json();
     assert_eq!(now["counts"]["accepted"], 0, "{now:#}");
     unharmed(running, &tenant).await;
+}
+
+/// The same of a batch of messages, whose kind its file's `Body` does not tell: it was said before.
+async fn bad_messages(tenant: &Tenant) {
+    let plan = json!({"kind": "messages", "defaults": {"From": FROM}});
+    let created = answer(tenant.request(Method::POST, "/v1/Batches").json(&plan)).await;
+    let batch = created.json()["sid"].as_str().unwrap().to_owned();
+    let long = "x".repeat(1_601);
+    let lines = format!(
+        "custom_id,To,Body,ValidityPeriod\n\
+         a,+15551000031,hello,\n\
+         b,nobody,hello,\n\
+         c,+15551000032,,\n\
+         d,+15551000033,{long},\n\
+         e,+15551000034,hello {{var.name}},\n\
+         f,+15551000035,hello,0\n\
+         g,{FROM},hello,\n\
+         a,+15551000036,hello,\n"
+    );
+    let answer = upload(tenant, &batch, CSV, lines).await;
+    let bad = [
+        (3, "To"),
+        (4, "Body is missing"),
+        (5, "1601 characters"),
+        (6, "{var.name}"),
+        (7, "ValidityPeriod"),
+        (8, "other than From"),
+    ];
+    refused(&answer, 1, &bad);
+    assert_eq!(answer.json()["duplicates"], 1, "{answer:?}");
+    assert!(!answer.text.contains("xxxx"), "a text is personal");
+    let message = upload(tenant, &batch, CSV, "To,Url\n1,2\n").await.refuses(400, 20001);
+    assert!(message.contains("Url is a parameter of calls"), "{message}");
+    let now = tenant.get(&format!("/v1/Batches/{batch}")).await.json();
+    assert_eq!(now["counts"]["accepted"], 1, "{now:#}");
 }

@@ -117,6 +117,15 @@ impl MessageStatus {
         Self::Received,
     ];
 
+    /// How messages that a tenant sends end.
+    pub const ENDS: [Self; 5] =
+        [Self::Delivered, Self::Sent, Self::Undelivered, Self::Failed, Self::Canceled];
+
+    /// The place of an end in [`MessageStatus::ENDS`]; `None` for what is no end of a message that was to be sent.
+    pub fn end(self) -> Option<usize> {
+        Self::ENDS.into_iter().position(|end| end == self)
+    }
+
     /// The word on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -164,7 +173,8 @@ pub const fn error_code(reason: Reason) -> Option<u32> {
         | Reason::Delivered
         | Reason::Received
         | Reason::NoDeliveryReport
-        | Reason::CanceledByTenant => None,
+        | Reason::CanceledByTenant
+        | Reason::BatchCanceled => None,
         Reason::Expired => Some(30_036),
         Reason::QueueFull => Some(30_001),
         Reason::Suspended => Some(30_002),

@@ -56,7 +56,7 @@ pub enum BatchCommand {
         /// The batch.
         sid: String,
     },
-    /// Start no more calls; those in progress go on.
+    /// Start no more calls, send no more messages; those in progress go on.
     Pause {
         /// The batch.
         sid: String,
@@ -70,15 +70,16 @@ pub enum BatchCommand {
     Cancel {
         /// The batch.
         sid: String,
-        /// Also end the calls in progress.
+        /// Also end the calls in progress. Messages that carriers have cannot be called back.
         #[arg(long)]
         hang_up: bool,
     },
-    /// Dial the lines once more that ended busy, unanswered or failed. A batch that has ended runs again.
+    /// Dial the lines once more that ended busy, unanswered or failed, or send those that failed or were not delivered. A
+    /// batch that has ended runs again.
     Retry {
         /// The batch.
         sid: String,
-        /// Only those that ended so: busy, no-answer, failed.
+        /// Only those that ended so: busy, no-answer, failed; of messages failed, undelivered.
         #[arg(long, value_delimiter = ',', value_name = "OUTCOMES")]
         on: Vec<String>,
     },
@@ -91,7 +92,7 @@ pub enum BatchCommand {
 pub struct PaceArgs {
     /// The batch.
     pub sid: String,
-    /// Calls per second, fractions allowed; or none.
+    /// Calls per second, or segments of messages, fractions allowed; or none.
     #[arg(long, value_parser = bound::<f64>, required_unless_present = "max_concurrent")]
     pub cps: Option<Bound<f64>>,
     /// Most calls in progress at once; or none.
@@ -140,19 +141,22 @@ pub struct PlanArgs {
     /// File with the plan as YAML or JSON, as `POST /v1/Batches` takes it.
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
+    /// What the lines are; told by the defaults and the columns if left out, of which Body is of messages.
+    #[arg(long)]
+    pub kind: Option<LineKind>,
     /// The batch's name; the file's if left out.
     #[arg(long)]
     pub name: Option<String>,
     /// A parameter that lines may leave out, such as From=+15550000100. May be repeated.
     #[arg(long = "default", value_name = "NAME=VALUE", value_parser = pair)]
     pub defaults: Vec<(String, String)>,
-    /// Calls per second; fractions are allowed.
+    /// Calls per second, or segments of messages per second; fractions are allowed.
     #[arg(long)]
     pub cps: Option<f64>,
-    /// Most calls in progress at once.
+    /// Most calls in progress at once, or messages that carriers have not answered.
     #[arg(long)]
     pub max_concurrent: Option<u32>,
-    /// No call starts before this instant, such as 2026-03-10T08:00:00Z.
+    /// Nothing starts before this instant, such as 2026-03-10T08:00:00Z.
     #[arg(long, value_name = "INSTANT")]
     pub not_before: Option<String>,
     /// What has not started by this instant expires.
@@ -161,10 +165,10 @@ pub struct PlanArgs {
     /// Zone of the windows, such as Europe/Berlin.
     #[arg(long, value_name = "ZONE")]
     pub timezone: Option<String>,
-    /// Calls start within this window only, such as mon-fri,09:00-18:00 or 10:00-12:30. May be repeated.
+    /// Calls start and messages are sent within this window only, such as mon-fri,09:00-18:00 or 10:00-12:30. May be repeated.
     #[arg(long = "window", value_name = "WINDOW", value_parser = super::plan::window)]
     pub windows: Vec<serde_json::Value>,
-    /// Outcomes after which a line is dialled again: busy, no-answer, failed.
+    /// Outcomes after which a line is dialled again: busy, no-answer, failed; or a message sent again: failed, undelivered.
     #[arg(long, value_delimiter = ',', value_name = "OUTCOMES")]
     pub retry: Vec<String>,
     /// Attempts of a line in all.
@@ -195,7 +199,7 @@ pub struct PlanArgs {
 pub struct ResultsArgs {
     /// The batch.
     pub sid: String,
-    /// NDJSON has everything, CSV a row per call for spreadsheets. Without it a terminal shows a table, and all else gets
+    /// NDJSON has everything, CSV a row per line for spreadsheets. Without it a terminal shows a table, and all else gets
     /// NDJSON.
     #[arg(long)]
     pub format: Option<FileFormat>,
@@ -208,6 +212,15 @@ pub struct ResultsArgs {
     /// Go on until the batch is over, also across interruptions.
     #[arg(long)]
     pub follow: bool,
+}
+
+/// What lines are.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LineKind {
+    /// Calls.
+    Calls,
+    /// Messages.
+    Messages,
 }
 
 /// How lines are written.

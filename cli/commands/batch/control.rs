@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     Client,
     args::{Bound, PaceArgs},
-    ended, number, say, text, time_left,
+    ended, ends, is_of_messages, number, say, text, time_left,
 };
 
 /// Batches, newest first.
@@ -16,18 +16,20 @@ pub(super) async fn list(client: &Client, limit: usize, as_json: bool) -> Result
     let mut left = limit;
     let mut none = true;
     if !as_json {
-        say(&format!("{:34}  {:10}  {:>9}  {:>9}  name", "sid", "status", "calls", "ended"))?;
+        let (sid, status, kind, lines) = ("sid", "status", "kind", "lines");
+        say(&format!("{sid:34}  {status:10}  {kind:8}  {lines:>9}  {:>9}  name", "ended"))?;
     }
     while left > 0 {
         let page: Value = client.json(client.request(Method::GET, &path)).await?;
         for batch in page["batches"].as_array().into_iter().flatten().take(left) {
             let counts = &batch["counts"];
             let row = format!(
-                "{:34}  {:10}  {:>9}  {:>9}  {}",
+                "{:34}  {:10}  {:8}  {:>9}  {:>9}  {}",
                 text(batch, "sid"),
                 text(batch, "status"),
+                text(batch, "kind"),
                 number(counts, "accepted"),
-                ended(counts),
+                ended(batch),
                 text(batch, "name"),
             );
             say(&if as_json { batch.to_string() } else { row })?;
@@ -81,16 +83,18 @@ pub(super) async fn retry(client: &Client, sid: &str, on: &[String], as_json: bo
     if as_json {
         return say(&report.to_string());
     }
+    let (done, doubt) = if is_of_messages(&report["batch"]) {
+        ("sent", "the carrier took the last message")
+    } else {
+        ("dialled", "the last call rang")
+    };
     say(&match number(&report, "retried") {
-        0 => "no line is left to be dialled again".to_owned(),
-        lines => format!("{} dialled once more", are(lines)),
+        0 => format!("no line is left to be {done} again"),
+        lines => format!("{} {done} once more", are(lines)),
     })?;
     let in_doubt = number(&report, "in_doubt");
     if in_doubt > 0 {
-        say(&format!(
-            "{} not dialled again, since it is unknown whether the last call rang",
-            are(in_doubt)
-        ))?;
+        say(&format!("{} not {done} again, since it is unknown whether {doubt}", are(in_doubt)))?;
     }
     if let Some(reason) = report["stopped_by"].as_str() {
         say(&format!(
@@ -112,25 +116,21 @@ pub(super) fn tell(batch: &Value, as_json: bool) -> Result<()> {
     let (counts, pacing) = (&batch["counts"], &batch["pacing"]);
     say(&format!("{} {:?} is {}", text(batch, "sid"), text(batch, "name"), text(batch, "status")))?;
     say(&format!(
-        "  calls     {} accepted, {} waiting, {} in progress, {} ended",
+        "  {:8}  {} accepted, {} waiting, {} in progress, {} ended",
+        text(batch, "kind"),
         number(counts, "accepted"),
         number(counts, "queued"),
         number(counts, "in_progress"),
-        ended(counts)
+        ended(batch)
     ))?;
-    say(&format!(
-        "  outcomes  {} completed, {} busy, {} no answer, {} failed, {} canceled",
-        number(counts, "completed"),
-        number(counts, "busy"),
-        number(counts, "no_answer"),
-        number(counts, "failed"),
-        number(counts, "canceled")
-    ))?;
+    let outcomes = ends(batch).map(|(field, words)| format!("{} {words}", number(counts, field)));
+    say(&format!("  outcomes  {}", outcomes.join(", ")))?;
     let bound = |name: &str, unit: &str| match &pacing[name] {
         Value::Null => None,
         value => Some(format!("{value} {unit}")),
     };
-    let own = [bound("cps", "per second"), bound("max_concurrent", "at once")];
+    let unit = if is_of_messages(batch) { "segments per second" } else { "per second" };
+    let own = [bound("cps", unit), bound("max_concurrent", "at once")];
     let own: Vec<_> = own.into_iter().flatten().collect();
     let own = if own.is_empty() { "no bounds of its own".to_owned() } else { own.join(", ") };
     say(&format!("  pace      {own}"))?;
@@ -154,7 +154,8 @@ pub(super) fn tell(batch: &Value, as_json: bool) -> Result<()> {
         let eta = &batch["eta"];
         let left = time_left(number(eta, "in_ms").div_ceil(1_000));
         let (at, limit) = (text(eta, "p50"), text(eta, "limiting_factor"));
-        say(&format!("  last call in {left}, at {at} ({limit})"))?;
+        let what = if is_of_messages(batch) { "message" } else { "call" };
+        say(&format!("  last {what} in {left}, at {at} ({limit})"))?;
     }
     match next(batch) {
         Some(next) => say(&format!("  next      {next}")),
@@ -166,7 +167,11 @@ pub(super) fn tell(batch: &Value, as_json: bool) -> Result<()> {
 pub(super) fn next(batch: &Value) -> Option<String> {
     let sid = text(batch, "sid");
     let counts = &batch["counts"];
-    let failed: u64 = ["busy", "no_answer", "failed"].map(|name| number(counts, name)).iter().sum();
+    let of_messages = is_of_messages(batch);
+    let names: &[&str] =
+        if of_messages { &["failed", "undelivered"] } else { &["busy", "no_answer", "failed"] };
+    let failed: u64 = names.iter().map(|name| number(counts, name)).sum();
+    let does = if of_messages { "sends" } else { "dials" };
     Some(match text(batch, "status") {
         "draft" | "validating" if number(counts, "accepted") == 0 => {
             format!("`busyhour batch submit FILE --into {sid}` adds lines")
@@ -174,7 +179,7 @@ pub(super) fn next(batch: &Value) -> Option<String> {
         "draft" | "validating" => format!("`busyhour batch start {sid}`"),
         "paused" => format!("`busyhour batch resume {sid}`"),
         "completed" | "expired" if failed > 0 => format!(
-            "`busyhour batch results {sid}`; `busyhour batch retry {sid}` dials the {failed} once more that came to nothing"
+            "`busyhour batch results {sid}`; `busyhour batch retry {sid}` {does} the {failed} once more that came to nothing"
         ),
         "completed" | "expired" | "cancelled" => format!("`busyhour batch results {sid}`"),
         _ => return None,

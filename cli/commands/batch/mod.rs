@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::print_line as say;
 use crate::client::{Client, Problem};
 
-/// States in which a batch has no call left to place or in progress.
+/// States in which a batch has no call or message left to start or in progress.
 const OVER: [&str; 3] = ["completed", "expired", "cancelled"];
 
 /// Carries out one command.
@@ -68,10 +68,35 @@ fn text<'v>(value: &'v Value, field: &str) -> &'v str {
     value[field].as_str().unwrap_or_default()
 }
 
-/// How many calls have ended.
-fn ended(counts: &Value) -> u64 {
-    let outcomes = ["completed", "busy", "no_answer", "failed", "canceled"];
-    outcomes.iter().map(|outcome| number(counts, outcome)).sum()
+/// How calls of a batch end, and messages: the field of its counts, and the words for it.
+const CALLS_END: [(&str, &str); 5] = [
+    ("completed", "completed"),
+    ("busy", "busy"),
+    ("no_answer", "no answer"),
+    ("failed", "failed"),
+    ("canceled", "canceled"),
+];
+const MESSAGES_END: [(&str, &str); 5] = [
+    ("delivered", "delivered"),
+    ("sent", "sent without a report"),
+    ("undelivered", "undelivered"),
+    ("failed", "failed"),
+    ("canceled", "canceled"),
+];
+
+/// Whether a batch is one of messages.
+fn is_of_messages(batch: &Value) -> bool {
+    text(batch, "kind") == "messages"
+}
+
+/// How its requests end.
+fn ends(batch: &Value) -> [(&'static str, &'static str); 5] {
+    if is_of_messages(batch) { MESSAGES_END } else { CALLS_END }
+}
+
+/// How many requests of a batch have ended.
+fn ended(batch: &Value) -> u64 {
+    ends(batch).iter().map(|(field, _)| number(&batch["counts"], field)).sum()
 }
 
 /// Seconds as a person says them.

@@ -1,12 +1,18 @@
 //! What a batch is to do: the plan of a file, and what flags say beside it.
 
-use std::path::Path;
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader, Read as _},
+    path::Path,
+};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
-use super::args::{FileFormat, PlanArgs, SubmitArgs};
+use super::args::{FileFormat, LineKind, PlanArgs, SubmitArgs};
 
+/// The most that is read of a file to tell what its lines are.
+const FIRST_LINE_MAX: u64 = 64 * 1_024;
 /// Days in the order of the week.
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 /// Parts of a plan that are objects.
@@ -60,6 +66,13 @@ pub(super) fn plan(lines: &Path, args: &PlanArgs) -> Result<Value> {
         set("retry", "max", args.attempts.into());
         set("retry", "backoff", args.retry_delay.clone().into());
     }
+    if let Some(kind) = args.kind {
+        let word = match kind {
+            LineKind::Calls => "calls",
+            LineKind::Messages => "messages",
+        };
+        plan.insert("kind".to_owned(), word.into());
+    }
     let top = [("dedupe_by", &args.dedupe_by), ("on_window_end", &args.on_window_end)];
     for (name, value) in top {
         if let Some(value) = value {
@@ -67,6 +80,36 @@ pub(super) fn plan(lines: &Path, args: &PlanArgs) -> Result<Value> {
         }
     }
     Ok(plan.into())
+}
+
+/// The name of a column of CSV, which may stand in quotation marks.
+fn bare(name: &[u8]) -> &[u8] {
+    let name = name.trim_ascii();
+    name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\"")).unwrap_or(name)
+}
+
+/// Says that the lines are messages, if nothing else says what they are and the first of the file has a `Body`.
+pub(super) fn tell_kind(plan: &mut Value, path: &Path, format: FileFormat) -> Result<()> {
+    if plan["kind"].is_string() {
+        return Ok(());
+    }
+    let mut first = Vec::new();
+    let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+    BufReader::new(file.take(FIRST_LINE_MAX)).read_until(b'\n', &mut first)?;
+    let has_body = match format {
+        FileFormat::Csv => {
+            let mut names = first.split(|byte| *byte == b',');
+            names.any(|name| bare(name) == b"Body")
+        }
+        FileFormat::Ndjson => {
+            let line: Option<Value> = serde_json::from_slice(&first).ok();
+            line.is_some_and(|line| line.get("Body").is_some())
+        }
+    };
+    if has_body {
+        plan["kind"] = "messages".into();
+    }
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<Map<String, Value>> {
@@ -151,6 +194,23 @@ mod tests {
             "retry": {"on": ["busy"], "max": 2, "backoff": [60]},
         });
         assert_eq!(plan(Path::new("a/lines.csv"), &args).unwrap(), expected);
+        let lines = folder.path().join("lines");
+        let kind = |text: &str, format: FileFormat, plan: Value| {
+            std::fs::write(&lines, text).unwrap();
+            let mut plan = plan;
+            tell_kind(&mut plan, &lines, format).unwrap();
+            plan["kind"].as_str().map(str::to_owned)
+        };
+        let messages = Some("messages".to_owned());
+        assert_eq!(kind("To, \"Body\"\r\n", FileFormat::Csv, json!({})), messages);
+        assert_eq!(kind("To,Twiml\nBody,x\n", FileFormat::Csv, json!({})), None);
+        assert_eq!(
+            kind("{\"To\":\"+1\",\"Body\":\"x\"}\n", FileFormat::Ndjson, json!({})),
+            messages
+        );
+        assert_eq!(kind("{\"To\":\"Body\"}\n", FileFormat::Ndjson, json!({})), None);
+        let said = json!({"kind": "calls"});
+        assert_eq!(kind("Body\n", FileFormat::Csv, said), Some("calls".to_owned()));
         std::fs::write(&file, "pacing: 3").unwrap();
         assert!(plan(Path::new("a"), &args).unwrap_err().to_string().contains("pacing"));
     }

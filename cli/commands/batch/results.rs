@@ -15,8 +15,8 @@ use super::{
     number, say, text,
 };
 
-/// The columns of CSV.
-const COLUMNS: [&str; 13] = [
+/// The columns of CSV, of calls.
+const CALLS: [&str; 13] = [
     "custom_id",
     "call_sid",
     "to",
@@ -30,6 +30,21 @@ const COLUMNS: [&str; 13] = [
     "dialled_at",
     "ended_at",
     "talk_ms",
+];
+/// The same of messages.
+const MESSAGES: [&str; 12] = [
+    "custom_id",
+    "message_sid",
+    "to",
+    "from",
+    "status",
+    "reason",
+    "error_code",
+    "segments",
+    "attempts",
+    "held_by",
+    "sent_at",
+    "ended_at",
 ];
 /// How long an API that is away is tried again, and how often.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -131,7 +146,7 @@ impl Reading<'_> {
             }
             Shape::Csv => {
                 if std::mem::take(&mut self.header) {
-                    writeln!(output, "{}", COLUMNS.join(","))?;
+                    writeln!(output, "{}", columns(&result).join(","))?;
                 }
                 output.write_all(row(&result).as_bytes())?;
             }
@@ -176,25 +191,32 @@ async fn next(response: &mut Response) -> Result<Option<Vec<u8>>, Problem> {
     piece.map(|piece| piece.map(|piece| piece.to_vec())).map_err(|error| broke(error.to_string()))
 }
 
+/// The columns of CSV for results of this kind.
+fn columns(result: &Value) -> &'static [&'static str] {
+    if result["message_sid"].is_string() { &MESSAGES } else { &CALLS }
+}
+
 fn row(result: &Value) -> String {
-    let cells = COLUMNS.map(|column| match &result[column] {
+    let cells = columns(result).iter().map(|column| match &result[*column] {
         Value::Null => String::new(),
         Value::String(text) => cell(text),
         other => other.to_string(),
     });
-    cells.join(",")
+    cells.collect::<Vec<_>>().join(",")
 }
 
 /// The columns of the table, and how wide they are.
 const TABLE: [(&str, usize); 6] =
-    [("custom_id", 20), ("to", 15), ("status", 10), ("tries", 5), ("talk", 6), ("why", 0)];
+    [("custom_id", 20), ("to", 15), ("status", 11), ("tries", 5), ("talk", 6), ("why", 0)];
 
 fn shown(result: &Value) -> [String; 6] {
     let talk = number(result, "talk_ms");
     let talk = if talk == 0 { String::new() } else { format!("{} s", talk.div_ceil(1_000)) };
-    let why = match (text(result, "reason"), result["sip_code"].as_u64()) {
-        ("completed", _) => String::new(),
-        (reason, Some(code)) => format!("{reason} (SIP {code})"),
+    let code = result["sip_code"].as_u64().map(|code| format!("SIP {code}"));
+    let code = code.or(result["error_code"].as_u64().map(|code| format!("code {code}")));
+    let why = match (text(result, "reason"), code) {
+        ("completed" | "delivered", _) => String::new(),
+        (reason, Some(code)) => format!("{reason} ({code})"),
         (reason, None) => reason.to_owned(),
     };
     let [id, to, status] =
@@ -269,12 +291,16 @@ mod tests {
         let row = table_row(shown(&busy));
         assert_eq!(
             row,
-            "ann                   +15550100001     busy            3          busy (SIP 486)"
+            "ann                   +15550100001     busy             3          busy (SIP 486)"
         );
         let done = json!({"custom_id": "bob", "to": "+15550100002", "status": "completed",
             "reason": "completed", "sip_code": 200, "attempts": 1, "talk_ms": 2_100});
         let row = table_row(shown(&done));
-        assert_eq!(row, "bob                   +15550100002     completed       1     3 s");
+        assert_eq!(row, "bob                   +15550100002     completed        1     3 s");
+        let text = json!({"custom_id": "cyd", "to": "+15550100003", "status": "undelivered",
+            "reason": "unknown_handset", "error_code": 30_005, "attempts": 1, "message_sid": "SM1"});
+        let row = table_row(shown(&text));
+        assert!(row.ends_with("undelivered      1          unknown_handset (code 30005)"), "{row}");
         assert!(table_row(TABLE.map(|(name, _)| name.to_owned())).starts_with("custom_id "));
     }
 }

@@ -30,15 +30,16 @@ const NO_LINES: &str = "`busyhour batch submit --help` shows how it may be writt
 
 /// Uploads, and starts if everything was accepted.
 pub(super) async fn run(client: &Client, args: &SubmitArgs, as_json: bool) -> Result<()> {
-    let (format, plan) = (plan::format(args)?, plan::plan(&args.file, &args.plan)?);
+    let (format, mut plan) = (plan::format(args)?, plan::plan(&args.file, &args.plan)?);
     let opening = || format!("opening {}", args.file.display());
     let mut file = File::open(&args.file).with_context(opening)?;
     let length = file.metadata().with_context(opening)?.len();
     ensure!(
         length > 0,
-        "{} is empty: it has to have a line per call; {NO_LINES}",
+        "{} is empty: it has to have a line per call or message; {NO_LINES}",
         args.file.display()
     );
+    plan::tell_kind(&mut plan, &args.file, format)?;
     let patience = Duration::from_secs(args.patience_s);
     let mut meter = Meter::new(length)?;
     let batch = match &args.into {

@@ -10,7 +10,9 @@ use anyhow::Result;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use super::{Client, Problem, control::tell, ended, is_over, number, say, text, time_left};
+use super::{
+    Client, Problem, control::tell, ended, is_of_messages, is_over, number, say, text, time_left,
+};
 
 /// How often it is looked.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -101,7 +103,7 @@ impl Shown {
         match self {
             Self::Bar(bar) => {
                 bar.set_length(number(counts, "accepted"));
-                bar.set_position(ended(counts));
+                bar.set_position(ended(batch));
                 bar.set_prefix(format!(
                     "{} {:?} is {status}",
                     text(batch, "sid"),
@@ -114,7 +116,7 @@ impl Shown {
                     .as_ref()
                     .is_none_or(|(at, before)| at.elapsed() >= LINE_EVERY || *before != status);
                 if due {
-                    let (done, all) = (ended(counts), number(counts, "accepted"));
+                    let (done, all) = (ended(batch), number(counts, "accepted"));
                     eprintln!("{status} {done}/{all}  {}", sentences(batch, pace).join("; "));
                     *last = Some((Instant::now(), status));
                 }
@@ -141,7 +143,7 @@ impl Shown {
     }
 }
 
-/// Where its calls are, what became of them, how fast it is, and when its last call starts.
+/// Where its calls or messages are, what became of them, how fast it is, and when its last call starts.
 fn sentences(batch: &Value, pace: &Pace) -> Vec<String> {
     let counts = &batch["counts"];
     let count = |name: &str, words: &str| {
@@ -150,13 +152,7 @@ fn sentences(batch: &Value, pace: &Pace) -> Vec<String> {
     };
     let (waiting, up) = (number(counts, "queued"), number(counts, "in_progress"));
     let mut all = vec![format!("{} waiting, {} in progress", HumanCount(waiting), HumanCount(up))];
-    let outcomes = [
-        count("completed", "completed"),
-        count("busy", "busy"),
-        count("no_answer", "no answer"),
-        count("failed", "failed"),
-        count("canceled", "canceled"),
-    ];
+    let outcomes = super::ends(batch).map(|(field, words)| count(field, words));
     let outcomes: Vec<_> = outcomes.into_iter().flatten().collect();
     if !outcomes.is_empty() {
         all.push(outcomes.join(", "));
@@ -175,23 +171,24 @@ fn sentences(batch: &Value, pace: &Pace) -> Vec<String> {
     if waiting == 0 {
         return all;
     }
+    let (what, unit) = if is_of_messages(batch) { ("message", " segments") } else { ("call", "") };
     if let Some(rate) = pace.per_s() {
         let allowed = batch["rates"]["allowed_per_s"].as_f64();
-        let allowed =
-            allowed.map_or(String::new(), |allowed| format!(" of {}/s allowed", short(allowed)));
+        let allowed = allowed
+            .map_or(String::new(), |allowed| format!(" of {}{unit}/s allowed", short(allowed)));
         all.push(format!("{}/s{allowed}", short(rate)));
     }
-    all.extend(expected(&batch["eta"]));
+    all.extend(expected(&batch["eta"], what));
     all
 }
 
-/// When its last call is expected to start, and why not earlier.
-fn expected(eta: &Value) -> Vec<String> {
+/// When its last call or message is expected to start, and why not earlier.
+fn expected(eta: &Value, what: &str) -> Vec<String> {
     let left = |name: &str| eta[name].as_u64().map(|ms| time_left(ms.div_ceil(1_000)));
     let Some(p50) = left("in_ms") else { return Vec::new() };
     let p90 =
         left("in_ms_p90").map_or(String::new(), |p90| format!(" (9 times in 10 within {p90})"));
-    let mut all = vec![format!("last call in {p50}{p90}")];
+    let mut all = vec![format!("last {what} in {p50}{p90}")];
     if let (Some(limit), Some(message)) = (eta["limiting_factor"].as_str(), eta["message"].as_str())
     {
         all.push(format!("{limit}: {message}"));
@@ -232,6 +229,14 @@ mod tests {
             "throttle: Paced.",
         ];
         assert_eq!(sentences(&batch(9_078), &pace), expected);
+        let mut texts = batch(9_078);
+        texts["kind"] = "messages".into();
+        texts["counts"] =
+            json!({"accepted": 10_000, "queued": 9_078, "in_progress": 2, "delivered": 920});
+        let told = sentences(&texts, &pace);
+        assert_eq!(told[1], "920 delivered");
+        assert!(told[2].ends_with("of 1.5 segments/s allowed"), "{told:?}");
+        assert!(told[3].starts_with("last message in 1 h 2 min"), "{told:?}");
         let mut shut = batch(5);
         shut["shut_by"] = "window".into();
         shut["schedule"] = json!({"opens_at": "2026-03-10T08:00:00Z"});

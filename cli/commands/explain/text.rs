@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use crate::{
     model::{
-        BatchExplanation, Because, CallExplanation, Carrier, CarrierExplanation, Change, Counts,
-        Held, MessageExplanation, Messages, MessagesPart, Queue, RequestPart, Room, Share, Start,
-        TenantExplanation,
+        BatchCounts, BatchExplanation, Because, CallExplanation, Carrier, CarrierExplanation,
+        Change, Counts, Held, MessageExplanation, MessageLines, Messages, MessagesPart, Queue,
+        RequestPart, Room, Share, Start, TenantExplanation,
     },
     words::{count, expected, many, rate, span},
 };
@@ -125,8 +125,17 @@ pub fn message(message: &MessageExplanation) -> String {
 pub fn batch(batch: &BatchExplanation) -> String {
     let title = format!("Batch {} {:?} is {}", batch.batch_sid, batch.name, batch.status);
     let mut lines = Lines::new(&title);
-    lines.add("calls", &counts(&batch.counts));
-    lines.start("last call", batch.last_start.as_ref());
+    let last = match &batch.counts {
+        BatchCounts::Calls(calls) => {
+            lines.add("calls", &counts(calls));
+            "last call"
+        }
+        BatchCounts::Messages(messages) => {
+            lines.add("messages", &message_lines(messages));
+            "last message"
+        }
+    };
+    lines.start(last, batch.last_start.as_ref());
     if batch.last_start.is_none() {
         lines.limit(batch.limit.as_ref());
     }
@@ -260,6 +269,22 @@ fn counts(counts: &Counts) -> String {
         count(counts.no_answer),
         count(counts.failed),
         count(counts.canceled)
+    )
+}
+
+fn message_lines(counts: &MessageLines) -> String {
+    let MessageLines { queued, in_progress, delivered, sent, undelivered, failed, canceled } =
+        *counts;
+    format!(
+        "{} waiting, {} in progress, {} ended: {} delivered, {} sent, {} undelivered, {} failed, {} canceled",
+        count(queued),
+        count(in_progress),
+        count(delivered + sent + undelivered + failed + canceled),
+        count(delivered),
+        count(sent),
+        count(undelivered),
+        count(failed),
+        count(canceled)
     )
 }
 

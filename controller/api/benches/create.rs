@@ -82,6 +82,9 @@ impl Views for AtOnce {
     fn outlook(&self, _: Timestamp) -> Option<Outlook> {
         None
     }
+    fn message_outlook(&self, _: Timestamp) -> Option<Outlook> {
+        None
+    }
     fn inquire(&self, _: &About, _: Timestamp) -> Option<Inquiry> {
         None
     }

@@ -7,7 +7,10 @@ use std::{
 };
 
 use busyhour_base::{Reason, Span, Timestamp};
-use busyhour_controller_core::forward::{About, Answer, Bounds, Estimate, Forecast};
+use busyhour_controller_core::{
+    forward::{About, Answer, Bounds, Estimate, Forecast},
+    spec::Kind,
+};
 use tokio::sync::{Mutex, watch};
 
 use crate::{metric_definitions as metric, platform::Views};
@@ -38,29 +41,34 @@ pub(crate) struct Outlooked {
 pub(crate) struct Forecasts {
     views: Arc<dyn Views>,
     clock: fn() -> Timestamp,
-    latest: watch::Sender<Option<Outlooked>>,
+    /// The last ones, by [`Kind`].
+    latest: [watch::Sender<Option<Outlooked>>; 2],
     /// One at a time.
     turn: Mutex<()>,
 }
 
 impl Forecasts {
     pub(crate) fn new(views: Arc<dyn Views>, clock: fn() -> Timestamp) -> Self {
-        Self { views, clock, latest: watch::Sender::new(None), turn: Mutex::new(()) }
+        let latest = [watch::Sender::new(None), watch::Sender::new(None)];
+        Self { views, clock, latest, turn: Mutex::new(()) }
     }
 
-    /// Makes sure that the last forecast of everything is not old.
-    pub(crate) async fn refresh(&self) {
-        if self.is_fresh() {
+    /// Makes sure that the last forecast of all calls, or of all messages, is not old.
+    pub(crate) async fn refresh(&self, kind: Kind) {
+        if self.is_fresh(kind) {
             return;
         }
         let _turn = self.turn.lock().await;
-        if self.is_fresh() {
+        if self.is_fresh(kind) {
             return; // Somebody else asked for it before.
         }
         let taken = Instant::now();
         let (views, now) = (Arc::clone(&self.views), (self.clock)());
         let made = tokio::task::spawn_blocking(move || {
-            let outlook = copied(|| views.outlook(now))?;
+            let outlook = copied(|| match kind {
+                Kind::Call => views.outlook(now),
+                Kind::Message => views.message_outlook(now),
+            })?;
             let end = Instant::now() + BUDGET;
             let go_on = &mut || Instant::now() < end;
             let bounds = &mut Bounds { starts_max: STARTS_MAX, go_on };
@@ -72,20 +80,21 @@ impl Forecasts {
             .record(taken.elapsed().as_secs_f64());
         let (at, forecast) = made.map_or((Timestamp(0), None), |(at, made)| (at, Some(made)));
         let outlooked = Outlooked { at, taken, took: taken.elapsed(), forecast };
-        self.latest.send_replace(Some(outlooked));
+        self.latest[kind as usize].send_replace(Some(outlooked));
     }
 
-    fn is_fresh(&self) -> bool {
-        let latest = self.latest.borrow();
+    fn is_fresh(&self, kind: Kind) -> bool {
+        let latest = self.latest[kind as usize].borrow();
         latest.as_ref().is_some_and(|last| last.taken.elapsed() < FRESH.max(last.took * REST))
     }
 
-    /// What the last forecast says of something, and the instant that it counts from.
+    /// What the last forecast of a kind says of something, and the instant that it counts from.
     pub(crate) fn latest(
         &self,
+        kind: Kind,
         of: impl FnOnce(&Forecast) -> Option<Estimate>,
     ) -> Option<(Timestamp, Estimate)> {
-        let latest = self.latest.borrow();
+        let latest = self.latest[kind as usize].borrow();
         let last = latest.as_ref()?;
         Some((last.at, of(last.forecast.as_ref()?)?))
     }

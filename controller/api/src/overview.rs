@@ -3,6 +3,7 @@
 use axum::{extract::State, response::Response};
 use busyhour_base::{AccountSid, Outcome, Span, Timestamp};
 use busyhour_controller_core::message::MessageCounts;
+use busyhour_controller_core::spec::Kind;
 use busyhour_controller_core::view::{AgentView, Counts, InboundCounts, TenantView};
 use http::{StatusCode, Uri};
 use serde::Serialize;
@@ -218,7 +219,7 @@ fn eta(app: &App, view: &TenantView, now: Timestamp) -> Option<Eta> {
     if view.counts.queued == 0 {
         return None;
     }
-    let forward = app.forecasts.latest(|forecast| forecast.tenant(view.account));
+    let forward = app.forecasts.latest(Kind::Call, |forecast| forecast.tenant(view.account));
     Expected::of(forward, view.eta, now).map(|expected| Eta::new(now, &expected))
 }
 
@@ -237,7 +238,7 @@ pub(crate) async fn overview(
     let params = Params::parse(uri.query().unwrap_or("").as_bytes())?;
     let most = params.whole(Code::InvalidParameter, "Tenants", 0..=TENANTS_MAX)?;
     let most = most.map_or(TENANTS, |most| most as usize);
-    app.forecasts.refresh().await;
+    app.forecasts.refresh(Kind::Call).await;
     let now = (app.platform.clock)();
     let views = &app.platform.views;
     let tenant = |view: TenantView| TenantRow {

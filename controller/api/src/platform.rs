@@ -64,6 +64,8 @@ pub trait Views: Send + Sync {
     fn explain(&self, call: CallId) -> Option<Explanation>;
     /// A copy of what decides when requests start, to run ahead from `now`; `None` if that is too much to copy.
     fn outlook(&self, now: Timestamp) -> Option<Outlook>;
+    /// The same of messages.
+    fn message_outlook(&self, now: Timestamp) -> Option<Outlook>;
     /// A question about starts, to be answered without the state.
     fn inquire(&self, about: &About, now: Timestamp) -> Option<Inquiry>;
     /// The queues of a tenant that hold something.

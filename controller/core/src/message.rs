@@ -11,7 +11,7 @@ use busyhour_base::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{Cap, Excess, Throttle, Urgency};
+use crate::spec::{BatchId, Cap, Excess, Throttle, Urgency};
 
 /// A message's number in the log; [`busyhour_base::SidKey`] turns it into the public sid.
 #[derive(
@@ -321,6 +321,33 @@ pub struct MessageView {
     pub sent_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+    /// Its batch.
+    pub batch: Option<BatchId>,
+    /// The tenant's name for it.
+    pub custom_id: Option<Arc<str>>,
+}
+
+/// One attempt of a line of a batch that came to nothing, and after which it was sent again.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MessageAttempt {
+    /// Its number, from 1; attempts of which nothing was sent have numbers of their own.
+    pub number: u16,
+    /// Over which carrier.
+    pub carrier: Arc<str>,
+    /// The carrier's name for it, if it took it.
+    pub reference: Option<Arc<str>>,
+    /// The limit that last held it.
+    pub held_by: Reason,
+    /// When it was due on the ideal grid.
+    pub due: Timestamp,
+    /// When it was handed to the carrier.
+    pub sent_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// How.
+    pub status: MessageStatus,
+    /// Why.
+    pub reason: Reason,
 }
 
 /// A finished message on its way to the records.
@@ -358,6 +385,12 @@ pub struct MessageRecord {
     pub carrier: Option<Arc<str>>,
     /// The carrier's name for it.
     pub reference: Option<Arc<str>>,
+    /// Its batch.
+    pub batch: Option<BatchId>,
+    /// The tenant's name for it.
+    pub custom_id: Option<Arc<str>>,
+    /// The attempts before the last one that came to an end.
+    pub earlier: Vec<MessageAttempt>,
 }
 
 /// Counts of a tenant's messages by where they are.

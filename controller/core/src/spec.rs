@@ -14,14 +14,14 @@ mod line;
 
 use crate::message::MessageDeclaration;
 pub use batch::{
-    Again, AgainLine, BatchHook, BatchPlan, CallingHours, DAYS_ALL, DedupeBy, Fault, Lines,
-    Opening, Openings, Part, Retry, RetryOn, UploadFormat, WeeklyWindow, WindowEnd,
+    Again, AgainLine, AgainMessage, BatchHook, BatchPlan, CallingHours, DAYS_ALL, DedupeBy, Fault,
+    Lines, Opening, Openings, Part, Retry, RetryOn, UploadFormat, WeeklyWindow, WindowEnd,
 };
 pub use carrier::{
     Allocation, Carrier, Channels, Commitment, DEFAULT_GROUP, Destination, Number, NumberKind,
     Period, Price, Share, Tariff, Unused,
 };
-pub use line::{NewRequest, Requests};
+pub use line::{LineRequest, NewRequest, NewText, Requests, Rest};
 
 /// A call's number in the log; [`busyhour_base::SidKey`] turns it into the public sid.
 #[derive(

@@ -165,16 +165,16 @@ pub struct Explanation {
     pub limits: Vec<(Reason, Option<Span>)>,
 }
 
-/// Counts of a batch or a tenant by where its calls are.
+/// Counts of a batch by where its calls or messages are, or of a tenant by where its calls are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, serde::Deserialize)]
 pub struct Counts {
     /// Accepted ever.
     pub accepted: u64,
     /// Waiting.
     pub queued: u64,
-    /// Dialled and not over.
+    /// Dialled and not over; of messages, with a carrier that has not answered or not reported.
     pub in_progress: u64,
-    /// Ended, by [`Outcome::ALL`].
+    /// Ended, by [`Outcome::ALL`]; of messages by [`busyhour_base::MessageStatus::ENDS`].
     pub ended: [u64; Outcome::ALL.len()],
 }
 
@@ -230,7 +230,7 @@ pub struct BatchView {
     pub counts: Counts,
     /// When it was created.
     pub created_at: Timestamp,
-    /// When its first call was dialled.
+    /// When its first call was dialled, or its first message handed to a carrier.
     pub started_at: Option<Timestamp>,
     /// When its last call ended.
     pub ended_at: Option<Timestamp>,
@@ -238,7 +238,7 @@ pub struct BatchView {
     pub eta: Option<(Span, Reason)>,
     /// Why none of its calls starts now, whatever the limits say.
     pub shut_by: Option<Reason>,
-    /// The time between two of its calls, by its own pacing or its tenant's throttle, whichever is longer.
+    /// The time between two of its calls, or of its segments, by its own pacing or its tenant's throttle, whichever is longer.
     pub spacing: Option<Span>,
     /// How far its upload is.
     pub upload: UploadView,
@@ -382,3 +382,6 @@ pub struct AgentView {
     /// Its fence.
     pub fence: u64,
 }
+
+/// One row of counts does for both kinds.
+const _: () = assert!(Outcome::ALL.len() == busyhour_base::MessageStatus::ENDS.len());

@@ -77,7 +77,7 @@ fn plan(now: Timestamp, action: &Action) -> BatchPlan {
     let spacing = Span::from_millis(u64::from(spacing.saturating_sub(1_000)));
     let bit = |n: u8| retry & (1 << n) != 0;
     let retry = Retry {
-        on: RetryOn { busy: bit(0), no_answer: bit(1), failed: true },
+        on: RetryOn { busy: bit(0), no_answer: bit(1), failed: true, ..RetryOn::default() },
         attempts_max: 2 + u16::from(bit(2)) * 2,
         delays: vec![Span::from_secs(1 + u64::from(*retry) % 7), Span::from_millis(700)],
     };

@@ -181,7 +181,7 @@ mod retry_failed {
     use super::*;
 
     fn ask(machine: &mut Machine, batch: BatchId, lines: Vec<AgainLine>) -> Reply {
-        let again = Again { account: account(1), batch, lines };
+        let again = Again { account: account(1), batch, lines, messages: Vec::new() };
         machine.apply(Command::Batch(BatchCommand::Again(Box::new(again))))
     }
 

@@ -36,7 +36,7 @@ fn hours(spans: &[(u64, u64)]) -> BatchPlan {
 
 fn retries(attempts_max: u16, delays: &[u64]) -> BatchPlan {
     let retry = Retry {
-        on: RetryOn { busy: true, no_answer: true, failed: true },
+        on: RetryOn { busy: true, no_answer: true, failed: true, undelivered: false },
         attempts_max,
         delays: delays.iter().map(|s| Span::from_secs(*s)).collect(),
     };

@@ -228,7 +228,12 @@ impl Both {
         });
         let openings = Openings { spans: spans.collect(), through: now + Span::from_secs(3_600) };
         let retry_plan = Retry {
-            on: RetryOn { busy: true, no_answer: false, failed: retry / 8 % 2 == 1 },
+            on: RetryOn {
+                busy: true,
+                no_answer: false,
+                failed: retry / 8 % 2 == 1,
+                ..RetryOn::default()
+            },
             attempts_max: u16::from(retry % 4) + 1,
             delays: vec![Span(u64::from(retry / 4 % 2) * 1_500_007), Span(2_500_013)],
         };

@@ -174,7 +174,7 @@ fn mt_4_a_weighted_rank_goes_with_the_queue_to_a_new_route() {
 fn dc_3_a_line_that_goes_from_carrier_to_carrier_is_tried_once() {
     let mut machine = machine(["a", "b"].map(|name| serving(name, 1, &["+"], 1)).to_vec());
     let retry = Retry {
-        on: RetryOn { busy: false, no_answer: false, failed: true },
+        on: RetryOn { busy: false, no_answer: false, failed: true, ..RetryOn::default() },
         attempts_max: 2,
         delays: vec![Span::from_secs(1)],
     };

@@ -73,7 +73,8 @@ pub(crate) async fn fetch(
     caller: Caller,
     Ids(sid): Ids<String>,
 ) -> Result<Response, ApiError> {
-    app.forecasts.refresh().await;
+    let kind = find(&app, &caller, &sid)?.plan.kind;
+    app.forecasts.refresh(kind).await;
     let view = find(&app, &caller, &sid)?;
     Ok(json(StatusCode::OK, &BatchResource::new(&app, &view)))
 }

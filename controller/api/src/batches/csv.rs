@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+use busyhour_controller_core::spec::Kind;
 use csv_core::ReadRecordResult;
 
 use super::{
@@ -30,31 +31,32 @@ pub(super) struct CsvLines<R> {
 
 impl<R: Read> CsvLines<R> {
     /// Reads the line of names.
-    pub(super) fn open(stream: R, whole: bool) -> Result<Self, ApiError> {
+    pub(super) fn open(stream: R, kind: Kind, whole: bool) -> Result<Self, ApiError> {
         let mut stream = Parser::new(stream, Place::START, whole);
         let found = stream.record().map_err(|problem| stream.broken(&problem))?;
         let names = found.map_or_else(Vec::new, |record| stream.texts(&record));
-        Self::with(stream, names.into_iter().map(Arc::from).collect())
+        Self::with(stream, kind, names.into_iter().map(Arc::from).collect())
     }
 
     /// Goes on behind the line of names, or further.
     pub(super) fn go_on(
         stream: R,
+        kind: Kind,
         place: Place,
         names: &[Arc<str>],
         whole: bool,
     ) -> Result<Self, ApiError> {
-        Self::with(Parser::new(stream, place, whole), names.to_vec())
+        Self::with(Parser::new(stream, place, whole), kind, names.to_vec())
     }
 
-    fn with(stream: Parser<R>, names: Vec<Arc<str>>) -> Result<Self, ApiError> {
+    fn with(stream: Parser<R>, kind: Kind, names: Vec<Arc<str>>) -> Result<Self, ApiError> {
         if names.len() > COLUMNS_MAX {
             let message = format!("{} columns: at most {COLUMNS_MAX} are allowed", names.len());
             return Err(ApiError::new(Code::InvalidParameter, message));
         }
         let mut columns = Vec::with_capacity(names.len());
         for name in &names {
-            let column = Column::named(name.trim())?.into_owned();
+            let column = Column::named(name.trim(), kind)?.into_owned();
             if columns.contains(&column) {
                 let message = format!("Column {name} is there twice");
                 return Err(ApiError::new(Code::InvalidParameter, message));

@@ -1,11 +1,15 @@
 //! What was wrong with lines, for as long as the batch is there.
 
 use axum::{extract::State, response::Response};
-use busyhour_controller_core::view::{LineFault, What};
+use busyhour_controller_core::{
+    spec::Kind,
+    view::{LineFault, What},
+};
 use http::Uri;
 
 use super::{
     find,
+    ingest::refused,
     line::LineError,
     ndjson::{self, Wanted},
 };
@@ -45,16 +49,16 @@ pub(crate) async fn errors(
     let faults = app.platform.views.batch_faults(view.batch, after.unwrap_or(0), limit);
     let mut text = Vec::new();
     for (number, fault) in faults {
-        ndjson::line(&mut text, &told(number, fault));
+        ndjson::line(&mut text, &told(view.plan.kind, number, fault));
     }
     Ok(ndjson::answer(text))
 }
 
-fn told(line: u64, fault: LineFault) -> LineError {
+fn told(kind: Kind, line: u64, fault: LineFault) -> LineError {
     match fault.what {
         What::Unusable(code, message) => {
             LineError { line, custom_id: fault.custom_id, code, message: message.as_ref().into() }
         }
-        What::Refused(reason) => LineError::new(line, fault.custom_id, &ApiError::refused(reason)),
+        What::Refused(reason) => LineError::new(line, fault.custom_id, &refused(kind, reason)),
     }
 }

@@ -1,4 +1,4 @@
-//! From a stream of lines to accepted calls: one thread reads and checks, chunks of checked lines go to the log.
+//! From a stream of lines to accepted calls or messages: one thread reads and checks, chunks of checked lines go to the log.
 //!
 //! Whatever the size of the file, at most [`WAITING`] + [`IN_FLIGHT`] + 1 chunks are in memory; a log that is
 //! slower than the client makes the client wait.
@@ -14,7 +14,8 @@ use busyhour_controller_core::{
     command::{BatchCommand, Command},
     effect::Reply,
     spec::{
-        BatchId, BatchPlan, DedupeBy, Fault, NewCall, NewRequest, Part, Requests, UploadFormat,
+        self, BatchId, BatchPlan, DedupeBy, Fault, Kind, LineRequest, NewCall, NewText, Part,
+        Requests, UploadFormat,
     },
 };
 use futures::StreamExt as _;
@@ -29,6 +30,7 @@ use crate::{
     App,
     directory::Directory,
     error::{ApiError, Code},
+    messages,
     platform::ProposeError,
 };
 
@@ -94,7 +96,9 @@ struct Chunk {
 /// What became of a chunk.
 #[derive(Default)]
 pub(super) struct Taken {
-    /// Calls that were queued.
+    /// What the lines are.
+    pub(super) kind: Kind,
+    /// Calls or messages that were queued.
     pub(super) accepted: u64,
     /// Lines whose `custom_id` was accepted before.
     pub(super) duplicates: u64,
@@ -114,11 +118,11 @@ impl Upload {
         app: App,
         stream: impl Read + Send + 'static,
     ) -> impl futures::Stream<Item = Taken> + Send {
-        let (account, batch) = (self.account, self.batch);
+        let (of, kind) = ((self.account, self.batch), self.plan.kind);
         let (chunks, waiting) = mpsc::channel(WAITING);
         tokio::task::spawn_blocking(move || self.read(stream, &chunks));
         ReceiverStream::new(waiting)
-            .map(move |chunk| submit(Arc::clone(&app), account, batch, chunk))
+            .map(move |chunk| submit(Arc::clone(&app), of, kind, chunk))
             .buffered(IN_FLIGHT)
             .scan(false, |over, taken| {
                 let go_on = !*over;
@@ -150,22 +154,25 @@ impl Upload {
     }
 
     fn open<R: Read>(&self, mut stream: R) -> Result<Lines<R>, ApiError> {
-        let Some(resume) = &self.resume else { return Lines::open(self.format, stream, true) };
+        let Some(resume) = &self.resume else {
+            return Lines::open(self.format, stream, self.plan.kind, true);
+        };
         let passed = io::copy(&mut stream.by_ref().take(resume.skip), &mut io::sink());
         passed.map_err(|error| {
             let message = format!("The upload broke off before anything new: {error}");
             ApiError::new(Code::InvalidParameter, message)
         })?;
+        let kind = self.plan.kind;
         match &resume.format {
-            Some(format) => Lines::go_on(format, stream, resume.place, resume.last),
-            None => Lines::open(self.format, stream, resume.last),
+            Some(format) => Lines::go_on(format, stream, kind, resume.place, resume.last),
+            None => Lines::open(self.format, stream, kind, resume.last),
         }
     }
 
     /// The next chunk, and whether more may follow.
     fn chunk<R: Read>(&self, lines: &mut Lines<R>) -> (Chunk, bool) {
         let plan = &*self.plan;
-        let context = Context::new(self.account, &self.directory, &plan.defaults, self.now);
+        let context = Context::new(self.account, &self.directory, plan, self.now);
         let mut chunk = Chunk::default();
         while chunk.requests.len() + chunk.errors.len() < CHUNK_LINES && chunk.bytes < CHUNK_BYTES {
             match lines.next() {
@@ -224,8 +231,11 @@ impl Chunk {
         self.requests.push(line, rest, &to, Some(&custom_id));
     }
 
-    fn share(&mut self, rest: NewCall) -> u32 {
-        self.bytes += size(&rest);
+    fn share(&mut self, rest: spec::Rest) -> u32 {
+        self.bytes += match &rest {
+            spec::Rest::Call(call) => size(call),
+            spec::Rest::Message(text) => size_of_text(text),
+        };
         self.requests.share(rest)
     }
 
@@ -267,9 +277,20 @@ pub(super) fn size(call: &NewCall) -> usize {
     128 + document + hooks
 }
 
-async fn submit(app: App, account: AccountSid, batch: BatchId, chunk: Chunk) -> Taken {
+/// The same of a message.
+pub(super) fn size_of_text(text: &NewText) -> usize {
+    128 + text.body.text().len()
+        + text.spec.status_callback.as_ref().map_or(0, |hook| hook.url.len())
+}
+
+async fn submit(
+    app: App,
+    (account, batch): (AccountSid, BatchId),
+    kind: Kind,
+    chunk: Chunk,
+) -> Taken {
     let last_line = chunk.last_line();
-    let mut taken = Taken { last_line, broken: chunk.broken, ..Taken::default() };
+    let mut taken = Taken { kind, last_line, broken: chunk.broken, ..Taken::default() };
     if chunk.requests.is_empty() && chunk.errors.is_empty() && chunk.part.is_none() {
         return taken;
     }
@@ -301,6 +322,14 @@ fn fault(error: &LineError) -> Fault {
         custom_id: error.custom_id.clone(),
         code: error.code,
         message: error.message.chars().take(FAULT_CHARS_MAX).collect::<String>().into(),
+    }
+}
+
+/// A refusal by the machine, in the codes of the kind.
+pub(super) fn refused(kind: Kind, reason: Reason) -> ApiError {
+    match kind {
+        Kind::Call => ApiError::refused(reason),
+        Kind::Message => messages::refused(reason),
     }
 }
 
@@ -337,6 +366,9 @@ fn verdicts(reply: Reply, lines: usize) -> Result<Vec<Verdict>, ApiError> {
         Reply::Submitted(verdicts) if verdicts.len() == lines => {
             Ok(verdicts.into_iter().map(|verdict| verdict.map(drop)).collect())
         }
+        Reply::Messages(verdicts) if verdicts.len() == lines => {
+            Ok(verdicts.into_iter().map(|verdict| verdict.map(drop)).collect())
+        }
         Reply::Refused(Reason::WrongState) => {
             conflict("The batch is no draft any more and takes no more lines")
         }
@@ -350,12 +382,13 @@ fn verdicts(reply: Reply, lines: usize) -> Result<Vec<Verdict>, ApiError> {
 
 impl Taken {
     fn count(&mut self, requests: &Requests, verdicts: &[Verdict]) {
-        for ((line, NewRequest { custom_id, .. }), verdict) in requests.iter().zip(verdicts) {
+        for ((line, LineRequest { custom_id, rest, .. }), verdict) in requests.iter().zip(verdicts)
+        {
             match verdict {
                 Ok(()) => self.accepted += 1,
                 Err(Reason::Duplicate) => self.duplicates += 1,
                 Err(reason) => {
-                    let error = ApiError::refused(*reason);
+                    let error = refused(rest.kind(), *reason);
                     self.errors.push(LineError::new(line, custom_id.map(Arc::from), &error));
                 }
             }

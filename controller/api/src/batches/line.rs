@@ -3,17 +3,18 @@
 use std::{borrow::Cow, sync::Arc};
 
 use busyhour_base::{AccountSid, Timestamp};
-use busyhour_controller_core::spec::NewCall;
+use busyhour_controller_core::spec::{self, BatchPlan, Kind};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::variables;
+use super::{kind, variables};
 use crate::{
-    calls::{self, Template, callable, is_known, new_call},
+    calls,
     directory::{Account, Directory},
     error::{ApiError, Code},
     form::Params,
+    messages::{self, Instants},
 };
 
 /// Longest `custom_id`, in characters.
@@ -27,15 +28,15 @@ const VARIABLE_NAME_MAX: usize = 64;
 pub(super) enum Column<'a> {
     /// `custom_id`.
     CustomId,
-    /// A parameter of `calls.create`.
+    /// A parameter of `calls.create` or `messages.create`.
     Parameter(&'static str),
     /// `var.` and a name.
     Variable(Cow<'a, str>),
 }
 
 impl<'a> Column<'a> {
-    /// Reads a column's name.
-    pub(super) fn named(name: &'a str) -> Result<Self, ApiError> {
+    /// Reads the name of a column of lines of this kind.
+    pub(super) fn named(name: &'a str, kind: Kind) -> Result<Self, ApiError> {
         if name == "custom_id" {
             return Ok(Self::CustomId);
         }
@@ -45,12 +46,12 @@ impl<'a> Column<'a> {
             if fits && variable.bytes().all(plain) {
                 return Ok(Self::Variable(variable.into()));
             }
-        } else if let Some(known) = is_known(name) {
+        } else if let Some(known) = kind::is_known(kind, name) {
             return Ok(Self::Parameter(known));
         }
         let allowed = format!(
-            "custom_id, var. and a name of letters, digits and _, or one of {}",
-            calls::NAMES.join(", ")
+            "custom_id, var. and a name of letters, digits and _, or {}",
+            kind::allowed(kind, name)
         );
         Err(ApiError::parameter(Code::InvalidParameter, "column", name, &allowed))
     }
@@ -116,16 +117,17 @@ impl LineError {
 pub(super) struct Context<'a> {
     account: AccountSid,
     directory: &'a Directory,
+    kind: Kind,
     defaults: &'a [(String, String)],
-    now: Timestamp,
+    instants: Instants,
     /// What the defaults make of a line that has only `To`, as most have. Nothing if they do not do alone.
-    template: Option<(Template, &'a Account)>,
+    template: Option<(spec::Rest, &'a Account)>,
 }
 
 /// The request that a line becomes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Made<'r> {
-    /// The number called.
+    /// The number called, or the recipient.
     pub(super) to: Cow<'r, str>,
     /// The tenant's name for it.
     pub(super) custom_id: Cow<'r, str>,
@@ -137,38 +139,75 @@ pub(super) struct Made<'r> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Rest<'c> {
     /// What all lines share that have nothing else of their own.
-    Shared(&'c NewCall),
+    Shared(&'c spec::Rest),
     /// Its own.
-    Own(NewCall),
+    Own(spec::Rest),
 }
 
 impl<'a> Context<'a> {
     pub(super) fn new(
         account: AccountSid,
         directory: &'a Directory,
-        defaults: &'a [(String, String)],
+        plan: &'a BatchPlan,
         now: Timestamp,
     ) -> Self {
-        let row = Row::default();
-        let template = Template::new(&merged(&row, defaults), account, directory, now).ok();
-        // Without variables nothing is filled in, unless something is to be: then every line has to be looked at.
-        let template = template.filter(|template| !variables::are_named(&template.rest().spec));
-        let template = template.zip(directory.accounts.get(&account));
-        Self { account, directory, defaults, now, template }
+        let instants = Instants { now, begins: plan.not_before.unwrap_or(now).max(now) };
+        let (kind, defaults) = (plan.kind, &plan.defaults[..]);
+        let mut context = Self { account, directory, kind, defaults, instants, template: None };
+        context.template = context.template().zip(directory.accounts.get(&account));
+        context
     }
 
-    fn call<'r>(&'r self, row: &'r Row<'_>) -> Result<(Cow<'r, str>, Rest<'r>), ApiError> {
+    /// Without variables nothing is filled in, unless something is to be: then every line has to be looked at.
+    fn template(&self) -> Option<spec::Rest> {
+        let (account, directory, row) = (self.account, self.directory, Row::default());
+        let params = merged(&row, self.defaults);
+        match self.kind {
+            Kind::Call => {
+                let now = self.instants.now;
+                let template = calls::Template::new(&params, account, directory, now).ok()?;
+                let call = template.rest();
+                (!variables::are_named(&call.spec)).then(|| call.clone().into())
+            }
+            Kind::Message => {
+                let text = messages::text_but_for_to(&params, account, directory, self.instants);
+                let text = text.ok()?;
+                (!variables::are_named_by_text(&text)).then(|| text.into())
+            }
+        }
+    }
+
+    fn request<'r>(&'r self, row: &'r Row<'_>) -> Result<(Cow<'r, str>, Rest<'r>), ApiError> {
         if let (Some((template, account)), [("To", to)], []) =
             (&self.template, &row.parameters[..], &row.variables[..])
         {
-            return Ok((callable(to, account)?, Rest::Shared(template.rest())));
+            let to = match template {
+                spec::Rest::Call(_) => calls::callable(to, account)?,
+                spec::Rest::Message(text) => {
+                    let to = messages::recipient(to, account)?;
+                    messages::is_other(&to, &text.spec.from)?;
+                    to
+                }
+            };
+            return Ok((to, Rest::Shared(template)));
         }
+        let (account, directory) = (self.account, self.directory);
         let params = merged(row, self.defaults);
-        let mut call = new_call(&params, self.account, self.directory, self.now)?;
         // The request was made just now and nobody else holds it, so that nothing is copied.
-        let spec = Arc::make_mut(&mut call.spec);
-        variables::fill(spec, &row.variables)?;
-        Ok((std::mem::take(&mut spec.to).into(), Rest::Own(call)))
+        match self.kind {
+            Kind::Call => {
+                let mut call = calls::new_call(&params, account, directory, self.instants.now)?;
+                let spec = Arc::make_mut(&mut call.spec);
+                variables::fill(spec, &row.variables)?;
+                Ok((std::mem::take(&mut spec.to).into(), Rest::Own(call.into())))
+            }
+            Kind::Message => {
+                let mut text = messages::new_text(&params, account, directory, self.instants)?;
+                variables::fill_text(&mut text, &row.variables)?;
+                let to = std::mem::take(&mut Arc::make_mut(&mut text.spec).to);
+                Ok((to.into(), Rest::Own(text.into())))
+            }
+        }
     }
 }
 
@@ -213,7 +252,7 @@ fn build<'r>(
         let message = format!("{count} variables: at most {VARIABLES_MAX} are allowed");
         return Err(ApiError::new(Code::InvalidParameter, message));
     }
-    context.call(row)
+    context.request(row)
 }
 
 /// Parameters that say which document comes first: a line that has one of the first three leaves all defaults among
@@ -257,6 +296,7 @@ pub(super) fn texts(value: &Value) -> Result<Vec<String>, &'static str> {
 #[cfg(test)]
 mod tests {
     use busyhour_base::AccountSid;
+    use busyhour_controller_core::spec::NewCall;
 
     use super::*;
     use crate::directory::{Number, Secret};
@@ -286,17 +326,19 @@ mod tests {
     /// The request whole.
     fn made(row: &Row<'_>, context: &Context<'_>) -> Result<NewCall, LineError> {
         let Made { to, custom_id, rest } = request(row, context)?;
-        let mut call = match rest {
+        let rest = match rest {
             Rest::Shared(rest) => rest.clone(),
             Rest::Own(rest) => rest,
         };
+        let spec::Rest::Call(mut call) = rest else { panic!("{rest:?}") };
         Arc::make_mut(&mut call.spec).to = to.into_owned();
         call.custom_id = Some(custom_id.as_ref().into());
         Ok(call)
     }
 
-    fn defaults(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    fn plan(pairs: &[(&str, &str)]) -> BatchPlan {
+        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        BatchPlan { defaults: pairs.collect(), ..BatchPlan::default() }
     }
 
     /// A line that repeats a default means what one means that leaves it out, whichever way it is checked.
@@ -311,8 +353,8 @@ mod tests {
             ("Timeout", "30"),
             ("ValidityPeriod", "600"),
         ];
-        let defaults = defaults(&pairs);
-        let context = Context::new(ACCOUNT, &directory, &defaults, Timestamp(1_000_000));
+        let plan = plan(&pairs);
+        let context = Context::new(ACCOUNT, &directory, &plan, Timestamp(1_000_000));
         assert!(context.template.is_some(), "these defaults do alone");
         for to in ["+15550123", "+4915550123", "nobody", " 15550123"] {
             let short = row(&[("To", to)]);
@@ -327,8 +369,8 @@ mod tests {
     #[test]
     fn defaults_that_do_not_do_alone_are_completed_by_the_line_or_refused_with_it() {
         let directory = directory();
-        let defaults = defaults(&[("Url", "https://a.example/x")]);
-        let context = Context::new(ACCOUNT, &directory, &defaults, Timestamp(1_000_000));
+        let plan = plan(&[("Url", "https://a.example/x")]);
+        let context = Context::new(ACCOUNT, &directory, &plan, Timestamp(1_000_000));
         let error = made(&row(&[("To", "+15550123")]), &context).unwrap_err();
         assert_eq!(error.code, Code::FromMissing.number());
         let whole = row(&[("To", "+15550123"), ("From", "+15550100")]);
@@ -338,12 +380,44 @@ mod tests {
     #[test]
     fn defaults_that_name_a_variable_are_filled_in_line_by_line() {
         let directory = directory();
-        let defaults = defaults(&[("From", "+15550100"), ("Url", "https://a.example/{var.x}")]);
-        let context = Context::new(ACCOUNT, &directory, &defaults, Timestamp(1_000_000));
+        let plan = plan(&[("From", "+15550100"), ("Url", "https://a.example/{var.x}")]);
+        let context = Context::new(ACCOUNT, &directory, &plan, Timestamp(1_000_000));
         let bare = row(&[("To", "+15550123")]);
         assert!(made(&bare, &context).unwrap_err().message.contains("{var.x}"));
         let filled = Row { variables: vec![("x".into(), "7".into())], ..bare };
         let call = made(&filled, &context).unwrap();
         assert!(format!("{:?}", call.spec.instructions).contains("https://a.example/7"));
+    }
+
+    #[test]
+    fn mt_8_lines_of_messages_share_their_text_unless_it_has_variables() {
+        let directory = directory();
+        let hello = [("From", "+15550100"), ("Body", "hello")];
+        let plan = BatchPlan { kind: Kind::Message, ..plan(&hello) };
+        let context = Context::new(ACCOUNT, &directory, &plan, Timestamp(1_000_000));
+        let shared = row(&[("To", "+15550123")]);
+        let Made { to, rest, .. } = request(&shared, &context).unwrap();
+        assert!(matches!(rest, Rest::Shared(_)), "{rest:?}");
+        assert_eq!(to, "+15550123");
+        let own = row(&[("To", "+15550123"), ("Body", "Hi {var.name}, {To}")]);
+        let own = Row { variables: vec![("name".into(), "Zoë & Co".into())], ..own };
+        let Made { rest, .. } = request(&own, &context).unwrap();
+        let Rest::Own(spec::Rest::Message(text)) = rest else { panic!("{rest:?}") };
+        assert_eq!(text.body.text(), "Hi Zoë & Co, {To}");
+        assert_eq!(text.expires, None, "a batch has its own end");
+        for (to, code) in [("+15550100", Code::ToIsFrom), ("nobody", Code::InvalidTo)] {
+            let wrong = row(&[("To", to)]);
+            assert_eq!(request(&wrong, &context).unwrap_err().code, code.number(), "{to}");
+        }
+    }
+
+    #[test]
+    fn a_column_of_the_other_kind_is_named_as_such() {
+        let error = Column::named("Body", Kind::Call).unwrap_err();
+        assert!(error.message.contains("Body is a parameter of messages"), "{}", error.message);
+        let error = Column::named("Url", Kind::Message).unwrap_err();
+        assert!(error.message.contains("Url is a parameter of calls"), "{}", error.message);
+        let error = Column::named("Urls", Kind::Message).unwrap_err();
+        assert!(!error.message.contains("parameter of"), "{}", error.message);
     }
 }

@@ -3,7 +3,10 @@
 use std::{convert::Infallible, sync::Arc};
 
 use axum::{body::Body, extract::State, response::Response};
-use busyhour_controller_core::view::{BatchStatus, BatchView};
+use busyhour_controller_core::{
+    spec::Kind,
+    view::{BatchStatus, BatchView},
+};
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
 use http::{HeaderMap, StatusCode, Uri, header};
@@ -33,7 +36,7 @@ const ERRORS_MAX: usize = 1_000;
 /// What became of an upload.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub(crate) struct UploadReport {
-    /// Calls that were queued.
+    /// Calls or messages that were queued.
     accepted: u64,
     /// Lines whose `custom_id` had been accepted before: nothing was done for them.
     duplicates: u64,
@@ -50,7 +53,7 @@ pub(crate) struct UploadReport {
 /// Adds lines to a draft: NDJSON or CSV with a line of names, streamed, of any length.
 ///
 /// Each line is accepted or refused by itself, in the order of the file; there is no roll-back. Columns are
-/// `custom_id`, the parameters of `calls.create`, and `var.*`. A line under a `custom_id` that the batch has already is
+/// `custom_id`, the parameters of `calls.create` or, in a batch of messages, `messages.create`, and `var.*`. A line under a `custom_id` that the batch has already is
 /// passed over, so that an upload that broke off is simply sent again; lines without one go by their number.
 /// With `Accept: application/x-ndjson` errors are told as they are found, one per line, and the last line is the
 /// report.
@@ -248,7 +251,11 @@ impl UploadReport {
         self.duplicates += taken.duplicates;
         self.refused += taken.errors.len() as u64;
         self.last_line = self.last_line.max(taken.last_line);
-        metrics::counter!(metric::ACCEPTED).increment(taken.accepted);
+        let name = match taken.kind {
+            Kind::Call => metric::ACCEPTED,
+            Kind::Message => metric::MESSAGES_ACCEPTED,
+        };
+        metrics::counter!(name).increment(taken.accepted);
         for error in &taken.errors {
             metrics::counter!(metric::REFUSED, "code" => error.code.to_string()).increment(1);
         }

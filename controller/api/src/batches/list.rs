@@ -1,5 +1,7 @@
 //! Batches of an account, in the shape of the field's `/v1` lists.
 
+use std::collections::BTreeSet;
+
 use axum::{extract::State, response::Response};
 use busyhour_base::BatchSid;
 use busyhour_controller_core::spec::BatchId;
@@ -64,8 +66,12 @@ pub(crate) async fn list(
     let size = whole("PageSize")?.map_or(PAGE, |size| size as usize).clamp(1, PAGE_MAX);
     let page = whole("Page")?.unwrap_or(0);
     let before = token(&app, &params)?;
-    app.forecasts.refresh().await;
-    let mut views = app.platform.views.batches_of(caller.account, before, size + 1);
+    let views = || app.platform.views.batches_of(caller.account, before, size + 1);
+    let kinds: BTreeSet<_> = views().iter().map(|view| view.plan.kind).collect();
+    for kind in kinds {
+        app.forecasts.refresh(kind).await;
+    }
+    let mut views = views();
     let more = views.len() > size;
     views.truncate(size);
     let last = views.last().filter(|_| more).map(|view| view.batch);

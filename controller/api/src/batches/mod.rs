@@ -1,15 +1,17 @@
 //! Batches: `/v1/Batches` (`WIRE.md`, DC-3).
 //!
-//! A batch takes lines while it is a draft, each of which becomes an ordinary call under a `custom_id` that is
-//! unique in the batch, so that sending a line twice dials once.
+//! A batch takes lines while it is a draft, each of which becomes an ordinary call or an ordinary message under a `custom_id`
+//! that is unique in the batch, so that sending a line twice dials or sends once.
 
 mod again;
 mod control;
+mod counts;
 mod create;
 mod csv;
 mod faults;
 mod hours;
 mod ingest;
+mod kind;
 mod line;
 mod lines;
 mod list;
@@ -18,6 +20,7 @@ mod object;
 mod plan;
 mod read;
 mod resource;
+mod result;
 mod results;
 mod resumable;
 mod retry;
@@ -29,6 +32,7 @@ pub(crate) use control::{
     __path_cancel, __path_pace, __path_pause, __path_resume, __path_start, cancel, pace, pause,
     resume, start,
 };
+pub(crate) use counts::BatchCounts;
 pub(crate) use create::{__path_create, __path_fetch, create, fetch};
 pub(crate) use faults::{__path_errors, errors};
 pub use hours::{AHEAD, openings};

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
+use busyhour_controller_core::spec::Kind;
 use serde::{
     Deserializer,
     de::{self, DeserializeSeed, Error, MapAccess, SeqAccess, Visitor},
@@ -11,14 +12,14 @@ use serde_json::Number;
 use super::line::{Column, Row};
 
 /// Reads a JSON object of parameters. Every name is checked.
-pub(super) fn row(text: &[u8]) -> Result<Row<'_>, serde_json::Error> {
+pub(super) fn row(text: &[u8], kind: Kind) -> Result<Row<'_>, serde_json::Error> {
     let mut from = serde_json::Deserializer::from_slice(text);
-    let row = from.deserialize_map(Object)?;
+    let row = from.deserialize_map(Object(kind))?;
     from.end()?;
     Ok(row)
 }
 
-struct Object;
+struct Object(Kind);
 
 impl<'de> Visitor<'de> for Object {
     type Value = Row<'de>;
@@ -30,7 +31,7 @@ impl<'de> Visitor<'de> for Object {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Row<'de>, A::Error> {
         // Most lines have a number and a name.
         let mut row = Row { parameters: Vec::with_capacity(2), ..Row::default() };
-        while let Some((name, column)) = map.next_key_seed(Name)? {
+        while let Some((name, column)) = map.next_key_seed(Name(self.0))? {
             let before = row.custom_id.is_some();
             let texts = Texts { row: &mut row, column: &column, taken: 0, in_list: false };
             let taken = map.next_value_seed(texts)?;
@@ -43,8 +44,8 @@ impl<'de> Visitor<'de> for Object {
     }
 }
 
-/// A name, and the column of that name.
-struct Name;
+/// A name, and the column of that name in lines of a kind.
+struct Name(Kind);
 
 impl<'de> DeserializeSeed<'de> for Name {
     type Value = (Cow<'de, str>, Column<'de>);
@@ -62,12 +63,12 @@ impl<'de> Visitor<'de> for Name {
     }
 
     fn visit_borrowed_str<E: de::Error>(self, name: &'de str) -> Result<Self::Value, E> {
-        let column = Column::named(name).map_err(|error| E::custom(error.message))?;
+        let column = Column::named(name, self.0).map_err(|error| E::custom(error.message))?;
         Ok((name.into(), column))
     }
 
     fn visit_str<E: de::Error>(self, name: &str) -> Result<Self::Value, E> {
-        let column = Column::named(name).map_err(|error| E::custom(error.message))?;
+        let column = Column::named(name, self.0).map_err(|error| E::custom(error.message))?;
         Ok((name.to_owned().into(), column.into_owned()))
     }
 }

@@ -1,12 +1,13 @@
 //! The body of a new batch, and the plan that the state machine gets of it.
 
 use busyhour_base::{Span, Timestamp};
-use busyhour_controller_core::spec::{BatchPlan, DedupeBy, Throttle, WindowEnd};
+use busyhour_controller_core::spec::{BatchPlan, DedupeBy, Kind, Throttle, WindowEnd};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{
+    kind,
     line::{Column, texts},
     retry::{CallbackBody, RetryBody},
     schedule::Schedule,
@@ -16,6 +17,7 @@ use crate::{
     edge::Caller,
     error::{ApiError, Code},
     form::Params,
+    messages,
 };
 
 /// Longest name, in characters.
@@ -33,7 +35,10 @@ const CPS_MIN: f64 = 1.0 / 86_400.0;
 pub(crate) struct CreateBatch {
     /// The tenant's name for it, at most 128 characters.
     name: String,
-    /// Parameters of `calls.create` that lines may leave out.
+    /// What its lines are: `calls` or `messages`. Told by the defaults if left out (`Body` is of messages, `Url` of calls);
+    /// calls, if they do not tell.
+    kind: Option<String>,
+    /// Parameters of `calls.create`, or of `messages.create`, that lines may leave out.
     #[schema(value_type = Object)]
     defaults: Map<String, Value>,
     /// When.
@@ -42,7 +47,7 @@ pub(crate) struct CreateBatch {
     /// How fast.
     #[schema(default = json!({}))]
     pacing: Pacing,
-    /// Which calls are placed again.
+    /// Which calls are placed, or messages sent, again.
     retry: Option<RetryBody>,
     /// Who is told of progress and of the end.
     callback: Option<CallbackBody>,
@@ -55,27 +60,29 @@ pub(crate) struct CreateBatch {
     on_window_end: Option<String>,
 }
 
-/// How fast a batch runs, within its account's limits.
+/// How fast a batch runs, within its account's limits and those of its numbers.
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Pacing {
-    /// Calls per second, evenly spaced; fractions are allowed.
+    /// Calls per second, or segments of messages per second, evenly spaced; fractions are allowed.
     pub(super) cps: Option<f64>,
-    /// Most calls in progress at once.
+    /// Most calls in progress at once, or messages that carriers have not answered.
     pub(super) max_concurrent: Option<u32>,
 }
 
 impl CreateBatch {
     /// Checks it whole.
     pub(super) fn plan(&self, caller: &Caller, now: Timestamp) -> Result<BatchPlan, ApiError> {
+        let kind = kind::of(self.kind.as_deref(), &self.defaults)?;
         let mut plan = BatchPlan {
+            kind,
             name: self.name()?,
             throttle: self.pacing.throttle()?,
             max_concurrent: self.pacing.concurrent()?,
-            defaults: self.defaults(caller, now)?,
-            retry: self.retry.as_ref().map(RetryBody::plan).transpose()?,
+            defaults: self.defaults(kind, caller, now)?,
+            retry: self.retry.as_ref().map(|retry| retry.plan(kind)).transpose()?,
             callback: self.callback.as_ref().map(CallbackBody::plan).transpose()?,
-            dedupe_by: self.dedupe_by()?,
+            dedupe_by: self.dedupe_by(kind)?,
             on_window_end: self.on_window_end()?,
             ..BatchPlan::default()
         };
@@ -88,9 +95,9 @@ impl CreateBatch {
         Ok(plan)
     }
 
-    fn dedupe_by(&self) -> Result<DedupeBy, ApiError> {
+    fn dedupe_by(&self, kind: Kind) -> Result<DedupeBy, ApiError> {
         let Some(name) = &self.dedupe_by else { return Ok(DedupeBy::default()) };
-        match Column::named(name) {
+        match Column::named(name, kind) {
             Ok(Column::CustomId) => Ok(DedupeBy::CustomId),
             Ok(Column::Parameter("To")) => Ok(DedupeBy::To),
             Ok(Column::Variable(name)) => Ok(DedupeBy::Variable(name.into_owned())),
@@ -118,12 +125,16 @@ impl CreateBatch {
         Ok(self.name.clone())
     }
 
-    fn defaults(&self, caller: &Caller, now: Timestamp) -> Result<Vec<(String, String)>, ApiError> {
+    fn defaults(
+        &self,
+        kind: Kind,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<Vec<(String, String)>, ApiError> {
         let mut pairs = Vec::new();
         for (name, value) in &self.defaults {
-            if calls::is_known(name).is_none() {
-                let allowed = format!("one of {}", calls::NAMES.join(", "));
-                return Err(refused("defaults", name, &allowed));
+            if kind::is_known(kind, name).is_none() {
+                return Err(refused("defaults", name, &kind::allowed(kind, name)));
             }
             let values = texts(value).map_err(|what| {
                 let message = format!(
@@ -142,7 +153,11 @@ impl CreateBatch {
         let borrowed = pairs.iter();
         let borrowed = borrowed.map(|(name, value)| (name.as_str().into(), value.as_str().into()));
         let params = Params::of(borrowed.collect());
-        calls::check(&params, caller.account, &caller.directory, now)?;
+        let check = match kind {
+            Kind::Call => calls::check,
+            Kind::Message => messages::check,
+        };
+        check(&params, caller.account, &caller.directory, now)?;
         Ok(pairs)
     }
 }
@@ -154,7 +169,7 @@ impl Pacing {
             return Ok(None);
         };
         if !(CPS_MIN..=CPS_MAX).contains(&cps) {
-            let allowed = "a number of calls per second from 1/86400 to 100000";
+            let allowed = "a number of calls, or segments, per second from 1/86400 to 100000";
             return Err(refused("pacing.cps", &cps.to_string(), allowed));
         }
         let spacing = Span::from_micros((1e6 / cps).ceil() as u64);

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use busyhour_controller_core::spec::UploadFormat;
+use busyhour_controller_core::spec::{Kind, UploadFormat};
 
 use super::{
     csv::CsvLines,
@@ -60,10 +60,15 @@ pub(super) enum Lines<R> {
 impl<R: Read> Lines<R> {
     /// Begins to read. A first line of names that cannot be used is an error before anything is taken. Unless the stream
     /// is the `whole` file, a line that its end cuts off is left for the next part.
-    pub(super) fn open(format: Format, stream: R, whole: bool) -> Result<Self, ApiError> {
+    pub(super) fn open(
+        format: Format,
+        stream: R,
+        kind: Kind,
+        whole: bool,
+    ) -> Result<Self, ApiError> {
         match format {
-            Format::Csv => CsvLines::open(stream, whole).map(Box::new).map(Self::Csv),
-            Format::Ndjson => Ok(Self::Ndjson(NdjsonLines::new(stream, Place::START, whole))),
+            Format::Csv => CsvLines::open(stream, kind, whole).map(Box::new).map(Self::Csv),
+            Format::Ndjson => Ok(Self::Ndjson(NdjsonLines::new(stream, kind, Place::START, whole))),
         }
     }
 
@@ -71,14 +76,15 @@ impl<R: Read> Lines<R> {
     pub(super) fn go_on(
         format: &UploadFormat,
         stream: R,
+        kind: Kind,
         place: Place,
         whole: bool,
     ) -> Result<Self, ApiError> {
         match format {
             UploadFormat::Csv(names) => {
-                CsvLines::go_on(stream, place, names, whole).map(Box::new).map(Self::Csv)
+                CsvLines::go_on(stream, kind, place, names, whole).map(Box::new).map(Self::Csv)
             }
-            UploadFormat::Ndjson => Ok(Self::Ndjson(NdjsonLines::new(stream, place, whole))),
+            UploadFormat::Ndjson => Ok(Self::Ndjson(NdjsonLines::new(stream, kind, place, whole))),
         }
     }
 
@@ -110,6 +116,8 @@ impl<R: Read> Lines<R> {
 /// One JSON object per line.
 pub(super) struct NdjsonLines<R> {
     stream: BufReader<R>,
+    /// What the lines are.
+    kind: Kind,
     /// Where the last line ended.
     place: Place,
     whole: bool,
@@ -125,9 +133,9 @@ struct Piece {
 }
 
 impl<R: Read> NdjsonLines<R> {
-    fn new(stream: R, place: Place, whole: bool) -> Self {
+    fn new(stream: R, kind: Kind, place: Place, whole: bool) -> Self {
         let stream = BufReader::with_capacity(READ_AHEAD, stream);
-        Self { stream, place, whole, buffer: Vec::new() }
+        Self { stream, kind, place, whole, buffer: Vec::new() }
     }
 
     fn next(&mut self) -> Next<'_> {
@@ -150,7 +158,7 @@ impl<R: Read> NdjsonLines<R> {
             if self.buffer.trim_ascii().is_empty() {
                 continue;
             }
-            return match object::row(self.buffer.trim_ascii()) {
+            return match object::row(self.buffer.trim_ascii(), self.kind) {
                 Ok(row) => Next::Row(Row { line, ..row }),
                 Err(error) => bad(line, &error.to_string()),
             };

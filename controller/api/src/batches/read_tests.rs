@@ -21,7 +21,7 @@ fn owned(next: Next<'_>) -> Next<'static> {
 }
 
 fn read(format: Format, text: &[u8]) -> Vec<Next<'static>> {
-    let mut lines = match Lines::open(format, text, true) {
+    let mut lines = match Lines::open(format, text, Kind::Call, true) {
         Ok(lines) => lines,
         Err(error) => return vec![Next::Broken(error)],
     };
@@ -148,8 +148,8 @@ fn part(
     whole: bool,
 ) -> (Vec<Next<'static>>, Option<UploadFormat>, Place) {
     let lines = match known {
-        Some(known) => Lines::go_on(known, text, place, whole),
-        None => Lines::open(format, text, whole),
+        Some(known) => Lines::go_on(known, text, Kind::Call, place, whole),
+        None => Lines::open(format, text, Kind::Call, whole),
     };
     let mut lines = lines.unwrap();
     let mut all = Vec::new();

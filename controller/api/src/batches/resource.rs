@@ -1,21 +1,21 @@
 //! A batch as JSON.
 
-use busyhour_base::{AccountSid, BatchSid, Outcome, Reason, Timestamp};
-use busyhour_controller_core::view::{BatchStatus, BatchView};
+use busyhour_base::{AccountSid, BatchSid, MessageStatus, Outcome, Reason, Timestamp};
+use busyhour_controller_core::{
+    spec::Kind,
+    view::{BatchStatus, BatchView},
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
+    counts::BatchCounts,
+    kind,
     plan::{shown_dedupe, shown_end},
     retry::{CallbackShown, RetryShown},
     schedule::ScheduleBody,
 };
-use crate::{
-    App,
-    dates::Rfc3339,
-    forecasts::Expected,
-    overview::{CountsBody, Eta},
-};
+use crate::{App, dates::Rfc3339, forecasts::Expected, overview::Eta};
 
 /// The Batch resource.
 #[derive(Serialize, ToSchema)]
@@ -28,6 +28,8 @@ pub(crate) struct BatchResource {
     account_sid: AccountSid,
     /// The tenant's name for it.
     name: String,
+    /// What its lines are: calls or messages.
+    kind: &'static str,
     /// draft, validating (an upload in parts has begun and not ended), scheduled, running, paused, completing (none of its calls
     /// waits any more), completed, expired, cancelling or cancelled.
     #[schema(value_type = String)]
@@ -35,17 +37,17 @@ pub(crate) struct BatchResource {
     /// When it was created.
     #[schema(value_type = String)]
     date_created: Rfc3339,
-    /// When its first call was dialled.
+    /// When its first call was dialled, or its first message handed to a carrier.
     #[schema(value_type = Option<String>)]
     date_started: Option<Rfc3339>,
-    /// When its last call ended.
+    /// When its last call or message ended.
     #[schema(value_type = Option<String>)]
     date_ended: Option<Rfc3339>,
     /// When it runs.
     schedule: ScheduleBody,
     /// How fast.
     pacing: PacingBody,
-    /// Which calls are placed again.
+    /// Which calls are placed, or messages sent, again.
     retry: Option<RetryShown>,
     /// Who is told of it.
     callback: Option<CallbackShown>,
@@ -53,15 +55,15 @@ pub(crate) struct BatchResource {
     dedupe_by: String,
     /// What becomes of lines that wait when a calling window closes: pause or expire.
     on_window_end: &'static str,
-    /// Why none of its calls starts now, whatever the limits say: draft, paused, not_before, window.
+    /// Why none of its calls starts, or no message is sent, now, whatever the limits say: draft, paused, not_before, window.
     shut_by: Option<&'static str>,
     /// How far its lines are.
     upload: UploadBody,
-    /// Where its calls are.
-    counts: CountsBody,
+    /// Where its calls or messages are.
+    counts: BatchCounts,
     /// How fast it has been.
     rates: Rates,
-    /// When its last call is expected to be dialled, and the limit that binds now.
+    /// When its last call is expected to be dialled, or its last message to be sent, and the limit that binds now.
     eta: Option<Eta>,
     /// Path of this resource.
     url: String,
@@ -72,9 +74,11 @@ pub(crate) struct BatchResource {
 /// How fast a batch may run.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PacingBody {
-    /// Calls per second.
+    /// Calls per second, or segments per second of messages.
     cps: Option<f64>,
-    /// Most calls in progress at once.
+    /// What `cps` counts: calls or segments.
+    unit: &'static str,
+    /// Most calls in progress at once, or messages that carriers have not answered.
     max_concurrent: Option<u32>,
 }
 
@@ -93,14 +97,15 @@ pub(crate) struct UploadBody {
     duplicates: u64,
 }
 
-/// Means since the first call was dialled.
+/// Means since the first call was dialled, or the first message handed to a carrier.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Rates {
-    /// Calls that left the queue, per second.
+    /// Calls or messages that left the queue, per second.
     started_per_s: Option<f64>,
-    /// Most calls per second by its own pacing and its account's throttle, whichever is slower; null without either.
+    /// Most calls, or segments of messages, per second by its own pacing and its account's throttle, whichever is slower; null without either.
     allowed_per_s: Option<f64>,
-    /// Completed calls among those that ended.
+    /// Completed calls among those that ended; of messages the delivered ones, and those of carriers without reports that
+    /// were sent.
     completed_share: Option<f64>,
 }
 
@@ -125,12 +130,17 @@ impl BatchResource {
             sid,
             account_sid: view.account,
             name: plan.name.clone(),
+            kind: kind::word(plan.kind),
             status: view.status,
             date_created: Rfc3339(view.created_at),
             date_started: view.started_at.map(Rfc3339),
             date_ended: view.ended_at.map(Rfc3339),
             schedule: ScheduleBody::new(plan, now),
             pacing: PacingBody {
+                unit: match plan.kind {
+                    Kind::Call => "calls",
+                    Kind::Message => "segments",
+                },
                 cps: plan.throttle.map(|throttle| 1.0 / throttle.spacing.as_secs_f64()),
                 max_concurrent: plan.max_concurrent,
             },
@@ -147,7 +157,7 @@ impl BatchResource {
                 duplicates: view.upload.duplicates,
             },
             rates: Rates::new(view, now),
-            counts: view.counts.into(),
+            counts: BatchCounts::new(view),
             eta: eta(app, view, now),
             links: Links {
                 lines: format!("{url}/lines"),
@@ -159,9 +169,9 @@ impl BatchResource {
     }
 }
 
-/// When its last call is dialled, by the last forecast, which the handlers that show batches have made sure is not old.
+/// When its last call is dialled or its last message sent, by the last forecast, which the handlers that show batches have made sure is not old.
 fn eta(app: &App, view: &BatchView, now: Timestamp) -> Option<Eta> {
-    let forward = app.forecasts.latest(|forecast| forecast.batch(view.batch));
+    let forward = app.forecasts.latest(view.plan.kind, |forecast| forecast.batch(view.batch));
     let forward = forward.filter(|_| view.counts.queued > 0);
     Expected::of(forward, view.eta, now).map(|expected| Eta::new(now, &expected))
 }
@@ -172,7 +182,14 @@ impl Rates {
         let rounded = |value: f64| (value * 1e4).round() / 1e4;
         let share = |part: u64, whole: f64| (whole > 0.0).then(|| rounded(part as f64 / whole));
         let ended: u64 = view.counts.ended.iter().sum();
-        let completed = view.counts.ended[Outcome::Completed as usize];
+        let completed = match view.plan.kind {
+            Kind::Call => view.counts.ended[Outcome::Completed as usize],
+            Kind::Message => {
+                let well = [MessageStatus::Delivered, MessageStatus::Sent];
+                let well = well.into_iter().filter_map(MessageStatus::end);
+                well.map(|end| view.counts.ended[end]).sum()
+            }
+        };
         let started = view.counts.accepted.saturating_sub(view.counts.queued);
         let lasted = view.started_at.map(|start| view.ended_at.unwrap_or(now).since(start));
         Self {

@@ -1,24 +1,27 @@
-//! Results of a batch: one JSON object per finished call, in the order in which they were recorded, with a cursor.
+//! Results of a batch: one JSON object per finished call or message, in the order in which they were recorded, with a cursor.
 
 use std::{convert::Infallible, time::Duration};
 
 use axum::{body::Body, extract::State, response::Response};
-use busyhour_base::{AccountSid, CallSid};
-use busyhour_controller_core::{spec::BatchId, view::Record};
+use busyhour_base::AccountSid;
+use busyhour_controller_core::{
+    message::MessageRecord,
+    spec::{BatchId, Kind},
+    view::Record,
+};
+use busyhour_records::RecordsError;
 use bytes::Bytes;
 use http::Uri;
 use serde::Serialize;
 use tokio::sync::watch;
-use utoipa::ToSchema;
 
 use super::{
     find,
     ndjson::{self, LAST, Wanted},
+    result::{CallResult, MessageResult, ResultLine},
 };
 use crate::{
     App,
-    calls::EarlierAttempt,
-    dates::Rfc3339,
     edge::{Caller, Ids, Permit},
     error::ApiError,
 };
@@ -27,57 +30,6 @@ use crate::{
 const ROWS: u32 = 500;
 /// Whoever follows hears an empty line after this time without a result, so that connections are not taken for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-
-/// One finished call.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct ResultLine<'a> {
-    /// Give it as `after` to go on behind this line.
-    cursor: u64,
-    /// The tenant's name for it.
-    custom_id: Option<&'a str>,
-    /// The call.
-    #[schema(value_type = String)]
-    call_sid: CallSid,
-    /// Called party.
-    to: &'a str,
-    /// Calling party.
-    from: &'a str,
-    /// completed, busy, failed, no-answer or canceled.
-    status: &'static str,
-    /// Why, for machines.
-    reason: &'static str,
-    /// Why, for people.
-    message: &'static str,
-    /// Final SIP status; null if there was none.
-    sip_code: Option<u16>,
-    /// The limit that held it last before it started, or `ready`.
-    held_by: &'static str,
-    /// How many attempts were made.
-    attempts: u16,
-    /// Those before the last that came to an end, in order; the rest of this line is about the last.
-    earlier_attempts: Vec<EarlierAttempt>,
-    /// Keys that the called party pressed.
-    digits: &'a str,
-    /// When it was accepted.
-    #[schema(value_type = String)]
-    accepted_at: Rfc3339,
-    /// When it was due by its limits.
-    #[schema(value_type = Option<String>)]
-    due_at: Option<Rfc3339>,
-    /// When it was dialled.
-    #[schema(value_type = Option<String>)]
-    dialled_at: Option<Rfc3339>,
-    /// When it was answered.
-    #[schema(value_type = Option<String>)]
-    answered_at: Option<Rfc3339>,
-    /// When it ended.
-    #[schema(value_type = String)]
-    ended_at: Rfc3339,
-    /// From INVITE to answer or end.
-    ring_ms: u64,
-    /// From answer to end.
-    talk_ms: u64,
-}
 
 /// Results as NDJSON. With `follow=true` the answer goes on until the batch is over. The results of a batch that is
 /// over are whole: the answer waits for those that are not recorded yet.
@@ -90,7 +42,7 @@ pub(crate) struct ResultLine<'a> {
         ("follow" = Option<bool>, Query, description = "Go on until the batch is over"),
     ),
     responses(
-        (status = 200, body = ResultLine, content_type = "application/x-ndjson"),
+        (status = 200, body = ResultLine<'static>, content_type = "application/x-ndjson"),
         (status = "4XX", body = crate::error::ErrorBody)
     ),
     security(("account" = []))
@@ -109,9 +61,13 @@ pub(crate) async fn results(
         batch: view.batch,
         after,
         left: limit.unwrap_or(LAST),
-        // A batch ends a moment before its last calls are in the records.
+        // A batch ends a moment before its last requests are in the records.
         follow: follow || view.ended_at.is_some(),
-        recorded: app.platform.recorded.clone(),
+        kind: view.plan.kind,
+        recorded: match view.plan.kind {
+            Kind::Call => app.platform.recorded.clone(),
+            Kind::Message => app.platform.messages_recorded.clone(),
+        },
         _permit: app.gate.stream(caller.account, caller.permit)?,
         app,
     };
@@ -123,6 +79,7 @@ pub(crate) async fn results(
 struct Reading {
     account: AccountSid,
     batch: BatchId,
+    kind: Kind,
     after: Option<u64>,
     left: u64,
     follow: bool,
@@ -141,11 +98,13 @@ impl Reading {
             self.recorded.mark_unchanged();
             // Asked before the rows, so that none can come after the last read unnoticed.
             let complete = self.is_complete();
-            let rows = self.read().await?;
-            if let Some(last) = rows.last() {
-                self.after = Some(last.seq);
-                self.left = self.left.saturating_sub(rows.len() as u64);
-                return Some((Ok(self.write(&rows)), self));
+            let read = self.read().await;
+            let read = read.inspect_err(|error| tracing::error!(%error, "results cannot be read"));
+            let Rows { text, count, last } = read.ok()?;
+            if last.is_some() {
+                self.after = last;
+                self.left = self.left.saturating_sub(count);
+                return Some((Ok(text), self));
             }
             if !self.follow || complete {
                 return None;
@@ -165,47 +124,42 @@ impl Reading {
         views.batch(self.batch).is_none() || views.batch_recorded(self.batch)
     }
 
-    async fn read(&self) -> Option<Vec<Record>> {
+    async fn read(&self) -> Result<Rows, RecordsError> {
         let limit = u32::try_from(self.left).unwrap_or(ROWS).min(ROWS);
-        let records = &self.app.platform.records;
-        let rows = records.batch_results(self.account, self.batch, self.after, limit).await;
-        rows.inspect_err(|error| tracing::error!(%error, "results cannot be read")).ok()
-    }
-
-    fn write(&self, rows: &[Record]) -> Bytes {
-        let mut text = Vec::with_capacity(rows.len() * 512);
-        for record in rows {
-            let sid = self.app.platform.sid_key.call(record.call.0);
-            ndjson::line(&mut text, &ResultLine::new(record, sid));
-        }
-        Bytes::from(text)
+        let (records, key) = (&self.app.platform.records, self.app.platform.sid_key);
+        let (account, batch, after) = (self.account, self.batch, self.after);
+        Ok(match self.kind {
+            Kind::Call => {
+                let rows = records.batch_results(account, batch, after, limit).await?;
+                let sid = |row: &Record| key.call(row.call.0);
+                Rows::of(rows.iter().map(|row| (row.seq, CallResult::new(row, sid(row)))))
+            }
+            Kind::Message => {
+                let rows = records.batch_messages(account, batch, after, &[], limit).await?;
+                let sid = |row: &MessageRecord| key.message(row.message.0);
+                Rows::of(rows.iter().map(|row| (row.seq, MessageResult::new(row, sid(row)))))
+            }
+        })
     }
 }
 
-impl<'a> ResultLine<'a> {
-    fn new(record: &'a Record, call_sid: CallSid) -> Self {
-        let ending = &record.ending;
-        Self {
-            cursor: record.seq,
-            custom_id: record.custom_id.as_deref(),
-            call_sid,
-            to: &record.spec.to,
-            from: &record.spec.from,
-            status: ending.outcome.as_str(),
-            reason: ending.reason.code(),
-            message: ending.reason.message(),
-            sip_code: Some(ending.sip_code).filter(|code| *code > 0),
-            held_by: record.held_by.code(),
-            attempts: record.attempts,
-            earlier_attempts: record.earlier.iter().map(EarlierAttempt::from).collect(),
-            digits: &ending.digits,
-            accepted_at: Rfc3339(record.accepted_at),
-            due_at: record.due.map(Rfc3339),
-            dialled_at: record.dialled_at.map(Rfc3339),
-            answered_at: record.answered_at.map(Rfc3339),
-            ended_at: Rfc3339(record.ended_at),
-            ring_ms: ending.ring.as_millis(),
-            talk_ms: ending.talk.as_millis(),
+/// Results as they are told.
+struct Rows {
+    text: Bytes,
+    count: u64,
+    /// The cursor of the last one.
+    last: Option<u64>,
+}
+
+impl Rows {
+    fn of(rows: impl ExactSizeIterator<Item = (u64, impl Serialize)>) -> Self {
+        let count = rows.len();
+        let mut text = Vec::with_capacity(count * 512);
+        let mut last = None;
+        for (seq, row) in rows {
+            last = Some(seq);
+            ndjson::line(&mut text, &row);
         }
+        Self { text: text.into(), count: count as u64, last }
     }
 }

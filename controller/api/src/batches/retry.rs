@@ -2,7 +2,7 @@
 
 use busyhour_base::{Method, Span, Webhook};
 use busyhour_controller_core::{
-    spec::{BatchHook, Retry, RetryOn},
+    spec::{BatchHook, Kind, Retry, RetryOn},
     view::{BatchEvent, BatchView},
 };
 use serde::{Deserialize, Serialize};
@@ -18,13 +18,18 @@ use crate::{
 /// Longest wait before another attempt: a week.
 const DELAY_MAX_S: u64 = 7 * 86_400;
 /// The outcomes that can be tried again.
-const OUTCOMES: [&str; 3] = ["busy", "no-answer", "failed"];
+const fn names(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Call => &["busy", "no-answer", "failed"],
+        Kind::Message => &["failed", "undelivered"],
+    }
+}
 
 /// Which calls are placed again, and when.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RetryBody {
-    /// busy, no-answer, failed.
+    /// busy, no-answer, failed; of messages failed, undelivered.
     on: Vec<String>,
     /// Attempts of a line in all, from 2 to 10.
     max: u16,
@@ -57,8 +62,8 @@ pub(crate) struct CallbackBody {
 }
 
 impl RetryBody {
-    pub(super) fn plan(&self) -> Result<Retry, ApiError> {
-        let on = outcomes("retry.on", &self.on)?;
+    pub(super) fn plan(&self, kind: Kind) -> Result<Retry, ApiError> {
+        let on = outcomes(kind, "retry.on", &self.on)?;
         let most = Retry::ATTEMPTS_MAX;
         if !(2..=most).contains(&self.max) {
             let allowed = format!("a whole number from 2 to {most}, the first attempt among them");
@@ -82,21 +87,24 @@ impl RetryBody {
 }
 
 /// The outcomes of these names; there has to be one.
-pub(super) fn outcomes(place: &str, names: &[String]) -> Result<RetryOn, ApiError> {
+pub(super) fn outcomes(kind: Kind, place: &str, names: &[String]) -> Result<RetryOn, ApiError> {
+    let allowed = self::names(kind);
     let mut on = RetryOn::default();
     for outcome in names {
-        match outcome.as_str() {
+        let known = allowed.iter().find(|known| **known == outcome.as_str());
+        match *known.unwrap_or(&"") {
             "busy" => on.busy = true,
             "no-answer" => on.no_answer = true,
             "failed" => on.failed = true,
-            other => {
-                let allowed = format!("one of {}", OUTCOMES.join(", "));
-                return Err(refused(place, other, &allowed));
+            "undelivered" => on.undelivered = true,
+            _ => {
+                let allowed = format!("one of {}", allowed.join(", "));
+                return Err(refused(place, outcome, &allowed));
             }
         }
     }
     if names.is_empty() {
-        let message = format!("{place} is empty: name at least one of {}", OUTCOMES.join(", "));
+        let message = format!("{place} is empty: name at least one of {}", allowed.join(", "));
         return Err(ApiError::new(Code::InvalidParameter, message));
     }
     Ok(on)
@@ -132,8 +140,14 @@ pub(crate) struct RetryShown {
 
 impl RetryShown {
     pub(super) fn new(retry: &Retry) -> Self {
-        let RetryOn { busy, no_answer, failed } = retry.on;
-        let named = OUTCOMES.into_iter().zip([busy, no_answer, failed]);
+        let RetryOn { busy, no_answer, failed, undelivered } = retry.on;
+        let named = [
+            ("busy", busy),
+            ("no-answer", no_answer),
+            ("failed", failed),
+            ("undelivered", undelivered),
+        ];
+        let named = named.into_iter();
         Self {
             on: named.filter(|(_, on)| *on).map(|(name, _)| name).collect(),
             max: retry.attempts_max,

@@ -1,14 +1,18 @@
-//! `var.*` columns: what stands for `{var.name}` in URLs and documents.
+//! `var.*` columns: what stands for `{var.name}` in URLs, documents and texts of messages.
 //!
 //! A variable that the first document's URL does not name is added to its query, so that an application gets it
 //! without a template. In a document given in place, one that is not named has no effect.
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::{borrow::Cow, fmt::Write as _, sync::Arc};
 
-use busyhour_base::{CallSpec, Instructions};
+use busyhour_base::{Body, CallSpec, Instructions};
+use busyhour_controller_core::spec::NewText;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::error::{ApiError, Code};
+use crate::{
+    error::{ApiError, Code},
+    messages,
+};
 
 /// A line's variables by name, without `var.`.
 pub(super) type Variables<'a> = [(Cow<'a, str>, Cow<'a, str>)];
@@ -47,6 +51,31 @@ pub(super) fn fill(spec: &mut CallSpec, variables: &Variables<'_>) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// The same in the text of a message, where values stand as they are, and in its address. One that neither names has no effect.
+pub(super) fn fill_text(text: &mut NewText, variables: &Variables<'_>) -> Result<(), ApiError> {
+    let mut named = Vec::new();
+    if text.body.text().contains(OPENS) {
+        let plain = |value: &str, into: &mut String| into.push_str(value);
+        let filled = expand("Body", text.body.text(), variables, plain, &mut named)?;
+        messages::fits(&filled)?;
+        text.body = Body::from(filled.as_str());
+    }
+    if text.spec.status_callback.as_ref().is_some_and(|hook| hook.url.contains(OPENS)) {
+        let spec = Arc::make_mut(&mut text.spec);
+        if let Some(hook) = &mut spec.status_callback {
+            let url = expand("StatusCallback", &hook.url, variables, percent, &mut named)?;
+            hook.url = fits("StatusCallback", url, URL_MAX)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the text of a message or its address names a variable.
+pub(super) fn are_named_by_text(text: &NewText) -> bool {
+    let url = text.spec.status_callback.as_ref().map_or("", |hook| &hook.url);
+    [text.body.text(), url].into_iter().any(|text| text.contains(OPENS))
 }
 
 /// Whether an address or the document names a variable.

@@ -10,10 +10,10 @@ use utoipa::ToSchema;
 use super::{Because, ChangeBody, Start, changes};
 use crate::{
     App,
+    batches::BatchCounts,
     edge::{Ids, Viewer, json},
     error::ApiError,
     forecasts::Expected,
-    overview::CountsBody,
 };
 
 /// What holds a batch. What does not apply is null.
@@ -27,11 +27,11 @@ pub(crate) struct BatchExplanation {
     /// Its status.
     #[schema(value_type = String)]
     status: BatchStatus,
-    /// Where its calls are.
-    counts: CountsBody,
-    /// The limit that holds it longest until its last call starts, or what it waits for.
+    /// Where its calls or messages are.
+    counts: BatchCounts,
+    /// The limit that holds it longest until its last call or message starts, or what it waits for.
     limit: Option<Because>,
-    /// When its last call is expected to start.
+    /// When its last call or message is expected to start.
     last_start: Option<Start>,
     /// What would bring that forward.
     changes: Vec<ChangeBody>,
@@ -65,7 +65,7 @@ pub(crate) async fn batch(
         batch_sid: sid,
         name: view.plan.name.clone(),
         status: view.status,
-        counts: view.counts.into(),
+        counts: BatchCounts::new(&view),
         limit: binding.map(Because::from),
         last_start: expected.as_ref().map(|expected| Start::new(expected, now)),
         changes: answer.map(|(at, answer)| changes(&answer, at, now)).unwrap_or_default(),

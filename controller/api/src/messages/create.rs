@@ -106,7 +106,7 @@ fn over_cap(app: &App, caller: &Caller, new: &NewMessage, body: &Body) -> ApiErr
 }
 
 /// A refusal by the state machine, in the codes of messages.
-pub(super) fn refused(reason: Reason) -> ApiError {
+pub(crate) fn refused(reason: Reason) -> ApiError {
     match reason {
         Reason::QueueFull | Reason::WaitTooLong | Reason::TextsFull => {
             ApiError::new(Code::MessageQueueFull, reason.message())

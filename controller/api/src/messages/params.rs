@@ -1,16 +1,17 @@
-//! The parameters of `messages.create`: checked, and made a request of.
+//! The parameters of `messages.create`: checked, and made a request of. Lines of batches have the same ones.
 //!
 //! What this version cannot do is refused by name, where ignoring it would change what is sent: media, messaging services, content
 //! templates, shortened links. Settings of those have no effect without them and are passed over.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use busyhour_base::{Body, Direction, MessageSpec, Span, Timestamp};
-use busyhour_controller_core::message::NewMessage;
+use busyhour_base::{AccountSid, Body, Direction, MessageSpec, Span, Timestamp};
+use busyhour_controller_core::{message::NewMessage, spec::NewText};
 
 use crate::{
     calls::{canonical, urgency, webhook},
     dates::instant,
+    directory::{Account, Directory},
     edge::Caller,
     error::{ApiError, Code},
     form::Params,
@@ -18,8 +19,22 @@ use crate::{
 
 /// Longest `ValidityPeriod` and what holds if nothing is said (`WIRE.md`): ten hours.
 const VALIDITY_MAX_S: u64 = 36_000;
+const VALIDITY: Span = Span::from_secs(VALIDITY_MAX_S);
 /// How far ahead a message may be scheduled: 35 days, as the field does.
 const AHEAD_MAX: Span = Span::from_secs(35 * 86_400);
+
+/// Parameters that have an effect or are refused. A line of a batch may hold these.
+pub(crate) const NAMES: &[&str] = &[
+    "To",
+    "From",
+    "Body",
+    "StatusCallback",
+    "StatusCallbackMethod",
+    "ValidityPeriod",
+    "ScheduleType",
+    "SendAt",
+    "Urgency",
+];
 
 /// What this version cannot do, and the values that ask for nothing.
 const UNSUPPORTED: &[(&str, &[&str])] = &[
@@ -33,36 +48,108 @@ const UNSUPPORTED: &[(&str, &[&str])] = &[
 
 const NUMBER: &str = "an E.164 number such as +14155550123";
 
+/// The name of a parameter that has an effect or is refused.
+pub(crate) fn is_known(name: &str) -> Option<&'static str> {
+    let refused = UNSUPPORTED.iter().map(|(name, _)| name);
+    NAMES.iter().chain(refused).copied().find(|known| *known == name)
+}
+
 /// A checked request and its text.
 pub(super) fn new_message(
     params: &Params<'_>,
     caller: &Caller,
     now: Timestamp,
 ) -> Result<(NewMessage, Body), ApiError> {
-    refuse_unsupported(params)?;
-    let (to, from) = (recipient(params, caller)?, sender(params, caller)?);
-    if to == from {
-        let allowed = "a number other than From";
-        return Err(ApiError::parameter(Code::ToIsFrom, "To", &to, allowed));
+    let text = new_text(params, caller.account, &caller.directory, Instants::of(now))?;
+    let begins = text.not_before.unwrap_or(now).max(now);
+    let new = NewMessage {
+        spec: text.spec,
+        body: 0,
+        not_before: text.not_before,
+        // What waits longer than that is not worth sending.
+        expires: text.expires.or(Some(begins + VALIDITY)),
+        urgency: text.urgency,
+    };
+    Ok((new, text.body))
+}
+
+/// What times are counted from.
+#[derive(Clone, Copy)]
+pub(crate) struct Instants {
+    /// Now.
+    pub(crate) now: Timestamp,
+    /// From when on it may be sent; now, or later for a line of a batch.
+    pub(crate) begins: Timestamp,
+}
+
+impl Instants {
+    const fn of(now: Timestamp) -> Self {
+        Self { now, begins: now }
     }
-    let body = body(params)?;
+}
+
+/// The same with its text, as lines of batches have it: it expires only if it is said when, counted from when it may be sent or
+/// from the time that it is scheduled for.
+pub(crate) fn new_text(
+    params: &Params<'_>,
+    account: AccountSid,
+    directory: &Directory,
+    instants: Instants,
+) -> Result<NewText, ApiError> {
+    let entry = directory.accounts.get(&account).ok_or_else(ApiError::not_found)?;
+    refuse_unsupported(params)?;
+    let Some(to) = params.one("To")? else {
+        let message = "To is missing: the number that the message is for is required";
+        return Err(ApiError::new(Code::MessageToMissing, message));
+    };
+    let to = recipient(to, entry)?;
+    let mut text = text_but_for_to(params, account, directory, instants)?;
+    is_other(&to, &text.spec.from)?;
+    Arc::make_mut(&mut text.spec).to = to.into_owned();
+    Ok(text)
+}
+
+/// What messages have in common that differ in nothing but `To`.
+pub(crate) fn text_but_for_to(
+    params: &Params<'_>,
+    account: AccountSid,
+    directory: &Directory,
+    instants: Instants,
+) -> Result<NewText, ApiError> {
+    refuse_unsupported(params)?;
+    let from = sender(params, account, directory)?.ok_or_else(|| {
+        let message = "From is missing: a number of this account is required";
+        ApiError::new(Code::MessageFromMissing, message)
+    })?;
+    let body = body(params)?.ok_or_else(|| {
+        ApiError::new(Code::BodyMissing, "Body is missing: the text of the message is required")
+    })?;
     let spec = MessageSpec {
-        to,
+        to: String::new(),
         from,
         direction: Direction::OutboundApi,
         status_callback: webhook(params, "StatusCallback", "StatusCallbackMethod")?,
     };
-    let not_before = send_at(params, now)?;
-    let validity = params.whole(Code::InvalidParameter, "ValidityPeriod", 1..=VALIDITY_MAX_S)?;
-    let validity = Span::from_secs(validity.unwrap_or(VALIDITY_MAX_S));
-    let new = NewMessage {
-        spec: Arc::new(spec),
-        body: 0,
-        not_before,
-        expires: Some(not_before.unwrap_or(now).max(now) + validity),
-        urgency: urgency(params)?.unwrap_or_default(),
-    };
-    Ok((new, body))
+    let (not_before, expires) = times(params, instants)?;
+    let urgency = urgency(params)?.unwrap_or_default();
+    Ok(NewText { spec: Arc::new(spec), body, not_before, expires, urgency })
+}
+
+/// Checks parameters that others will be added to: what is there has to be right, what is missing may come.
+pub(crate) fn check(
+    params: &Params<'_>,
+    account: AccountSid,
+    directory: &Directory,
+    now: Timestamp,
+) -> Result<(), ApiError> {
+    let entry = directory.accounts.get(&account).ok_or_else(ApiError::not_found)?;
+    refuse_unsupported(params)?;
+    params.one("To")?.map(|to| recipient(to, entry)).transpose()?;
+    sender(params, account, directory)?;
+    body(params)?;
+    webhook(params, "StatusCallback", "StatusCallbackMethod")?;
+    urgency(params)?;
+    times(params, Instants::of(now)).map(drop)
 }
 
 fn refuse_unsupported(params: &Params<'_>) -> Result<(), ApiError> {
@@ -75,33 +162,39 @@ fn refuse_unsupported(params: &Params<'_>) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn recipient(params: &Params<'_>, caller: &Caller) -> Result<String, ApiError> {
-    let Some(text) = params.one("To")? else {
-        let message = "To is missing: the number that the message is for is required";
-        return Err(ApiError::new(Code::MessageToMissing, message));
-    };
+/// The canonical form of a number that the account may write to.
+pub(crate) fn recipient<'a>(text: &'a str, account: &Account) -> Result<Cow<'a, str>, ApiError> {
     let to = canonical(text)
         .ok()
         .filter(|to| to.starts_with('+'))
         .ok_or_else(|| ApiError::parameter(Code::InvalidTo, "To", text, NUMBER))?;
-    if !caller.entry()?.may_call(&to) {
+    if !account.may_call(&to) {
         let allowed = "the account's plan does not allow this destination";
         return Err(ApiError::parameter(Code::MessageForbidden, "To", text, allowed));
     }
-    Ok(to.into_owned())
+    Ok(to)
 }
 
-fn sender(params: &Params<'_>, caller: &Caller) -> Result<String, ApiError> {
-    let Some(text) = params.one("From")? else {
-        let message = "From is missing: a number of this account is required";
-        return Err(ApiError::new(Code::MessageFromMissing, message));
-    };
+/// Nobody writes to himself.
+pub(crate) fn is_other(to: &str, from: &str) -> Result<(), ApiError> {
+    if to != from {
+        return Ok(());
+    }
+    Err(ApiError::parameter(Code::ToIsFrom, "To", to, "a number other than From"))
+}
+
+fn sender(
+    params: &Params<'_>,
+    account: AccountSid,
+    directory: &Directory,
+) -> Result<Option<String>, ApiError> {
+    let Some(text) = params.one("From")? else { return Ok(None) };
     let from = canonical(text)
         .ok()
         .filter(|from| from.starts_with('+'))
         .ok_or_else(|| ApiError::parameter(Code::InvalidFrom, "From", text, NUMBER))?;
-    match caller.directory.numbers.get(from.as_ref()) {
-        Some(known) if known.account == caller.account => Ok(from.into_owned()),
+    match directory.numbers.get(from.as_ref()) {
+        Some(known) if known.account == account => Ok(Some(from.into_owned())),
         _ => {
             let allowed = "a number of this account";
             Err(ApiError::parameter(Code::MessageFromNotOwned, "From", text, allowed))
@@ -109,19 +202,32 @@ fn sender(params: &Params<'_>, caller: &Caller) -> Result<String, ApiError> {
     }
 }
 
-/// The text is personal, so that no error shows it.
-fn body(params: &Params<'_>) -> Result<Body, ApiError> {
-    let Some(text) = params.one("Body")? else {
-        let message = "Body is missing: the text of the message is required";
-        return Err(ApiError::new(Code::BodyMissing, message));
-    };
+fn body(params: &Params<'_>) -> Result<Option<Body>, ApiError> {
+    let Some(text) = params.one("Body")? else { return Ok(None) };
+    fits(text)?;
+    Ok(Some(Body::from(text)))
+}
+
+/// Whether a text is not too long. It is personal, so that no error shows it.
+pub(crate) fn fits(text: &str) -> Result<(), ApiError> {
     let characters = text.chars().count();
-    if characters > Body::CHARS_MAX {
-        let most = Body::CHARS_MAX;
-        let message = format!("Body has {characters} characters; at most {most} are allowed");
-        return Err(ApiError::new(Code::BodyTooLong, message));
+    if characters <= Body::CHARS_MAX {
+        return Ok(());
     }
-    Ok(Body::from(text))
+    let most = Body::CHARS_MAX;
+    let message = format!("Body has {characters} characters; at most {most} are allowed");
+    Err(ApiError::new(Code::BodyTooLong, message))
+}
+
+/// When it is to be sent at the earliest, and until when it may be.
+fn times(
+    params: &Params<'_>,
+    Instants { now, begins }: Instants,
+) -> Result<(Option<Timestamp>, Option<Timestamp>), ApiError> {
+    let not_before = send_at(params, now)?;
+    let validity = params.whole(Code::InvalidParameter, "ValidityPeriod", 1..=VALIDITY_MAX_S)?;
+    let from = not_before.unwrap_or(begins).max(begins);
+    Ok((not_before, validity.map(|seconds| from + Span::from_secs(seconds))))
 }
 
 /// `ScheduleType=fixed` with `SendAt`.

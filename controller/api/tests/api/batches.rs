@@ -48,7 +48,7 @@ async fn a_new_batch_is_a_draft_with_what_was_asked() {
     assert!(batch["sid"].as_str().unwrap().starts_with("BT"));
     assert_eq!((&batch["status"], &batch["name"]), (&json!("draft"), &json!("spring")));
     assert_eq!(batch["schedule"]["not_before"], "2026-03-10T12:00:00.000Z");
-    assert_eq!(batch["pacing"], json!({"cps": 0.5, "max_concurrent": 3}));
+    assert_eq!(batch["pacing"], json!({"cps": 0.5, "unit": "calls", "max_concurrent": 3}));
     assert_eq!(batch["counts"]["accepted"], 0);
     assert_eq!(rig.get(batch["url"].as_str().unwrap()).await.json(), batch);
     let empty = request("POST", "/v1/Batches").body(Body::empty()).unwrap();
@@ -378,16 +378,20 @@ async fn a_running_batch_takes_another_pace() {
     assert_eq!(rig.machine.dials().len() + rig.machine.pass(Span::from_secs(3)).len(), 1);
     let pace = async |body: Value| rig.post(&format!("{url}/pace"), &body).await;
     let batch = pace(json!({"cps": 0.5, "max_concurrent": 3})).await.json();
-    assert_eq!(batch["pacing"], json!({"cps": 0.5, "max_concurrent": 3}));
+    assert_eq!(batch["pacing"], json!({"cps": 0.5, "unit": "calls", "max_concurrent": 3}));
     let mut dialled = rig.machine.dials().len();
     for _ in 0..10 {
         dialled += rig.machine.pass(Span::from_secs(1)).len();
     }
     assert_eq!(dialled, 2, "three are up");
     let batch = pace(json!({"cps": 2})).await.json();
-    assert_eq!(batch["pacing"], json!({"cps": 2.0, "max_concurrent": 3}), "what is left out stays");
+    assert_eq!(
+        batch["pacing"],
+        json!({"cps": 2.0, "unit": "calls", "max_concurrent": 3}),
+        "what is left out stays"
+    );
     let batch = pace(json!({"cps": null})).await.json();
-    assert_eq!(batch["pacing"], json!({"cps": null, "max_concurrent": 3}));
+    assert_eq!(batch["pacing"], json!({"cps": null, "unit": "calls", "max_concurrent": 3}));
     pace(json!({"cps": 0})).await.is_error(400, 20001, &["pacing.cps"]);
     pace(json!({"cpm": 1})).await.is_error(400, 20001, &["cpm"]);
     rig.post(&format!("{url}/cancel"), &json!({})).await;

@@ -7,6 +7,7 @@ mod calls;
 mod explain;
 mod identity;
 mod list;
+mod message_batches;
 mod messages;
 mod operation;
 mod resumable;

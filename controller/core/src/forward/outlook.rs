@@ -37,8 +37,6 @@ pub(crate) enum Timed {
         lane: u32,
         /// What the engine has to know of it.
         asked: Asked,
-        /// The engine knows it already, as one whose time has not come.
-        put_off: bool,
     },
     /// A batch's gate opens.
     Opens {
@@ -76,8 +74,6 @@ pub(crate) enum Waits {
     Queued,
     /// With its lane: its time has not come.
     PutOff,
-    /// The engine does not know it: its time has not come.
-    Apart,
 }
 
 /// A copy of what decides when requests start; it owes the state nothing.

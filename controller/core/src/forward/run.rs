@@ -190,7 +190,6 @@ impl Runner<'_> {
                     self.engine.take_up(*lane, *request);
                     self.expired.insert(*request);
                 }
-                Some(Waits::Apart) => drop(self.expired.insert(*request)),
                 None => {}
             }
             self.expiring = rest;
@@ -209,10 +208,8 @@ impl Runner<'_> {
                 }
                 Event::Timer(key) => match self.outlook.timed.get(&key) {
                     Some(Timed::Begins { request, .. }) if self.expired.contains(request) => {}
-                    Some(Timed::Begins { request, lane, asked, put_off }) => {
-                        if *put_off {
-                            self.engine.take_up(*lane, *request);
-                        }
+                    Some(Timed::Begins { request, lane, asked }) => {
+                        self.engine.take_up(*lane, *request);
                         if let Some(waits) = self.waiting.get_mut(request) {
                             *waits = Waits::Queued;
                         }

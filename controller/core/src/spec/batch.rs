@@ -1,37 +1,42 @@
-//! What a tenant asks of a batch: when its calls may start, how fast, how often again, and the lines themselves.
+//! What a tenant asks of a batch: when its calls or messages may start, how fast, how often again, and the lines themselves.
 
 use std::sync::Arc;
 
-use busyhour_base::{AccountSid, Outcome, Reason, Span, Timestamp, Webhook};
+use busyhour_base::{AccountSid, MessageStatus, Outcome, Reason, Span, Timestamp, Webhook};
 use serde::{Deserialize, Serialize};
 
-use super::{BatchId, NewCall, Requests, Throttle};
-use crate::view::{Attempt, Record};
+use super::{BatchId, Kind, NewCall, NewText, Requests, Throttle, Urgency};
+use crate::{
+    message::{MessageAttempt, MessageRecord},
+    view::{Attempt, Record},
+};
 
 /// How a batch is paced and when (`WIRE.md`, batches).
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct BatchPlan {
+    /// What its lines are.
+    pub kind: Kind,
     /// The tenant's name for it.
     pub name: String,
-    /// Spacing within the batch.
+    /// Spacing within the batch: of calls, or of segments.
     pub throttle: Option<Throttle>,
-    /// Most calls in progress at once.
+    /// Most calls in progress at once, or messages with carriers that have not answered.
     pub max_concurrent: Option<u32>,
     /// Not before.
     pub not_before: Option<Timestamp>,
     /// What has not started by then expires.
     pub not_after: Option<Timestamp>,
-    /// Parameters of `calls.create` that a line may leave out. The machine keeps them and does not read them.
+    /// Parameters of `calls.create` or `messages.create` that a line may leave out. The machine keeps them and does not read them.
     pub defaults: Vec<(String, String)>,
     /// The calling hours as they were asked for. The machine keeps them and does not read them: it goes by `openings`.
     pub hours: Option<CallingHours>,
     /// When calls may start, as instants; at any time if there is none.
     pub openings: Option<Openings>,
-    /// Whether and when a call is placed again.
+    /// Whether and when a call is placed, or a message sent, again.
     pub retry: Option<Retry>,
     /// Who is told of progress and of the end.
     pub callback: Option<BatchHook>,
-    /// Which lines mean the same call.
+    /// Which lines mean the same.
     pub dedupe_by: DedupeBy,
     /// What becomes of what has not started when a window closes.
     pub on_window_end: WindowEnd,
@@ -49,7 +54,7 @@ impl BatchPlan {
     }
 }
 
-/// Which lines of a batch mean the same call, so that only the first is taken. Lines of the same name always do.
+/// Which lines of a batch mean the same, so that only the first is taken. Lines of the same name always do.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum DedupeBy {
     /// Those of the same name only.
@@ -131,7 +136,7 @@ impl Openings {
     }
 }
 
-/// Placing a call again that came to nothing. Only after a definitive end: never when in doubt.
+/// Placing a call or sending a message again that came to nothing. Only after a definitive end: never when in doubt.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Retry {
     /// After which outcomes.
@@ -142,15 +147,18 @@ pub struct Retry {
     pub delays: Vec<Span>,
 }
 
-/// Outcomes after which a call is placed again.
+/// Outcomes after which a call is placed, or a message sent, again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct RetryOn {
     /// The called party was busy.
     pub busy: bool,
     /// Nobody answered.
     pub no_answer: bool,
-    /// The carrier or the called party refused, or the carrier could not complete it.
+    /// The carrier or the called party refused, or the carrier could not complete it; of a message, the carrier did not take
+    /// it.
     pub failed: bool,
+    /// The carrier took the message and could not deliver it.
+    pub undelivered: bool,
 }
 
 impl Retry {
@@ -175,6 +183,15 @@ impl RetryOn {
             (Outcome::Busy, Reason::Busy) => self.busy,
             (Outcome::NoAnswer, Reason::NoAnswer) => self.no_answer,
             (Outcome::Failed, Reason::Rejected | Reason::CarrierFailure) => self.failed,
+            _ => false,
+        }
+    }
+
+    /// The same of a message whose carrier has said that it did not take it, or could not deliver it.
+    pub const fn takes_message(self, status: MessageStatus) -> bool {
+        match status {
+            MessageStatus::Failed => self.failed,
+            MessageStatus::Undelivered => self.undelivered,
             _ => false,
         }
     }
@@ -207,7 +224,7 @@ pub struct Lines {
     pub batch: BatchId,
     /// What part of the upload they are, if it can be resumed.
     pub part: Option<Part>,
-    /// The requests, each with where it stood in its file, from 1.
+    /// The requests, each with where it stood in its file, from 1. All of them are of the batch's kind.
     pub requests: Requests,
     /// Of each request the value of the variable of [`DedupeBy::Variable`]; empty without that.
     pub keys: Vec<Arc<str>>,
@@ -244,15 +261,17 @@ pub struct Fault {
 }
 
 /// Lines of a batch that came to nothing and are placed again on their tenant's word, in the order of their records. Each
-/// becomes a call of its own under the same name.
+/// becomes a call or message of its own under the same name.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Again {
     /// Whose.
     pub account: AccountSid,
     /// The batch that they belong to.
     pub batch: BatchId,
-    /// The lines.
+    /// The lines of a batch of calls.
     pub lines: Vec<AgainLine>,
+    /// The lines of a batch of messages.
+    pub messages: Vec<AgainMessage>,
 }
 
 /// A line that is placed again.
@@ -268,6 +287,47 @@ pub struct AgainLine {
     pub attempts: u16,
     /// Those that came to an end.
     pub earlier: Vec<Attempt>,
+}
+
+/// A line that is sent again.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AgainMessage {
+    /// The number of its record: of each end they are sent again in order, and each once.
+    pub seq: u64,
+    /// How it ended.
+    pub status: MessageStatus,
+    /// What is asked again, recipient and all.
+    pub text: NewText,
+    /// The tenant's name for it.
+    pub custom_id: Option<Arc<str>>,
+    /// Attempts that were made. The numbers of those to come go on from there.
+    pub attempts: u16,
+    /// Those that came to an end.
+    pub earlier: Vec<MessageAttempt>,
+}
+
+impl AgainMessage {
+    /// The line of a record. `None` if it must not be sent again: it may have arrived, its tenant ended it or took its text out,
+    /// or it is in doubt whether a carrier has it (`RELIABILITY.md`, invariant 2).
+    pub fn of(record: MessageRecord) -> Option<Self> {
+        let in_doubt = matches!(record.reason, Reason::InDoubtRestart | Reason::InDoubtNoAnswer);
+        let nothing = matches!(record.status, MessageStatus::Failed | MessageStatus::Undelivered);
+        if in_doubt || !nothing || record.body.text().is_empty() {
+            return None;
+        }
+        let text = NewText {
+            spec: Arc::clone(&record.spec),
+            body: record.body.clone(),
+            not_before: None,
+            expires: None,
+            urgency: Urgency::Ordinary,
+        };
+        let (seq, status, attempts) = (record.seq, record.status, record.attempts);
+        let custom_id = record.custom_id.clone();
+        let before = record.earlier.clone();
+        let earlier = before.into_iter().chain(MessageAttempt::last_of(record)).collect();
+        Some(Self { seq, status, text, custom_id, attempts, earlier })
+    }
 }
 
 impl AgainLine {

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use busyhour_base::{Body, MessageSpec, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::NewCall;
+use super::{Kind, NewCall, Urgency};
 
 /// A request to be queued: what it has of its own, and what others may have as well.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,11 +25,84 @@ impl<'a> From<&'a NewCall> for NewRequest<'a> {
     }
 }
 
+/// A message to be queued, with its text.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NewText {
+    /// What was asked.
+    pub spec: Arc<MessageSpec>,
+    /// Its text.
+    pub body: Body,
+    /// Not before this instant (MT-5).
+    pub not_before: Option<Timestamp>,
+    /// Not sent at or after this instant (MT-5).
+    pub expires: Option<Timestamp>,
+    /// Its class.
+    pub urgency: Urgency,
+}
+
+/// What a line asks for, but for whom it is to and its name.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Rest {
+    /// A call.
+    Call(NewCall),
+    /// A message.
+    Message(NewText),
+}
+
+impl Rest {
+    /// What it is.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Call(_) => Kind::Call,
+            Self::Message(_) => Kind::Message,
+        }
+    }
+
+    /// Takes out whom it is to; what it is called goes.
+    fn strip(&mut self) {
+        match self {
+            Self::Call(call) => {
+                if !call.spec.to.is_empty() {
+                    Arc::make_mut(&mut call.spec).to = String::new();
+                }
+                call.custom_id = None;
+            }
+            Self::Message(text) if !text.spec.to.is_empty() => {
+                Arc::make_mut(&mut text.spec).to = String::new();
+            }
+            Self::Message(_) => {}
+        }
+    }
+}
+
+impl From<NewCall> for Rest {
+    fn from(call: NewCall) -> Self {
+        Self::Call(call)
+    }
+}
+
+impl From<NewText> for Rest {
+    fn from(text: NewText) -> Self {
+        Self::Message(text)
+    }
+}
+
+/// One request among [`Requests`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LineRequest<'a> {
+    /// The number called, or the recipient.
+    pub to: &'a str,
+    /// The tenant's own name for it, unique in its batch.
+    pub custom_id: Option<&'a str>,
+    /// The rest.
+    pub rest: &'a Rest,
+}
+
 /// Requests, each with the number of its line.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Requests {
     /// What requests have in common, without numbers called and names.
-    shared: Vec<NewCall>,
+    shared: Vec<Rest>,
     lines: Vec<Line>,
     /// The numbers called and the names, in the order of the lines.
     text: String,
@@ -56,13 +130,16 @@ impl Requests {
         self.lines.is_empty()
     }
 
-    /// Adds what following requests may have in common; tells by which number they name it. Its number called and its
+    /// Whether all of them are of this kind.
+    pub fn are_all(&self, kind: Kind) -> bool {
+        self.shared.iter().all(|rest| rest.kind() == kind)
+    }
+
+    /// Adds what following requests may have in common; tells by which number they name it. Whom it is to and its
     /// name are left out.
-    pub fn share(&mut self, mut rest: NewCall) -> u32 {
-        if !rest.spec.to.is_empty() {
-            Arc::make_mut(&mut rest.spec).to = String::new();
-        }
-        rest.custom_id = None;
+    pub fn share(&mut self, rest: impl Into<Rest>) -> u32 {
+        let mut rest = rest.into();
+        rest.strip();
         self.shared.push(rest);
         self.shared.len() as u32 - 1
     }
@@ -101,7 +178,7 @@ impl Requests {
     ///
     /// # Panics
     /// If they are not well formed.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (u64, NewRequest<'_>)> + Clone {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (u64, LineRequest<'_>)> + Clone {
         let mut text = self.text.as_str();
         self.lines.iter().map(move |line| {
             let (to, rest) = text.split_at(line.to as usize);
@@ -111,7 +188,7 @@ impl Requests {
                 text = rest;
                 custom_id
             });
-            (line.number, NewRequest { to, custom_id, rest: &self.shared[line.rest as usize] })
+            (line.number, LineRequest { to, custom_id, rest: &self.shared[line.rest as usize] })
         })
     }
 }
@@ -161,7 +238,8 @@ mod tests {
         let back: Requests = postcard::from_bytes(&bytes).unwrap();
         assert!(back.are_well_formed());
         let read = back.iter().map(|(line, new)| {
-            (line, new.to, new.custom_id, new.rest.spec.from.as_str(), new.rest.spec.to.as_str())
+            let Rest::Call(call) = new.rest else { panic!("{new:?}") };
+            (line, new.to, new.custom_id, call.spec.from.as_str(), call.spec.to.as_str())
         });
         let expected = [
             (4, "+4930123456", Some("Zoë"), "+1555", ""),

@@ -1,18 +1,36 @@
 //! `Again`: lines of a batch that came to nothing are placed again on their tenant's word (DC-3).
 //!
-//! Such a line is over and recorded, so it becomes a call of its own: under its name, its attempts numbered on, so that
-//! (batch, name, attempt) is dialled at most once. Of each outcome records are placed again in order, and how far that is
+//! Such a line is over and recorded, so it becomes a call or a message of its own: under its name, its attempts numbered on, so
+//! that (batch, name, attempt) is dialled or sent at most once. Of each outcome records are placed again in order, and how far that is
 //! stands in the state: however often the same is asked, each record is placed again once.
 
 use busyhour_base::{Outcome, Reason, Timestamp};
 
-use super::{State, tick::Due};
+use super::{State, batch::Batch, tick::Due};
 use crate::{
     effect::{Accepted, Effect, Reply},
     engine::{gate::Scope, ring::NIL},
-    spec::{Again, AgainLine, NewRequest},
+    spec::{Again, AgainLine, Kind, NewRequest},
     view::BatchStatus,
 };
+
+impl Batch {
+    /// Whether a line with this record, of those that ended so, may be placed again.
+    pub fn comes_again(&self, end: usize, record: u64, records_given: u64) -> Result<(), Reason> {
+        if record <= self.again_through[end] {
+            return Err(Reason::Duplicate);
+        }
+        let known = record <= records_given && self.counts.ended[end] > 0;
+        if known { Ok(()) } else { Err(Reason::WrongState) }
+    }
+
+    /// It was accepted once more. The line counts once, by where its last call or message is.
+    pub fn goes_again(&mut self, end: usize, record: u64) {
+        self.counts.accepted -= 1;
+        self.counts.ended[end] -= 1;
+        self.again_through[end] = record;
+    }
+}
 
 impl State {
     pub(super) fn place_again(
@@ -25,22 +43,18 @@ impl State {
         if self.tenants[tenant].suspended {
             return Err(Reason::Suspended);
         }
-        if again.lines.len() > self.options.submit_max {
+        if again.lines.len().max(again.messages.len()) > self.options.submit_max {
             return Err(Reason::TooLarge);
         }
         self.may_run_on(batch)?;
-        let mut verdicts: Vec<Result<Accepted, Reason>> = Vec::with_capacity(again.lines.len());
-        let mut full = None;
-        for line in &again.lines {
-            let verdict = match full {
-                Some(reason) => Err(reason),
-                None => self.place_line_again(tenant, batch, line, fx),
-            };
-            // A record is passed over only if it was placed again: behind one that was not nothing is taken.
-            full = verdict.err().filter(|reason| *reason != Reason::Duplicate);
-            verdicts.push(verdict);
-        }
-        Ok(Reply::Submitted(verdicts))
+        Ok(match self.batches[batch].kind() {
+            Kind::Call => Reply::Submitted(in_order(&again.lines, |line| {
+                self.place_line_again(tenant, batch, line, fx)
+            })),
+            Kind::Message => Reply::Messages(in_order(&again.messages, |line| {
+                self.send_line_again(tenant, batch, line, fx)
+            })),
+        })
     }
 
     /// Whether lines of it may be placed again.
@@ -68,23 +82,16 @@ impl State {
         fx: &mut Vec<Effect>,
     ) -> Result<Accepted, Reason> {
         let outcome = line.outcome as usize;
-        let state = &self.batches[batch];
-        if line.seq <= state.again_through[outcome] {
-            return Err(Reason::Duplicate);
-        }
         let placeable = matches!(line.outcome, Outcome::Busy | Outcome::NoAnswer | Outcome::Failed);
-        if !placeable || line.seq > self.records_given || state.counts.ended[outcome] == 0 {
+        if !placeable {
             return Err(Reason::WrongState);
         }
+        self.batches[batch].comes_again(outcome, line.seq, self.records_given)?;
         let call = NewRequest::from(&line.call);
         self.has_room(tenant, self.lane_key(tenant, Some(batch), call))?;
         self.run_on(batch);
         let accepted = self.submit_one(tenant, Some(batch), call, fx)?;
-        // The line counts once, by where its last call is.
-        let state = &mut self.batches[batch];
-        state.counts.accepted -= 1;
-        state.counts.ended[outcome] -= 1;
-        state.again_through[outcome] = line.seq;
+        self.batches[batch].goes_again(outcome, line.seq);
         let id = self.requests.find(accepted.call).expect("it was just accepted");
         self.requests.go_on_from(id, line.attempts);
         if !line.earlier.is_empty() {
@@ -94,7 +101,7 @@ impl State {
     }
 
     /// A batch that has ended goes on, with the gate that it gave up when its last call was recorded.
-    fn run_on(&mut self, batch: u32) {
+    pub(super) fn run_on(&mut self, batch: u32) {
         if !self.batches[batch].has_ended() {
             return;
         }
@@ -104,8 +111,10 @@ impl State {
         let (tenant, id, end) = (state.tenant, state.id, state.plan.not_after);
         if state.gate == NIL {
             let pacing = state.pacing();
-            let gate = self.engine.add_gate(Scope::Batch);
-            self.engine.set_gate(gate, pacing);
+            let kind = state.kind();
+            let engine = self.engine_of(kind);
+            let gate = engine.add_gate(Scope::Batch);
+            engine.set_gate(gate, pacing);
             self.batches[batch].gate = gate;
         }
         if let Some(Timestamp(end)) = end {
@@ -114,4 +123,23 @@ impl State {
         self.tenants[tenant].ended_batches.retain(|ended| *ended != id);
         self.gate_batch(batch);
     }
+}
+
+/// The verdicts on lines in the order of their records.
+fn in_order<L, T>(
+    lines: &[L],
+    mut place: impl FnMut(&L) -> Result<T, Reason>,
+) -> Vec<Result<T, Reason>> {
+    let mut verdicts = Vec::with_capacity(lines.len());
+    let mut full = None;
+    for line in lines {
+        let verdict = match full {
+            Some(reason) => Err(reason),
+            None => place(line),
+        };
+        // A record is passed over only if it was placed again: behind one that was not nothing is taken.
+        full = verdict.as_ref().err().copied().filter(|reason| *reason != Reason::Duplicate);
+        verdicts.push(verdict);
+    }
+    verdicts
 }

@@ -24,7 +24,7 @@ use crate::{
         gate::{GateLimits, Scope},
         wheel::{Handle, NO_TIMER},
     },
-    spec::{BatchId, BatchPlan, Openings, Throttle},
+    spec::{BatchId, BatchPlan, Kind, Openings, Throttle},
     view::{BatchStatus, Counts},
 };
 
@@ -35,7 +35,8 @@ pub(super) struct Batch {
     pub tenant: u32,
     pub plan: Arc<BatchPlan>,
     pub status: BatchStatus,
-    /// Its gate, or [`crate::engine::ring::NIL`] once it has ended and its calls are in the records.
+    /// Its gate in the engine of its kind, or [`crate::engine::ring::NIL`] once it has ended and its requests are in the
+    /// records.
     pub gate: u32,
     pub counts: Counts,
     pub created_at: Timestamp,
@@ -45,13 +46,13 @@ pub(super) struct Batch {
     pub past_end: bool,
     /// Its end came before all its calls had started.
     pub expired: bool,
-    /// Calls that are not in the records.
+    /// Requests that are not in the records.
     pub unrecorded: u64,
     /// The lines that it has taken while it is a draft, by the tenant's names for them.
     pub custom_ids: Names,
     /// The same by what the plan has them deduplicated by.
     pub keys: Names,
-    /// By [`Outcome::ALL`], up to which record its lines were placed again.
+    /// By [`Counts::ended`], up to which record its lines were placed again.
     pub again_through: [u64; Outcome::ALL.len()],
     /// When it opens next, in the engine's wheel.
     pub begin: Handle,
@@ -66,6 +67,11 @@ pub(super) struct Batch {
 }
 
 impl Batch {
+    /// What its lines are.
+    pub fn kind(&self) -> Kind {
+        self.plan.kind
+    }
+
     /// Whether it needs nobody's word to come to its end.
     pub const fn runs_by_itself(&self) -> bool {
         !matches!(self.status, BatchStatus::Draft | BatchStatus::Paused)
@@ -86,6 +92,16 @@ impl Batch {
             self.status,
             BatchStatus::Completed | BatchStatus::Expired | BatchStatus::Cancelled
         )
+    }
+
+    /// Whether it takes this line.
+    pub fn takes_line(&self, custom_id: Option<&str>, key: Option<&str>) -> Result<(), Reason> {
+        if self.status != BatchStatus::Draft {
+            return Err(Reason::WrongState);
+        }
+        let named = custom_id.is_some_and(|id| self.custom_ids.contains(id));
+        let known = key.is_some_and(|key| self.keys.contains(key));
+        if named || known { Err(Reason::Duplicate) } else { Ok(()) }
     }
 
     /// It takes no more lines.
@@ -175,12 +191,13 @@ impl State {
         }
         self.batches_given += 1;
         let id = BatchId(self.batches_given);
+        let gate = self.engine_of(plan.kind).add_gate(Scope::Batch);
         let batch = self.batches.insert(Batch {
             id,
             tenant,
             plan: Arc::new(plan.clone()),
             status: BatchStatus::Draft,
-            gate: self.engine.add_gate(Scope::Batch),
+            gate,
             counts: Counts::default(),
             created_at: now,
             started_at: None,
@@ -197,9 +214,10 @@ impl State {
             upload: Upload::default(),
             notices: Notices::default(),
         });
-        let (gate, pacing) = (self.batches[batch].gate, self.batches[batch].pacing());
-        self.engine.set_gate(gate, pacing);
-        self.engine.shut_gate(gate, Some(Reason::Draft));
+        let pacing = self.batches[batch].pacing();
+        let engine = self.engine_of(plan.kind);
+        engine.set_gate(gate, pacing);
+        engine.shut_gate(gate, Some(Reason::Draft));
         if let Some(end) = plan.not_after {
             self.batches[batch].end = self.expiries.set(end.0, Due::Batch.of(batch));
         }
@@ -265,8 +283,8 @@ impl State {
         }
         let plan = Arc::make_mut(&mut state.plan);
         (plan.throttle, plan.max_concurrent) = (throttle, max_concurrent);
-        let pacing = state.pacing();
-        self.engine.set_gate(state.gate, pacing);
+        let (kind, gate, pacing) = (state.kind(), state.gate, state.pacing());
+        self.engine_of(kind).set_gate(gate, pacing);
         Ok(Reply::Done)
     }
 

@@ -9,12 +9,12 @@ use super::{
 use crate::{
     effect::{Effect, Reply},
     engine::{ring::NIL, wheel::NO_TIMER},
-    spec::BatchId,
+    spec::{BatchId, Kind},
     view::{BatchEvent, BatchStatus},
 };
 
 impl State {
-    /// What waits is canceled; what is in progress drains, or is hung up.
+    /// What waits is canceled; what is in progress drains, or is hung up. A message that a carrier has cannot be called back.
     pub(super) fn cancel_batch(
         &mut self,
         batch: u32,
@@ -55,14 +55,18 @@ impl State {
         self.settle_batch(batch, fx);
     }
 
-    /// Ends every call of a batch that waits, with this entry and the next ones. None of them starts any more.
+    /// Ends every request of a batch that waits, with this entry and the next ones. None of them starts any more.
     fn end_waiting(&mut self, batch: u32, reason: Reason) {
+        let state = &self.batches[batch];
+        if state.kind() == Kind::Message {
+            return self.end_message_lanes(state.tenant, state.gate, reason);
+        }
         for lane in self.lanes_of_batch(batch) {
             self.cancel_lane(lane, reason);
         }
     }
 
-    /// Why a call of this batch that was not sent does not go back to its queue, if it does not.
+    /// Why a request of this batch that was not sent does not go back to its queue, if it does not.
     pub(super) fn batch_is_over(&mut self, batch: u32) -> Option<Reason> {
         let state = &mut self.batches[batch];
         match state.status {
@@ -75,7 +79,7 @@ impl State {
         }
     }
 
-    /// A batch none of whose calls waits or is in progress has ended, unless it still takes lines.
+    /// A batch none of whose requests waits or is in progress has ended, unless it still takes lines.
     pub(super) fn settle_batch(&mut self, batch: u32, fx: &mut Vec<Effect>) {
         let state = &mut self.batches[batch];
         let open = state.counts.queued + state.counts.in_progress > 0;
@@ -107,22 +111,31 @@ impl State {
         }
     }
 
-    /// An ended batch needs its gate until its last call is in the records.
+    /// An ended batch needs its gate until its last request is in the records.
     pub(super) fn close_gate(&mut self, batch: u32) {
         let state = &mut self.batches[batch];
         if state.has_ended() && state.unrecorded == 0 && state.gate != NIL {
             let gate = std::mem::replace(&mut state.gate, NIL);
-            self.engine.remove_gate(gate);
+            let (kind, tenant) = (state.kind(), state.tenant);
+            self.remove_batch_gate(kind, tenant, gate);
         }
     }
 
-    /// Forgets a batch of which no call is left.
+    fn remove_batch_gate(&mut self, kind: Kind, tenant: u32, gate: u32) {
+        match kind {
+            Kind::Call => self.engine.remove_gate(gate),
+            // Its lanes have stayed as long as the gate.
+            Kind::Message => self.messages.remove_batch(tenant, gate),
+        }
+    }
+
+    /// Forgets a batch of which no request is left.
     pub(super) fn forget_batch(&mut self, id: BatchId) {
         let Some(batch) = self.batch_index.remove(&id) else { return };
         let state = self.batches.remove(batch).expect("the batch exists");
         self.owing.remove(&id);
         if state.begin != NO_TIMER {
-            self.engine.cancel_timer(state.begin);
+            self.engine_of(state.kind()).cancel_timer(state.begin);
         }
         for timer in [state.close, state.end] {
             if timer != NO_TIMER {
@@ -130,7 +143,7 @@ impl State {
             }
         }
         if state.gate != NIL {
-            self.engine.remove_gate(state.gate);
+            self.remove_batch_gate(state.kind(), state.tenant, state.gate);
         }
         let tenant = &mut self.tenants[state.tenant];
         tenant.batches.remove(&id);

@@ -8,16 +8,20 @@ use std::sync::Arc;
 
 use busyhour_base::{Reason, Timestamp};
 
-use super::{State, batch::Batch, tick::Due};
+use super::{State, batch::Batch, messages, tick::Due};
 use crate::{
     effect::Effect,
-    engine::{ring::NIL, wheel::NO_TIMER},
-    spec::{BatchId, BatchPlan, WindowEnd},
+    engine::{
+        Engine,
+        ring::NIL,
+        wheel::{Handle, NO_TIMER},
+    },
+    spec::{BatchId, BatchPlan, Kind, WindowEnd},
     view::BatchStatus,
 };
 
 impl Batch {
-    /// Why none of its calls starts at `now`, whatever the limits say.
+    /// Why none of its requests starts at `now`, whatever the limits say.
     pub fn shut_by(&self, now: Timestamp) -> Option<Reason> {
         match self.status {
             BatchStatus::Draft => Some(Reason::Draft),
@@ -68,14 +72,34 @@ impl Batch {
 }
 
 impl State {
+    /// The engine that has the gates of batches of this kind.
+    pub(super) const fn engine_of(&mut self, kind: Kind) -> &mut Engine {
+        match kind {
+            Kind::Call => &mut self.engine,
+            Kind::Message => self.messages.engine_mut(),
+        }
+    }
+
+    /// Wakes a batch at an instant, among the timers of the engine of its kind: it opens in order with what starts there.
+    fn set_beginning(&mut self, batch: u32, at: Timestamp) -> Handle {
+        match self.batches[batch].kind() {
+            Kind::Call => self.engine.set_timer(at.0, Due::Batch.of(batch)),
+            Kind::Message => {
+                let key = messages::Begins::Batch.of(batch);
+                self.messages.engine_mut().set_timer(at.0, key)
+            }
+        }
+    }
+
     /// Opens or shuts a batch as its state and its calling hours say, and sets the timers for the next change.
     pub(super) fn gate_batch(&mut self, batch: u32) {
         self.ungate_batch(batch);
         let now = Timestamp(self.now);
         let state = &self.batches[batch];
         let gate = state.gate;
-        let draft = self.engine.gate(gate).shut() == Some(Reason::Draft);
-        let opening = state.opening(now).flatten();
+        let (kind, opening) = (state.kind(), state.opening(now).flatten());
+        let draft = self.engine_of(kind).gate(gate).shut() == Some(Reason::Draft);
+        let state = &self.batches[batch];
         match state.shut_by(now) {
             Some(reason) => {
                 // A scheduled batch whose time comes out of hours waits for its window from then on.
@@ -85,16 +109,16 @@ impl State {
                     _ => None,
                 };
                 let closes = state.last_window_ends(now);
-                self.engine.shut_gate(gate, Some(reason));
+                self.engine_of(kind).shut_gate(gate, Some(reason));
                 if let Some(at) = begins {
-                    self.batches[batch].begin = self.engine.set_timer(at.0, Due::Batch.of(batch));
+                    self.batches[batch].begin = self.set_beginning(batch, at);
                 }
                 // A pause does not put off the end.
                 self.close_batch_at(batch, closes);
             }
             None => {
                 // What was never started was held by nothing that a tenant could name.
-                self.engine.open_gate(gate, draft.then_some(Reason::Ready));
+                self.engine_of(kind).open_gate(gate, draft.then_some(Reason::Ready));
                 self.close_batch_at(batch, opening.map(|opening| opening.to));
             }
         }
@@ -131,8 +155,9 @@ impl State {
         let state = &mut self.batches[batch];
         let begin = std::mem::replace(&mut state.begin, NO_TIMER);
         let close = std::mem::replace(&mut state.close, NO_TIMER);
+        let kind = state.kind();
         if begin != NO_TIMER {
-            self.engine.cancel_timer(begin);
+            self.engine_of(kind).cancel_timer(begin);
         }
         if close != NO_TIMER {
             self.expiries.cancel(close);

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::State;
 use crate::{
     effect::{Effect, Reply},
-    spec::{BatchId, DedupeBy, Lines, Part, UploadFormat},
+    spec::{BatchId, DedupeBy, Kind, LineRequest, Lines, NewRequest, Part, Rest, UploadFormat},
     view::{BatchStatus, LineFault, UploadView, What},
 };
 
@@ -114,7 +114,8 @@ impl State {
         {
             return Err(Reason::TooLarge);
         }
-        if self.batches[batch].status != BatchStatus::Draft {
+        let draft = self.batches[batch].status == BatchStatus::Draft;
+        if !draft || !requests.are_all(plan.kind) {
             return Err(Reason::WrongState);
         }
         if let Some(part) = &lines.part {
@@ -130,10 +131,30 @@ impl State {
         }
         let names = requests.iter().filter_map(|(_, new)| new.custom_id);
         self.batches[batch].custom_ids.expect(names);
-        let mut verdicts = Vec::with_capacity(requests.len());
-        for (n, (line, new)) in requests.iter().enumerate() {
+        Ok(match plan.kind {
+            Kind::Call => Reply::Submitted(self.take_each(batch, lines, |state, line, key| {
+                let LineRequest { to, custom_id, rest } = line;
+                let Rest::Call(rest) = rest else { return Err(Reason::WrongState) };
+                state.submit_line(tenant, batch, NewRequest { to, custom_id, rest }, key, fx)
+            })),
+            Kind::Message => Reply::Messages(self.take_each(batch, lines, |state, line, key| {
+                state.submit_message_line(tenant, batch, line, key, fx)
+            })),
+        })
+    }
+
+    /// Every line, unless one that means the same was taken; and notes what was wrong.
+    fn take_each<T>(
+        &mut self,
+        batch: u32,
+        lines: &Lines,
+        mut take: impl FnMut(&mut Self, LineRequest<'_>, Option<&str>) -> Result<T, Reason>,
+    ) -> Vec<Result<T, Reason>> {
+        let plan = Arc::clone(&self.batches[batch].plan);
+        let mut verdicts = Vec::with_capacity(lines.requests.len());
+        for (n, (line, new)) in lines.requests.iter().enumerate() {
             let key = plan.key(new.to, lines.keys.get(n).map(|key| &**key));
-            let verdict = self.submit_line(tenant, batch, new, key, fx);
+            let verdict = take(self, new, key);
             let upload = &mut self.batches[batch].upload;
             match verdict {
                 Ok(_) => {}
@@ -147,7 +168,7 @@ impl State {
             }
             verdicts.push(verdict);
         }
-        Ok(Reply::Submitted(verdicts))
+        verdicts
     }
 
     /// What was wrong with lines of a batch behind line `after`, in order.

@@ -131,12 +131,17 @@ impl State {
         waiting
     }
 
-    /// Ends the next of the requests that were canceled as a whole.
+    /// Ends the next of the requests that were canceled as a whole. A lane that is empty by then is done with: it may be gone
+    /// at the next entry.
     pub(super) fn sweep(&mut self, fx: &mut Vec<Effect>) {
-        for _ in 0..self.options.sweep_max {
-            let Some(lane) = self.sweeps.front().copied() else { return };
+        let mut left = self.options.sweep_max;
+        while let Some(lane) = self.sweeps.front().copied() {
             match (self.engine.next_retired(lane), self.lanes[lane].canceled) {
-                (Some(request), Some(reason)) => self.end_unsent(request, reason, fx),
+                (Some(_), Some(_)) if left == 0 => return,
+                (Some(request), Some(reason)) => {
+                    left -= 1;
+                    self.end_unsent(request, reason, fx);
+                }
                 _ => {
                     self.sweeps.pop_front();
                 }

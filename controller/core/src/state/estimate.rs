@@ -93,7 +93,7 @@ impl State {
         self.tenants[tenant].lanes.values().copied().collect()
     }
 
-    /// The lanes of a batch, but for those that are being canceled.
+    /// The lanes of a batch of calls, but for those that are being canceled.
     pub(super) fn lanes_of_batch(&self, batch: u32) -> Vec<u32> {
         let state = &self.batches[batch];
         let lanes = self.tenants[state.tenant].lanes.iter();

@@ -250,6 +250,7 @@ impl State {
             Command::Recorded { through } => self.recorded(*through),
         };
         self.sweep(effects);
+        self.sweep_messages(effects);
         self.hold_if_behind();
         self.hold_messages_if_behind();
         self.drain(effects);
@@ -272,7 +273,8 @@ impl State {
 
     /// When the next [`Command::Tick`] is wanted, if time alone can bring anything about. Never after it does.
     pub fn next_wake(&self) -> Option<Timestamp> {
-        let sweep = (!self.sweeps.is_empty()).then_some(self.now.saturating_add(1));
+        let sweeps = !self.sweeps.is_empty() || self.sweeps_messages();
+        let sweep = sweeps.then_some(self.now.saturating_add(1));
         let events = [self.engine.next_wake(), self.expiries.next_at(), self.messages.next_wake()];
         let wakes = events.into_iter().chain([sweep]);
         wakes.flatten().min().map(Timestamp)

@@ -17,7 +17,7 @@ use crate::{
         About, CALL_ASSUMED_US, COPY_BYTES_MAX, Closing, Expiring, Holding, InProgress, Inquiry,
         Outlook, Target, Timed, Waits,
     },
-    spec::{Opening, WindowEnd},
+    spec::{Kind, Opening, WindowEnd},
     view::BatchStatus,
 };
 
@@ -39,9 +39,10 @@ impl State {
             .iter()
             .filter(|(_, tenant)| tenant.counts.queued + tenant.counts.in_progress > 0);
         let waits = self.accounts.iter().filter(|(_, id)| self.tenants[**id].counts.queued > 0);
-        let batches = self.batches.iter().filter(|(_, batch)| batch.gate != NIL);
+        let of_calls = |batch: &Batch| batch.kind() == Kind::Call && batch.gate != NIL;
+        let batches = self.batches.iter().filter(|(_, batch)| of_calls(batch));
         let mut engine = self.engine.clone();
-        let (openings, closings) = self.hours(Timestamp(now), &mut engine);
+        let (openings, closings) = self.hours(Kind::Call, Timestamp(now), &mut engine);
         Some(Outlook {
             engine,
             now,
@@ -87,6 +88,9 @@ impl State {
             }
             About::Batch(batch) => {
                 let batch = *self.batch_index.get(batch)?;
+                if self.batches[batch].kind() == Kind::Message {
+                    return self.inquire_message_batch(batch, now);
+                }
                 (Target::Lanes(self.lanes_of_batch(batch)), Some(self.batches[batch].tenant))
             }
             About::Message(message) => return self.inquire_message(*message, now),
@@ -136,13 +140,18 @@ impl State {
         })
     }
 
-    /// The calling hours of batches in which something waits: openings as timers of the copy's engine, and the ends in their
-    /// order.
-    fn hours(&self, now: Timestamp, engine: &mut Engine) -> (Vec<(u32, Timed)>, Vec<Closing>) {
+    /// The calling hours of batches of a kind in which something waits: openings as timers of the copy's engine, and the ends
+    /// in their order.
+    pub(super) fn hours(
+        &self,
+        kind: Kind,
+        now: Timestamp,
+        engine: &mut Engine,
+    ) -> (Vec<(u32, Timed)>, Vec<Closing>) {
         let (mut openings, mut closings) = (Vec::new(), Vec::new());
         let waiting = self.batches.iter().map(|(_, batch)| batch).filter(|batch| {
             let runs = matches!(batch.status, BatchStatus::Scheduled | BatchStatus::Running);
-            runs && batch.counts.queued > 0
+            runs && batch.counts.queued > 0 && batch.kind() == kind
         });
         for batch in waiting {
             let gate = batch.gate;
@@ -169,16 +178,19 @@ impl State {
         let calls = self.requests.scheduled().map(|(number, request)| {
             let lane = self.requests.lane(request);
             let asked = asked(self.requests.call(request));
-            (Due::Call.of(number), Timed::Begins { request, lane, asked, put_off: true })
+            (Due::Call.of(number), Timed::Begins { request, lane, asked })
         });
-        // Those that have calling hours open with them.
-        let batches = self
-            .batches
-            .iter()
-            .filter(|(_, batch)| batch.begin != NO_TIMER && batch.plan.openings.is_none());
-        let batches =
-            batches.map(|(id, batch)| (Due::Batch.of(id), Timed::Opens { gate: batch.gate }));
-        calls.chain(batches)
+        let batches = self.beginning(Kind::Call);
+        calls.chain(batches.map(|(id, gate)| (Due::Batch.of(id), Timed::Opens { gate })))
+    }
+
+    /// Batches of a kind that open by a timer of theirs, with their gates. Those that have calling hours open with them.
+    pub(super) fn beginning(&self, kind: Kind) -> impl Iterator<Item = (u32, u32)> {
+        let batches = self.batches.iter().filter(move |(_, batch)| {
+            let begins = batch.begin != NO_TIMER && batch.plan.openings.is_none();
+            begins && batch.kind() == kind
+        });
+        batches.map(|(id, batch)| (id, batch.gate))
     }
 }
 

@@ -7,6 +7,7 @@ use busyhour_base::{Ending, Reason, Timestamp};
 
 use super::{
     State,
+    batch::Batch,
     calls::{Stage, asked},
     tick::Due,
 };
@@ -14,6 +15,28 @@ use crate::{
     effect::{Effect, Phase},
     view::{Attempt, BatchStatus},
 };
+
+impl Batch {
+    /// When a line of it is tried once more that so many attempts came to nothing of, the last one just now, if it is.
+    pub fn next_attempt(
+        &self,
+        made: u16,
+        expires: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let over = matches!(self.status, BatchStatus::Cancelling | BatchStatus::Cancelled);
+        if over || self.past_end {
+            return None;
+        }
+        let at = now + self.plan.retry.as_ref()?.delay(made)?;
+        let ends = [expires, self.plan.not_after, self.last_window_ends(now)];
+        let last = ends.into_iter().flatten().min();
+        // Behind what is known of its calling hours there may be an opening.
+        let known = self.plan.openings.as_ref().map_or(at, |openings| openings.through);
+        let begins = self.first_open(at).unwrap_or(known.max(at));
+        last.is_none_or(|last| begins < last).then_some(at)
+    }
+}
 
 impl State {
     /// When the call is placed again after this end of an attempt, if it is.
@@ -23,21 +46,13 @@ impl State {
         let batch = &self.batches[lane.batch.filter(|_| lane.canceled.is_none())?];
         let retry = batch.plan.retry.as_ref()?;
         let definitive = ending.confirmed && live.answered_at.is_none() && live.hang_up.is_none();
-        let over = matches!(batch.status, BatchStatus::Cancelling | BatchStatus::Cancelled);
-        if !definitive || !retry.on.takes(ending.outcome, ending.reason) || over || batch.past_end {
+        if !definitive || !retry.on.takes(ending.outcome, ending.reason) {
             return None;
         }
         // Going from carrier to carrier is one attempt of the batch.
         let earlier = self.earlier.get(&id).into_iter().flatten();
         let made = earlier.filter(|attempt| !attempt.passed_on).count() as u16 + 1;
-        let at = Timestamp(self.now) + retry.delay(made)?;
-        let window = batch.last_window_ends(Timestamp(self.now));
-        let ends = [self.requests.times(id).expires, batch.plan.not_after, window];
-        let last = ends.into_iter().flatten().min();
-        // Behind what is known of its calling hours there may be an opening.
-        let known = batch.plan.openings.as_ref().map_or(at, |openings| openings.through);
-        let begins = batch.first_open(at).unwrap_or(known.max(at));
-        last.is_none_or(|last| begins < last).then_some(at)
+        batch.next_attempt(made, self.requests.times(id).expires, Timestamp(self.now))
     }
 
     /// An attempt has ended and the call waits for the next one.

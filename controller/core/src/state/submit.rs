@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use busyhour_base::{Reason, Timestamp};
 
-use super::{State, batch::Batch};
+use super::State;
 use crate::{
     command::Submit,
     effect::{Accepted, Effect, Reply},
@@ -13,8 +13,7 @@ use crate::{
         lanes::{LaneKey, URGENCIES},
         ring::NIL,
     },
-    spec::{Excess, NewCall, NewRequest, Urgency},
-    view::BatchStatus,
+    spec::{Excess, Kind, NewCall, NewRequest, Urgency},
 };
 
 impl State {
@@ -57,7 +56,10 @@ impl State {
         }
         let Some(batch) = submit.batch else { return Ok((tenant, None)) };
         let batch = self.batch_of(tenant, batch)?;
-        Ok((tenant, Some(batch)))
+        match self.batches[batch].kind() {
+            Kind::Call => Ok((tenant, Some(batch))),
+            Kind::Message => Err(Reason::WrongState),
+        }
     }
 
     /// A line of a draft, unless one that means the same call was taken.
@@ -69,7 +71,7 @@ impl State {
         key: Option<&str>,
         fx: &mut Vec<Effect>,
     ) -> Result<Accepted, Reason> {
-        takes_line(&self.batches[batch], new.custom_id, key)?;
+        self.batches[batch].takes_line(new.custom_id, key)?;
         let accepted = self.submit_one(tenant, Some(batch), new, fx)?;
         if let Some(key) = key {
             self.batches[batch].keys.insert(key);
@@ -139,14 +141,4 @@ impl State {
         self.engine.limits(position, |_, at| start = start.max(at.unwrap_or(0)));
         Timestamp(start)
     }
-}
-
-/// Whether a batch takes this line.
-fn takes_line(batch: &Batch, custom_id: Option<&str>, key: Option<&str>) -> Result<(), Reason> {
-    if batch.status != BatchStatus::Draft {
-        return Err(Reason::WrongState);
-    }
-    let named = custom_id.is_some_and(|id| batch.custom_ids.contains(id));
-    let known = key.is_some_and(|key| batch.keys.contains(key));
-    if named || known { Err(Reason::Duplicate) } else { Ok(()) }
 }

@@ -151,7 +151,7 @@ impl State {
             .map(|id| self.batch_view(self.batch_index[id]))
     }
 
-    /// Whether every call of a batch that has ended is in the records; `None` for a batch that is not in the state.
+    /// Whether every request of a batch that has ended is in the records; `None` for a batch that is not in the state.
     pub fn batch_recorded(&self, batch: BatchId) -> Option<bool> {
         let batch = &self.batches[*self.batch_index.get(&batch)?];
         Some(batch.has_ended() && batch.unrecorded == 0)
@@ -160,7 +160,11 @@ impl State {
     fn batch_view(&self, id: u32) -> BatchView {
         let batch = &self.batches[id];
         let tenant = &self.tenants[batch.tenant];
-        let throttles = [batch.plan.throttle, tenant.limits.throttle];
+        let (of_tenant, eta) = match batch.kind() {
+            Kind::Call => (tenant.limits.throttle, self.eta_of(&self.lanes_of_batch(id))),
+            Kind::Message => (self.message_throttle(batch.tenant), self.eta_of_messages(id)),
+        };
+        let throttles = [batch.plan.throttle, of_tenant];
         BatchView {
             batch: batch.id,
             account: tenant.account,
@@ -171,7 +175,7 @@ impl State {
             created_at: batch.created_at,
             started_at: batch.started_at,
             ended_at: batch.ended_at,
-            eta: self.eta_of(&self.lanes_of_batch(id)),
+            eta,
             shut_by: batch.shut_by(Timestamp(self.now)).filter(|_| !batch.has_ended()),
             upload: batch.upload.view(),
             owed: batch.notices.owed,

@@ -1,6 +1,7 @@
 //! A state machine with hands: builds entries, keeps the log, and checks every state that it passes through.
 #![allow(dead_code, reason = "each test program uses its part")]
 
+pub mod batch_texts;
 pub mod texts;
 pub mod world;
 

@@ -40,11 +40,15 @@ pub(crate) const TABLES: &str = "
         ended_us    INTEGER NOT NULL,
         attempts    INTEGER NOT NULL,
         carrier     TEXT,
-        reference   TEXT
+        reference   TEXT,
+        batch       INTEGER,
+        custom_id   TEXT,
+        earlier     TEXT
     ) STRICT;
     CREATE INDEX messages_by_account   ON messages (account, message, sent_us);
     CREATE INDEX messages_by_recipient ON messages (account, recipient, message);
     CREATE INDEX messages_by_sender    ON messages (account, sender, message);
+    CREATE INDEX messages_by_batch     ON messages (account, batch, seq, status) WHERE batch IS NOT NULL;
     CREATE INDEX messages_by_body      ON messages (body) WHERE body IS NOT NULL;
 ";
 

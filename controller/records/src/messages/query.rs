@@ -2,8 +2,11 @@
 
 use std::ops::Range;
 
-use busyhour_base::{AccountSid, Timestamp};
-use busyhour_controller_core::message::{MessageId, MessageRecord};
+use busyhour_base::{AccountSid, MessageStatus, Timestamp};
+use busyhour_controller_core::{
+    message::{MessageId, MessageRecord},
+    spec::BatchId,
+};
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::{failed, integer, row};
@@ -50,6 +53,35 @@ impl Records {
         let found =
             sql.build().fetch_optional(&self.readers).await.map_err(failed("fetch a message"))?;
         found.as_ref().map(row::read).transpose()
+    }
+
+    /// Results of a batch of messages in the order in which these ended, as those of calls are given
+    /// ([`Records::batch_results`]); with `statuses` those that ended so only.
+    pub async fn batch_messages(
+        &self,
+        account: AccountSid,
+        batch: BatchId,
+        after: Option<u64>,
+        statuses: &[MessageStatus],
+        limit: u32,
+    ) -> Result<Vec<MessageRecord>, RecordsError> {
+        let mut sql = QueryBuilder::new(row::SELECT);
+        sql.push(" WHERE account = ").push_bind(account_key(account));
+        sql.push(" AND batch = ").push_bind(integer(batch.0));
+        if let Some(after) = after {
+            sql.push(" AND seq > ").push_bind(integer(after));
+        }
+        if !statuses.is_empty() {
+            let mut wanted = sql.push(" AND status IN (").separated(", ");
+            for status in statuses {
+                wanted.push_bind(status.as_str());
+            }
+            sql.push(")");
+        }
+        sql.push(" ORDER BY seq LIMIT ").push_bind(i64::from(limit.min(PAGE_MAX)));
+        let rows = sql.build().fetch_all(&self.readers).await;
+        let rows = rows.map_err(failed("list a batch's messages"))?;
+        rows.iter().map(row::read).collect()
     }
 
     /// A page of finished messages, newest (highest number) first, those below `before` only. `limit` is clamped to

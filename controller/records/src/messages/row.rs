@@ -5,7 +5,10 @@ use std::sync::Arc;
 use busyhour_base::{
     AccountSid, Body, MessageSpec, MessageStatus, Reason, Segments, Timestamp, message::Encoding,
 };
-use busyhour_controller_core::message::{MessageId, MessageRecord};
+use busyhour_controller_core::{
+    message::{MessageId, MessageRecord},
+    spec::BatchId,
+};
 use sha2::{Digest as _, Sha256};
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
@@ -14,7 +17,7 @@ use crate::{RecordsError, row::account_key};
 
 /// The columns in the order in which [`insert`] gives them.
 const COLUMNS: &str = "message, seq, account, recipient, sender, direction, spec, body, encoding, segments, status, reason, \
-     accepted_us, due_us, held_by, sent_us, ended_us, attempts, carrier, reference";
+     accepted_us, due_us, held_by, sent_us, ended_us, attempts, carrier, reference, batch, custom_id, earlier";
 
 /// What a query reads: every column, and the text.
 pub(super) const SELECT: &str =
@@ -34,6 +37,10 @@ pub(super) async fn insert(
         .await
         .map_err(failed(doing))?;
     let spec = serde_json::to_string(&*record.spec)
+        .map_err(|source| RecordsError::MessageSpec { message: record.message, source })?;
+    let earlier = (!record.earlier.is_empty())
+        .then(|| serde_json::to_string(&record.earlier))
+        .transpose()
         .map_err(|source| RecordsError::MessageSpec { message: record.message, source })?;
     let marks = vec!["?"; COLUMNS.split(',').count()].join(",");
     let sql = format!(
@@ -61,6 +68,9 @@ pub(super) async fn insert(
         .bind(i64::from(record.attempts))
         .bind(record.carrier.as_deref())
         .bind(record.reference.as_deref())
+        .bind(record.batch.map(|batch| integer(batch.0)))
+        .bind(record.custom_id.as_deref())
+        .bind(earlier)
         .execute(&mut *db)
         .await
         .map_err(failed(doing))?;
@@ -105,6 +115,10 @@ pub(super) fn read(row: &SqliteRow) -> Result<MessageRecord, RecordsError> {
     let encoding = [Encoding::Gsm7, Encoding::Ucs2].into_iter().find(|e| e.as_str() == word);
     let status: &str = column(row, "status")?;
     let text: Option<&str> = column(row, "text")?;
+    let earlier = column::<Option<&str>>(row, "earlier")?.map(serde_json::from_str).transpose();
+    let earlier = earlier.map_err(|_| damaged("earlier", "list of attempts"))?;
+    let batch = column::<Option<i64>>(row, "batch")?.map(u64::try_from).transpose();
+    let batch = batch.map_err(|_| damaged("batch", "number from 0"))?;
     Ok(MessageRecord {
         seq: number("seq")?,
         message: MessageId(number("message")?),
@@ -125,6 +139,9 @@ pub(super) fn read(row: &SqliteRow) -> Result<MessageRecord, RecordsError> {
         attempts: small("attempts")?,
         carrier: column::<Option<&str>>(row, "carrier")?.map(Arc::from),
         reference: column::<Option<&str>>(row, "reference")?.map(Arc::from),
+        batch: batch.map(BatchId),
+        custom_id: column::<Option<&str>>(row, "custom_id")?.map(Arc::from),
+        earlier: earlier.unwrap_or_default(),
     })
 }
 

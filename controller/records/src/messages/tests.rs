@@ -4,6 +4,8 @@ use busyhour_base::{
     Body, Direction, MessageSpec, MessageStatus, Method, Reason, Segments, Timestamp, Webhook,
 };
 
+use busyhour_controller_core::{message::MessageAttempt, spec::BatchId};
+
 use super::*;
 
 fn record(n: u64, text: &str) -> MessageRecord {
@@ -32,6 +34,19 @@ fn record(n: u64, text: &str) -> MessageRecord {
         attempts: 1,
         carrier: Some("text".into()),
         reference: Some(format!("r{n}").into()),
+        batch: Some(BatchId(n / 10)),
+        custom_id: Some(format!("row-{n}").into()),
+        earlier: vec![MessageAttempt {
+            number: 1,
+            carrier: "text".into(),
+            reference: None,
+            held_by: Reason::Ready,
+            due: Timestamp(n),
+            sent_at: Timestamp(n + 1),
+            ended_at: Timestamp(n + 2),
+            status: MessageStatus::Failed,
+            reason: Reason::MessageRejected,
+        }],
     }
 }
 
@@ -75,6 +90,27 @@ async fn lists_are_newest_first_filtered_and_paged() {
     assert_eq!(list(to, None, 9).await, [18, 12, 6]);
     let sent = Some(Timestamp(42)..Timestamp(82));
     assert_eq!(list(MessageFilter { sent, ..Default::default() }, None, 9).await, [6, 4]);
+}
+
+#[tokio::test]
+async fn dc_3_results_of_a_batch_come_in_order_of_their_ends_behind_a_cursor() {
+    let (_dir, records) = open().await;
+    let rows = (1..=20).map(|n| MessageRecord { account: AccountSid(1), ..record(n, "x") });
+    let mut rows: Vec<_> = rows.collect();
+    // The one that was accepted first ended last.
+    rows[0] = MessageRecord { seq: 30, status: MessageStatus::Failed, ..rows[0].clone() };
+    records.store_messages(&rows).await.unwrap();
+    let list = async |batch, after, statuses: &[MessageStatus], limit| -> Vec<u64> {
+        let batch = BatchId(batch);
+        let found = records.batch_messages(AccountSid(1), batch, after, statuses, limit);
+        found.await.unwrap().iter().map(|record| record.seq).collect()
+    };
+    assert_eq!(list(0, None, &[], 99).await, [2, 3, 4, 5, 6, 7, 8, 9, 30]);
+    assert_eq!(list(0, Some(3), &[], 2).await, [4, 5]);
+    assert_eq!(list(0, None, &[MessageStatus::Failed], 9).await, [30]);
+    assert_eq!(list(2, None, &[], 9).await, [20]);
+    let other = records.batch_messages(AccountSid(2), BatchId(0), None, &[], 9).await.unwrap();
+    assert!(other.is_empty(), "another account's are not seen");
 }
 
 #[tokio::test]

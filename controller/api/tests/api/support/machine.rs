@@ -296,6 +296,10 @@ impl Views for Machine {
         self.read(|state| state.outlook(now))
     }
 
+    fn message_outlook(&self, now: Timestamp) -> Option<Outlook> {
+        self.read(|state| state.message_outlook(now))
+    }
+
     fn inquire(&self, about: &About, now: Timestamp) -> Option<Inquiry> {
         self.read(|state| state.inquire(about, now))
     }

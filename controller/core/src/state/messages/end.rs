@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use busyhour_base::{MessageStatus, Reason, Span, Timestamp};
 
-use super::{Stage, State};
+use super::{Stage, State, lines::Counted};
 use crate::{
     effect::{Effect, Reply},
     engine::wheel::NO_TIMER,
@@ -21,7 +21,9 @@ impl State {
         fx: &mut Vec<Effect>,
     ) {
         let Some(mut record) = self.message_record(id, status, reason) else { return };
-        let was_sent = matches!(self.messages.all[id].stage, Stage::Sent(_));
+        let stage = self.messages.all[id].stage;
+        let was_waiting = matches!(stage, Stage::Scheduled | Stage::Queued);
+        let was_sent = matches!(stage, Stage::Sent(_));
         self.leave_stage(id);
         self.untime_message(id);
         let messages = &mut self.messages;
@@ -31,14 +33,17 @@ impl State {
         message.stage = Stage::Ended(record.seq);
         messages.tenants[message.tenant].counts.ended += 1;
         messages.outbox.push_back(record);
+        let from = if was_waiting { Counted::Waits } else { Counted::InProgress };
+        self.line_moves(id, from, Counted::Ended(status));
         // That it was sent was told when the carrier took it, unless that is how it ends.
         if status != MessageStatus::Sent || !was_sent || reason == Reason::Sent {
             self.message_changed(id, status, reason, fx);
         }
+        self.settle_line(id, fx);
     }
 
     /// A message gives back what it holds where it is.
-    fn leave_stage(&mut self, id: u32) {
+    pub(super) fn leave_stage(&mut self, id: u32) {
         let now = self.now;
         let messages = &mut self.messages;
         let message = &messages.all[id];
@@ -46,7 +51,10 @@ impl State {
         let counts = &mut messages.tenants[tenant].counts;
         match message.stage {
             Stage::Ended(_) => {}
-            Stage::Scheduled => counts.waiting -= 1,
+            Stage::Scheduled => {
+                counts.waiting -= 1;
+                messages.queue.take_up(lane, id);
+            }
             Stage::Queued => {
                 counts.waiting -= 1;
                 messages.queue.unqueue(lane, id);
@@ -77,7 +85,7 @@ impl State {
         }
     }
 
-    fn message_record(
+    pub(super) fn message_record(
         &self,
         id: u32,
         status: MessageStatus,
@@ -93,6 +101,7 @@ impl State {
         let origin = messages.origins.get(&id);
         let carrier = live.map(|live| &live.carrier).or(origin.map(|origin| &origin.carrier));
         let reference = live.and_then(|live| live.reference.as_ref());
+        let line = messages.lines.get(message.line);
         Some(MessageRecord {
             seq: 0,
             message: message.message,
@@ -112,6 +121,9 @@ impl State {
             attempts: message.attempt,
             carrier: carrier.cloned(),
             reference: reference.or(origin.map(|origin| &origin.reference)).cloned(),
+            batch: line.map(|line| self.batches[line.batch].id),
+            custom_id: line.and_then(|line| line.custom_id.clone()),
+            earlier: line.map(|line| line.earlier.clone()).unwrap_or_default(),
         })
     }
 
@@ -122,11 +134,12 @@ impl State {
             let Some(record) = messages.outbox.pop_front() else { break };
             let Some(id) = messages.index.remove(&record.message) else { continue };
             let message = &messages.all[id];
-            let (tenant, body) = (message.tenant, message.body);
+            let (tenant, body, line) = (message.tenant, message.body, message.line);
             messages.tenants[tenant].all.remove(&mut messages.all, id);
             messages.all.remove(id);
             messages.origins.remove(&id);
             messages.bodies.release(body);
+            self.forget_line(line);
             self.forget_if_gone(tenant);
         }
         Reply::Done

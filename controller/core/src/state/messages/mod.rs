@@ -32,15 +32,19 @@ mod check;
 mod declare;
 mod end;
 mod inbound;
+mod lines;
 mod outlook;
 mod queue;
 mod report;
+mod retry;
 mod submit;
 mod tick;
 mod views;
 
 use bodies::Bodies;
-use queue::Queue;
+use lines::Line;
+use queue::{Place, Queue};
+pub(super) use tick::Begins;
 
 /// Where a message is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -78,6 +82,8 @@ pub(super) struct Message {
     wait_ms: u32,
     /// Its [`Times`], or [`NIL`].
     times: u32,
+    /// Its [`Line`] of a batch, or [`NIL`].
+    line: u32,
     attempt: u16,
     stage: Stage,
 }
@@ -194,6 +200,7 @@ impl Messages {
         self.tenants.share();
         self.all.share();
         self.times.share();
+        self.lines.share();
         self.live.share();
     }
 
@@ -219,6 +226,9 @@ pub(super) struct Messages {
     index: BTreeMap<MessageId, u32>,
     bodies: Bodies,
     times: Slab<Times>,
+    lines: Slab<Line>,
+    /// Lanes of batches whose messages are being ended, a bounded number with each entry; and why.
+    sweeps: VecDeque<(u32, Reason)>,
     live: Slab<Live>,
     origins: BTreeMap<u32, Origin>,
     /// Taken messages by carrier and reference.
@@ -297,6 +307,7 @@ impl State {
             accepted_at: Timestamp(self.now),
             wait_ms: 0,
             times: NIL,
+            line: NIL,
             attempt: 0,
             stage,
         });

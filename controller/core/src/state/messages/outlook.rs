@@ -5,21 +5,22 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use busyhour_base::{AccountSid, Timestamp};
 
-use super::{Stage, State, Times};
+use super::{Begins, Stage, State, Times};
 use crate::{
-    engine::{wheel::NO_TIMER, workers::NO_WORKER},
+    engine::{ring::NIL, wheel::NO_TIMER, workers::NO_WORKER},
     forward::{
         COPY_BYTES_MAX, Expiring, Holding, InProgress, Inquiry, MESSAGE_ASSUMED_US, Outlook,
         Target, Timed, Waits,
     },
     message::MessageId,
     spec::Kind,
+    state::batch::Batch,
     state::proposals::{Proposals, propose_for_carrier, propose_for_gate},
 };
 
 impl State {
-    /// A copy of what decides when messages are sent; `None` if that is more than may be copied while entries wait.
-    fn message_outlook(&self, now: Timestamp) -> Option<Outlook> {
+    /// A copy of what decides when messages are sent, to run ahead from `now`; `None` if that is more than may be copied while entries wait.
+    pub fn message_outlook(&self, now: Timestamp) -> Option<Outlook> {
         let (messages, now) = (&self.messages, now.0.max(self.now));
         let engine = messages.queue.engine();
         let beside = messages.times.bytes() + messages.live.bytes() + size_of::<Holding>();
@@ -27,21 +28,29 @@ impl State {
             return None;
         }
         let mut tenant_of: Vec<_> =
-            messages.queue.lanes(None).map(|(lane, tenant, ..)| (lane, tenant)).collect();
+            messages.queue.lanes(None).map(|of| (of.lane, of.tenant)).collect();
         tenant_of.sort_unstable();
+        let mut engine = engine.clone();
+        let (openings, closings) = self.hours(Kind::Message, Timestamp(now), &mut engine);
+        let batches = self.batches.iter().map(|(_, batch)| batch);
+        let batches = batches.filter(|batch| batch.kind() == Kind::Message && batch.gate != NIL);
+        let lanes = |batch: &Batch| {
+            let lanes = messages.queue.lanes_of_batch(batch.tenant, batch.gate);
+            lanes.map(|(lane, _)| lane).collect()
+        };
         Some(Outlook {
-            engine: engine.clone(),
+            engine,
             now,
             in_progress: self.messages_at_carriers(now).collect(),
-            timed: self.messages_timed().collect(),
-            closings: Vec::new(),
+            timed: self.messages_timed().chain(openings).collect(),
+            closings,
             expiring: self.messages_expiring(),
             tenant_of,
             holding: BTreeMap::new(),
             holding_all: messages.holding.clone(),
             holding_assumed_us: MESSAGE_ASSUMED_US,
             accounts: BTreeMap::new(),
-            batches: BTreeMap::new(),
+            batches: batches.map(|batch| (batch.id, lanes(batch))).collect(),
         })
     }
 
@@ -65,11 +74,37 @@ impl State {
     fn messages_timed(&self) -> impl Iterator<Item = (u32, Timed)> {
         let messages = &self.messages;
         let scheduled = messages.times.iter().filter(|(_, times)| times.begin != NO_TIMER);
-        scheduled.map(|(id, Times { message, .. })| {
+        let scheduled = scheduled.map(|(id, Times { message, .. })| {
             let lane = messages.all[*message].lane;
             let segments = messages.bodies.segments(messages.all[*message].body).count;
             let asked = messages.queue.asked(segments);
-            (id, Timed::Begins { request: *message, lane, asked, put_off: false })
+            let begins = Timed::Begins { request: *message, lane, asked };
+            (Begins::Message.of(id), begins)
+        });
+        let batches = self.beginning(Kind::Message);
+        scheduled.chain(batches.map(|(id, gate)| (Begins::Batch.of(id), Timed::Opens { gate })))
+    }
+
+    pub(in crate::state) fn inquire_message_batch(
+        &self,
+        batch: u32,
+        now: Timestamp,
+    ) -> Option<Inquiry> {
+        let state = &self.batches[batch];
+        let of_it = self.messages.queue.lanes_of_batch(state.tenant, state.gate);
+        let (lanes, numbers): (Vec<_>, Vec<_>) =
+            of_it.map(|(lane, number)| (lane, Arc::from(number))).unzip();
+        let mut proposals = Proposals::new();
+        self.propose_for_messages(state.tenant, &numbers, &mut proposals);
+        if state.gate != NIL {
+            let engine = self.messages.queue.engine();
+            let name = Arc::from(state.plan.name.as_str());
+            propose_for_gate(engine, state.gate, &name, &mut proposals);
+        }
+        Some(Inquiry {
+            outlook: self.message_outlook(now)?,
+            target: Target::Lanes(lanes),
+            proposals,
         })
     }
 
@@ -80,7 +115,7 @@ impl State {
             let request = times.message;
             let waits = match messages.all[request].stage {
                 Stage::Queued => Waits::Queued,
-                Stage::Scheduled => Waits::Apart,
+                Stage::Scheduled => Waits::PutOff,
                 _ => return None,
             };
             let lane = messages.all[request].lane;
@@ -124,11 +159,11 @@ impl State {
         let engine = self.messages.queue.engine();
         let mut lanes: Vec<_> = self.messages.queue.lanes(Some(tenant)).collect();
         // The longest queues are those that something could be done about.
-        lanes.sort_by_key(|(lane, ..)| std::cmp::Reverse(engine.lane_len(*lane)));
-        let numbers: Vec<_> = lanes.iter().map(|(_, _, number, _)| Arc::clone(number)).collect();
+        lanes.sort_by_key(|of| std::cmp::Reverse(engine.lane_len(of.lane)));
+        let numbers: Vec<_> = lanes.iter().map(|of| Arc::clone(of.number)).collect();
         let mut proposals = Proposals::new();
         self.propose_for_messages(tenant, &numbers, &mut proposals);
-        let target = Target::Lanes(lanes.into_iter().map(|(lane, ..)| lane).collect());
+        let target = Target::Lanes(lanes.into_iter().map(|of| of.lane).collect());
         Some(Inquiry { outlook: self.message_outlook(now)?, target, proposals })
     }
 

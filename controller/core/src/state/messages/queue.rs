@@ -2,7 +2,7 @@
 //! carriers. This file is all that touches it, so that the rest speaks of messages only.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{self, Read, Write},
     sync::Arc,
 };
@@ -19,6 +19,7 @@ use crate::{
         gate::{GateLimits, Scope},
         lanes::{Asked, LaneKey, TenantLimits},
         ledger::Contract,
+        ring::NIL,
         wheel::Handle,
         workers::NO_WORKER,
     },
@@ -32,8 +33,46 @@ struct Number {
     /// If not, it goes with its tenant.
     declared: bool,
     gate: u32,
-    /// By urgency, once a message was sent with it.
-    lanes: BTreeMap<u8, u32>,
+    /// By urgency and by the gate of a batch, or [`NIL`], once a message was sent with it.
+    lanes: BTreeMap<(u8, u32), u32>,
+    /// Lanes of batches of which nothing starts any more.
+    retired: Vec<u32>,
+}
+
+impl Number {
+    fn new(gate: u32) -> Self {
+        Self { declared: true, gate, lanes: BTreeMap::new(), retired: Vec::new() }
+    }
+
+    fn has_lanes(&self) -> bool {
+        !self.lanes.is_empty() || !self.retired.is_empty()
+    }
+
+    fn all_lanes(&self) -> impl Iterator<Item = &u32> {
+        self.lanes.values().chain(&self.retired)
+    }
+}
+
+/// What a lane is of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    pub tenant: u32,
+    pub number: &'a str,
+    pub urgency: Urgency,
+    /// The gate of a batch, or [`NIL`].
+    pub batch: u32,
+}
+
+/// A lane and what it is of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LaneOf<'a> {
+    pub lane: u32,
+    pub tenant: u32,
+    pub number: &'a Arc<str>,
+    /// The gate of its batch, or [`NIL`].
+    pub batch: u32,
+    /// Segments that wait in it.
+    pub segments: u64,
 }
 
 /// The engine of the messages and how its ids are found.
@@ -46,6 +85,8 @@ pub(super) struct Queue {
     names: BTreeMap<u32, Arc<str>>,
     /// Segments that wait, by lane.
     segments: BTreeMap<u32, u64>,
+    /// The numbers with lanes of a batch, by its gate.
+    batches: BTreeMap<u32, BTreeSet<Arc<str>>>,
     /// Messages taken in: they are numbered in their order.
     arrived: u64,
 }
@@ -117,7 +158,7 @@ impl Queue {
         let Self { engine, numbers, segments, .. } = self;
         numbers.retain(|(owner, _), number| {
             if *owner == tenant {
-                for lane in number.lanes.values() {
+                for lane in number.all_lanes() {
                     engine.remove_lane(*lane);
                     segments.remove(lane);
                 }
@@ -131,9 +172,8 @@ impl Queue {
     /// A number's spacing and caps, for all that waits and will wait there. Answers as [`Queue::set_limits`].
     pub fn set_number(&mut self, tenant: u32, declared: &MessageNumber) -> bool {
         let Self { engine, numbers, .. } = self;
-        let number = numbers.entry((tenant, Arc::clone(&declared.number))).or_insert_with(|| {
-            Number { declared: true, gate: engine.add_gate(Scope::Number), lanes: BTreeMap::new() }
-        });
+        let number = numbers.entry((tenant, Arc::clone(&declared.number)));
+        let number = number.or_insert_with(|| Number::new(engine.add_gate(Scope::Number)));
         number.declared = true;
         let spacing = declared.throttle.map_or(0, |throttle| throttle.spacing.0);
         let windows = windows(&declared.caps);
@@ -153,7 +193,7 @@ impl Queue {
         let Self { engine, numbers, .. } = self;
         numbers.retain(|(tenant, name), number| {
             number.declared = keep(*tenant, name);
-            if !number.declared && number.lanes.is_empty() {
+            if !number.declared && !number.has_lanes() {
                 engine.remove_gate(number.gate);
                 return false;
             }
@@ -216,19 +256,85 @@ impl Queue {
     }
 
     /// What the lane of a number is of. A number that is not known limits nothing.
-    fn key(&self, tenant: u32, number: &str, urgency: Urgency) -> LaneKey {
+    fn key(&self, of: Place<'_>) -> LaneKey {
+        let Place { tenant, number, urgency, batch } = of;
         let number = self.numbers.get(&(tenant, Arc::from(number)));
-        let gate = number.map_or(LaneKey::default().number, |number| number.gate);
-        let urgency = urgency as u8;
-        LaneKey { kind: Kind::Message, urgency, number: gate, ..LaneKey::default() }
+        let number = number.map_or(NIL, |number| number.gate);
+        LaneKey { kind: Kind::Message, urgency: urgency as u8, number, batch, ..LaneKey::default() }
     }
 
     /// The lane of a number that is known.
-    pub fn lane_of(&mut self, tenant: u32, number: &str, urgency: Urgency) -> u32 {
-        let key = self.key(tenant, number, urgency);
-        let Self { engine, numbers, .. } = self;
-        let known = numbers.get_mut(&(tenant, Arc::from(number))).expect("the number is known");
-        *known.lanes.entry(urgency as u8).or_insert_with(|| engine.add_lane(tenant, key))
+    pub fn lane_of(&mut self, of: Place<'_>) -> u32 {
+        let key = self.key(of);
+        let number = Arc::from(of.number);
+        let Self { engine, numbers, batches, .. } = self;
+        let known = numbers.get_mut(&(of.tenant, Arc::clone(&number)));
+        let lanes = &mut known.expect("the number is known").lanes;
+        *lanes.entry((of.urgency as u8, of.batch)).or_insert_with(|| {
+            if of.batch != NIL {
+                batches.entry(of.batch).or_default().insert(number);
+            }
+            engine.add_lane(of.tenant, key)
+        })
+    }
+
+    /// The lanes of a batch with their numbers, but for those of which nothing starts any more.
+    pub fn lanes_of_batch(&self, tenant: u32, batch: u32) -> impl Iterator<Item = (u32, &str)> {
+        self.batches.get(&batch).into_iter().flatten().flat_map(move |name| {
+            let number = self.numbers.get(&(tenant, Arc::clone(name)));
+            let lanes = number.into_iter().flat_map(|number| &number.lanes);
+            lanes.filter(move |((_, of), _)| *of == batch).map(move |(_, lane)| (*lane, &**name))
+        })
+    }
+
+    /// Sets the lanes of a batch aside: nothing of them starts any more, and messages that come go into others.
+    pub fn retire_batch(&mut self, tenant: u32, batch: u32) -> Vec<u32> {
+        let Self { engine, numbers, batches, .. } = self;
+        let mut all = Vec::new();
+        for name in batches.get(&batch).into_iter().flatten() {
+            let Some(number) = numbers.get_mut(&(tenant, Arc::clone(name))) else { continue };
+            let lanes = number.lanes.extract_if(.., |(_, of), _| *of == batch);
+            let lanes: Vec<_> = lanes.map(|(_, lane)| lane).collect();
+            for lane in &lanes {
+                engine.retire(*lane);
+            }
+            number.retired.extend(&lanes);
+            all.extend(lanes);
+        }
+        all
+    }
+
+    /// Forgets the gate of a batch with its lanes, which are empty, and numbers that were there for these alone.
+    fn remove_batch(&mut self, tenant: u32, batch: u32) {
+        let Self { engine, numbers, segments, batches, .. } = self;
+        for name in batches.remove(&batch).unwrap_or_default() {
+            let Some(number) = numbers.get_mut(&(tenant, Arc::clone(&name))) else { continue };
+            let gone = |lane: &u32| engine.gates_of(*lane).any(|gate| gate == batch);
+            let retired = number.retired.extract_if(.., |lane| gone(lane));
+            let mut lanes: Vec<_> = retired.collect();
+            lanes.extend(
+                number.lanes.extract_if(.., |(_, of), _| *of == batch).map(|(_, lane)| lane),
+            );
+            for lane in lanes {
+                engine.remove_lane(lane);
+                segments.remove(&lane);
+            }
+            if !number.declared && !number.has_lanes() {
+                engine.remove_gate(number.gate);
+                numbers.remove(&(tenant, name));
+            }
+        }
+        engine.remove_gate(batch);
+    }
+
+    /// Keeps a message whose time has not come with its lane.
+    pub fn put_off(&mut self, lane: u32, message: u32) {
+        self.engine.put_off(lane, message);
+    }
+
+    /// Its time has come, or it has ended.
+    pub fn take_up(&mut self, lane: u32, message: u32) {
+        self.engine.take_up(lane, message);
     }
 
     pub fn push_back(&mut self, lane: u32, message: u32, segments: u16, why: Reason) {
@@ -300,20 +406,14 @@ impl Queue {
 
     /// The expected start of the next message of a number. Channels do not count: a message holds one only until its carrier
     /// has answered, so that the rate of segments is what makes messages wait.
-    pub fn expected_start(
-        &self,
-        tenant: u32,
-        number: &str,
-        urgency: Urgency,
-        now: u64,
-    ) -> Timestamp {
-        let known = self.numbers.get(&(tenant, Arc::from(number)));
-        let lane = known.and_then(|number| number.lanes.get(&(urgency as u8)));
+    pub fn expected_start(&self, of: Place<'_>, now: u64) -> Timestamp {
+        let known = self.numbers.get(&(of.tenant, Arc::from(of.number)));
+        let lane = known.and_then(|number| number.lanes.get(&(of.urgency as u8, of.batch)));
         let ahead_in_lane = lane.map_or(0, |lane| u64::from(self.engine.lane_len(*lane)));
         let segments = lane.and_then(|lane| self.segments.get(lane)).copied();
         let position = Position {
-            tenant,
-            lane: self.key(tenant, number, urgency),
+            tenant: of.tenant,
+            lane: self.key(of),
             ahead_in_lane,
             units_ahead_in_lane: segments.unwrap_or(0),
         };
@@ -322,20 +422,29 @@ impl Queue {
     }
 
     /// What a message of a lane has to pass; one that is not in the lane yet stands behind all that are.
-    pub fn explain(
-        &self,
-        (tenant, lane): (u32, u32),
-        message: u32,
-        (number, urgency): (&str, Urgency),
-    ) -> Outlook {
+    pub fn explain(&self, lane: u32, message: u32, of: Place<'_>) -> Outlook {
         let before = self.engine.lane_requests(lane).take_while(|other| *other != message);
         let (mut ahead_in_lane, mut units_ahead_in_lane) = (0, 0);
         for other in before {
             ahead_in_lane += 1;
             units_ahead_in_lane += u64::from(self.engine.units_of(other));
         }
-        let lane = self.key(tenant, number, urgency);
-        self.outlook(Position { tenant, lane, ahead_in_lane, units_ahead_in_lane })
+        let lane = self.key(of);
+        self.outlook(Position { tenant: of.tenant, lane, ahead_in_lane, units_ahead_in_lane })
+    }
+
+    /// What the last message of a lane has to pass; nothing if none waits there.
+    pub fn explain_last(&self, lane: u32, of: Place<'_>) -> Option<Outlook> {
+        let ahead_in_lane = u64::from(self.engine.lane_len(lane)).checked_sub(1)?;
+        let segments = self.segments.get(&lane).copied().unwrap_or(0);
+        let position = Position {
+            tenant: of.tenant,
+            lane: self.key(of),
+            ahead_in_lane,
+            // The last one is taken to have as many as they have in the mean.
+            units_ahead_in_lane: segments - segments.div_ceil(ahead_in_lane + 1),
+        };
+        Some(self.outlook(position))
     }
 
     /// The limits but for channels, which a message holds only until its carrier has answered, and for workers, which it
@@ -360,14 +469,19 @@ impl Queue {
         &self.engine
     }
 
-    /// The lanes of all tenants, or of one: lane, tenant, number, and the segments that wait.
-    pub fn lanes(&self, of: Option<u32>) -> impl Iterator<Item = (u32, u32, &Arc<str>, u64)> {
+    /// The lanes of all tenants, or of one, but for those of which nothing starts any more.
+    pub fn lanes(&self, of: Option<u32>) -> impl Iterator<Item = LaneOf<'_>> {
         let from = (of.unwrap_or(0), Arc::from(""));
         let numbers = self.numbers.range(from..);
         let numbers = numbers.take_while(move |((tenant, _), _)| of.is_none_or(|of| *tenant == of));
-        numbers.flat_map(|((tenant, name), number)| {
-            let segments = |lane| self.segments.get(lane).copied().unwrap_or(0);
-            number.lanes.values().map(move |lane| (*lane, *tenant, name, segments(lane)))
+        numbers.flat_map(move |((tenant, name), number)| {
+            number.lanes.iter().map(move |((_, batch), lane)| LaneOf {
+                lane: *lane,
+                tenant: *tenant,
+                number: name,
+                batch: *batch,
+                segments: self.segments.get(lane).copied().unwrap_or(0),
+            })
         })
     }
 
@@ -436,7 +550,17 @@ fn tenant_limits(limits: &MessageLimits, suspended: bool) -> TenantLimits {
 }
 
 impl Messages {
-    /// When time alone brings something about.
+    /// The engine, for the gates of batches.
+    pub const fn engine_mut(&mut self) -> &mut Engine {
+        &mut self.queue.engine
+    }
+
+    /// Forgets the gate of a batch, of which nothing is left.
+    pub fn remove_batch(&mut self, tenant: u32, gate: u32) {
+        self.queue.remove_batch(tenant, gate);
+    }
+
+    /// When time alone brings something about, but for what is being ended.
     pub fn next_wake(&self) -> Option<u64> {
         [self.queue.next_wake(), self.expiries.next_at()].into_iter().flatten().min()
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use busyhour_base::{MessageEvent, MessageStatus, Reason, Span, Timestamp};
 
-use super::{Stage, State};
+use super::{Stage, State, lines::Counted};
 use crate::{
     effect::{Effect, Reply},
     message::{MessageReport, Reported},
@@ -34,14 +34,17 @@ impl State {
             (Stage::Sending(live), MessageEvent::Accepted(reference)) => {
                 self.message_taken(id, live, reference, fx);
             }
-            (Stage::Sending(_), MessageEvent::Refused(reason) | MessageEvent::InDoubt(reason)) => {
+            (Stage::Sending(_), MessageEvent::Refused(reason)) => {
+                self.message_came_to_nothing(id, MessageStatus::Failed, *reason, fx);
+            }
+            (Stage::Sending(_), MessageEvent::InDoubt(reason)) => {
                 self.end_message(id, MessageStatus::Failed, *reason, fx);
             }
             (Stage::Sent(_), MessageEvent::Delivered) => {
                 self.end_message(id, MessageStatus::Delivered, Reason::Delivered, fx);
             }
             (Stage::Sent(_), MessageEvent::Undelivered(reason)) => {
-                self.end_message(id, MessageStatus::Undelivered, *reason, fx);
+                self.message_came_to_nothing(id, MessageStatus::Undelivered, *reason, fx);
             }
             // Said again, or said of a message that has ended.
             _ => self.messages.stray_reports += 1,
@@ -64,7 +67,10 @@ impl State {
     /// Nothing was sent: it goes back to the head of its queue, unless that has happened too often.
     fn message_not_sent(&mut self, id: u32, live: u32, reason: Reason, fx: &mut Vec<Effect>) {
         let message = &self.messages.all[id];
-        if message.attempt >= self.options.attempts_max {
+        // Attempts that came to an end were sent.
+        let line = self.messages.lines.get(message.line);
+        let (batch, sent) = line.map_or((None, 0), |line| (Some(line.batch), line.earlier.len()));
+        if message.attempt - sent as u16 >= self.options.attempts_max {
             return self.end_message(id, MessageStatus::Failed, reason, fx);
         }
         let expired = self.messages.times.get(message.times).and_then(|times| times.expires);
@@ -74,6 +80,10 @@ impl State {
         if self.is_oversized(id) {
             return self.end_message(id, MessageStatus::Failed, Reason::SegmentsOverCap, fx);
         }
+        if let Some(over) = batch.and_then(|batch| self.batch_is_over(batch)) {
+            return self.end_unsent_message(id, over, fx);
+        }
+        self.line_moves(id, Counted::InProgress, Counted::Waits);
         let messages = &mut self.messages;
         let live = messages.live.remove(live).expect("a message at a carrier has its part");
         let message = &mut messages.all[id];

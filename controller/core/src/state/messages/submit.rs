@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use busyhour_base::{Body, MessageSpec, MessageStatus, Reason, Segments, Span, Timestamp};
 
-use super::{Stage, State};
+use super::{Place, Stage, State, lines::LineOf};
 use crate::{
     effect::{Effect, Reply},
+    engine::ring::NIL,
     message::{AcceptedMessage, NewMessage, SubmitMessages},
     spec::{Excess, Urgency},
 };
@@ -28,7 +29,7 @@ impl State {
         let mut verdicts = Vec::with_capacity(submit.messages.len());
         for new in &submit.messages {
             verdicts.push(match submit.bodies.get(new.body as usize) {
-                Some(body) => self.submit_message(tenant, new, body, fx),
+                Some(body) => self.submit_message(tenant, new, body, None, fx),
                 None => Err(Reason::TooLarge),
             });
         }
@@ -59,6 +60,7 @@ impl State {
         tenant: u32,
         new: &NewMessage,
         body: &Body,
+        line: Option<LineOf<'_>>,
         fx: &mut Vec<Effect>,
     ) -> Result<AcceptedMessage, Reason> {
         let now = Timestamp(self.now);
@@ -66,31 +68,38 @@ impl State {
         if new.expires.is_some_and(|expires| expires <= begins) {
             return Err(Reason::Expired);
         }
-        if !self.messages.queue.knows(tenant, &new.spec.from) {
-            return Err(Reason::UnknownNumber);
-        }
-        let most = self.messages.queue.segments_max(tenant, &new.spec.from);
-        if most < u32::MAX && u32::from(Segments::of(body.text()).count) > most {
-            return Err(Reason::SegmentsOverCap);
-        }
-        self.has_room_for_message(tenant, &new.spec.from, body)?;
-        let queue = &self.messages.queue;
-        let starts = queue.expected_start(tenant, &new.spec.from, new.urgency, self.now);
-        let starts = starts.max(begins);
+        self.may_send(tenant, &new.spec.from, body)?;
+        let place = Place {
+            tenant,
+            number: &new.spec.from,
+            urgency: new.urgency,
+            batch: line.map_or(NIL, |line| self.batches[line.batch].gate),
+        };
+        let starts = self.messages.queue.expected_start(place, self.now).max(begins);
         let wait_max = self.messages.tenants[tenant].limits.wait_max;
-        if starts.since(begins) > wait_max || new.expires.is_some_and(|at| at <= starts) {
+        let late = starts.since(begins) > wait_max || new.expires.is_some_and(|at| at <= starts);
+        // A batch may take days: its own schedule says when it ends, and it shows how long it takes before it is started.
+        if late && line.is_none() {
             return Err(Reason::WaitTooLong);
         }
         let body = self.messages.bodies.hold(body).ok_or(Reason::TextsFull)?;
-        let lane = self.messages.queue.lane_of(tenant, &new.spec.from, new.urgency);
+        let lane = self.messages.queue.lane_of(place);
         let wait = starts.since(now);
-        let id = self.take_in_message(tenant, lane, new, body, wait, fx);
+        let id = self.take_in_message(lane, new, body, wait, (tenant, line), fx);
         let (message, segments) =
             (self.messages.all[id].message, self.messages.bodies.segments(body));
         Ok(AcceptedMessage { message, segments, wait })
     }
 
-    fn has_room_for_message(&self, tenant: u32, from: &str, body: &Body) -> Result<(), Reason> {
+    /// Whether a tenant has this number, and room for one more message of its.
+    pub(super) fn may_send(&self, tenant: u32, from: &str, body: &Body) -> Result<(), Reason> {
+        if !self.messages.queue.knows(tenant, from) {
+            return Err(Reason::UnknownNumber);
+        }
+        let most = self.messages.queue.segments_max(tenant, from);
+        if most < u32::MAX && u32::from(Segments::of(body.text()).count) > most {
+            return Err(Reason::SegmentsOverCap);
+        }
         let state = &self.messages.tenants[tenant];
         let waiting = state.counts.waiting;
         if waiting >= u64::from(state.limits.queue_max) {
@@ -106,11 +115,11 @@ impl State {
 
     fn take_in_message(
         &mut self,
-        tenant: u32,
         lane: u32,
         new: &NewMessage,
         body: u32,
         wait: Span,
+        (tenant, line): (u32, Option<LineOf<'_>>),
         fx: &mut Vec<Effect>,
     ) -> u32 {
         let id = self.insert_message(tenant, lane, &new.spec, body, Stage::Queued);
@@ -118,6 +127,9 @@ impl State {
         let counts = &mut self.messages.tenants[tenant].counts;
         counts.accepted += 1;
         counts.waiting += 1;
+        if let Some(line) = line {
+            self.enter_line(id, line);
+        }
         self.time_message(id, new.not_before, new.expires);
         let status = match self.messages.all[id].stage {
             Stage::Scheduled => MessageStatus::Scheduled,
@@ -147,6 +159,6 @@ impl State {
             // Somebody has just written and waits for the answer.
             urgency: Urgency::Synchronous,
         };
-        self.submit_message(tenant, &new, body, fx)
+        self.submit_message(tenant, &new, body, None, fx)
     }
 }

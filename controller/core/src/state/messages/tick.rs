@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use busyhour_base::{MessageStatus, Reason, Timestamp};
 
-use super::{Live, Stage, State, Times, queue::Brought, queue::Turn};
+use super::{
+    Live, Stage, State, Times,
+    lines::Counted,
+    queue::{Brought, Turn},
+};
 use crate::{
     effect::Effect,
     engine::{ring::NIL, wheel::NO_TIMER},
@@ -34,6 +38,30 @@ impl Due {
     }
 }
 
+/// What a timer of the queue's engine is for; with the id it is the timer's key.
+pub(in crate::state) enum Begins {
+    /// A scheduled message's time has come.
+    Message,
+    /// A batch of messages opens.
+    Batch,
+}
+
+const BATCH: u32 = 1 << 26;
+
+impl Begins {
+    pub const fn of(self, id: u32) -> u32 {
+        assert!(id < BATCH, "fewer than 2^26 of a kind");
+        match self {
+            Self::Message => id,
+            Self::Batch => id | BATCH,
+        }
+    }
+
+    const fn split(key: u32) -> (Self, u32) {
+        if key & BATCH == 0 { (Self::Message, key) } else { (Self::Batch, key & !BATCH) }
+    }
+}
+
 impl State {
     /// Everything about messages that is due by now: first what ends, then what begins.
     pub(in crate::state) fn advance_messages(&mut self, fx: &mut Vec<Effect>) {
@@ -51,7 +79,10 @@ impl State {
         while let Some(brought) = self.messages.queue.next(self.now) {
             match brought {
                 Brought::Start(turn) => self.send_message(turn, fx),
-                Brought::Timer(times) => self.message_begins(times, fx),
+                Brought::Timer(key) => match Begins::split(key) {
+                    (Begins::Message, times) => self.message_begins(times, fx),
+                    (Begins::Batch, batch) => self.batch_opens(batch),
+                },
             }
         }
     }
@@ -77,8 +108,10 @@ impl State {
         });
         messages.all[id].times = times;
         if let Some(begin) = begin {
+            let key = Begins::Message.of(times);
+            messages.times[times].begin = messages.queue.set_timer(begin.0, key);
             messages.all[id].stage = Stage::Scheduled;
-            messages.times[times].begin = messages.queue.set_timer(begin.0, times);
+            messages.queue.put_off(messages.all[id].lane, id);
         }
         if let Some(end) = expires {
             messages.times[times].end = messages.expiries.set(end.0, Due::Expiry.of(times));
@@ -103,10 +136,12 @@ impl State {
         let messages = &mut self.messages;
         messages.times[times].begin = NO_TIMER;
         let id = messages.times[times].message;
+        let held_by = messages.put_off_for(id);
         let message = &mut messages.all[id];
         message.stage = Stage::Queued;
         let (lane, segments) = (message.lane, messages.bodies.segments(message.body).count);
-        messages.queue.push_back(lane, id, segments, Reason::NotBefore);
+        messages.queue.take_up(lane, id);
+        messages.queue.push_back(lane, id, segments, held_by);
         self.message_changed(id, MessageStatus::Queued, Reason::Ready, fx);
     }
 
@@ -152,6 +187,8 @@ impl State {
         let counts = &mut messages.tenants[message.tenant].counts;
         counts.waiting -= 1;
         counts.sending += 1;
+        self.line_moves(id, Counted::Waits, Counted::InProgress);
+        let messages = &mut self.messages;
         let message = &messages.all[id];
         fx.push(Effect::Message(MessageEffect::Send(Box::new(Send {
             message: message.message,

@@ -1,15 +1,16 @@
 //! Read models of messages. Nothing here decides.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use busyhour_base::{AccountSid, MessageStatus, Reason, Span, Timestamp};
 
-use super::{Stage, State};
+use super::{Place, Stage, State};
 use crate::{
+    engine::ring::NIL,
     message::{
         MessageCarrierView, MessageCounts, MessageId, MessageRecord, MessageTenantView, MessageView,
     },
-    spec::Kind,
+    spec::{Kind, Throttle},
     view::{Explanation, QueueView},
 };
 
@@ -61,10 +62,20 @@ impl State {
             reference: None,
             sent_at: None,
             ended_at: None,
+            batch: None,
+            custom_id: None,
         };
+        if let Some(line) = messages.lines.get(message.line) {
+            view.batch = Some(self.batches[line.batch].id);
+            view.custom_id.clone_from(&line.custom_id);
+        }
         match message.stage {
             Stage::Scheduled => {
-                (view.status, view.reason) = (MessageStatus::Scheduled, Reason::NotBefore);
+                view.reason = messages.put_off_for(id);
+                // One that was sent before waits for its next attempt, and was not scheduled by its tenant.
+                if view.reason == Reason::NotBefore {
+                    view.status = MessageStatus::Scheduled;
+                }
             }
             Stage::Queued => view.reason = messages.queue.resting().unwrap_or(Reason::Ready),
             Stage::Sending(live) | Stage::Sent(live) => {
@@ -100,12 +111,21 @@ impl State {
             return None;
         }
         let (urgency, held_by) = messages.queue.lane_of_message(message.lane);
-        let place = (message.tenant, message.lane);
-        let outlook = messages.queue.explain(place, id, (&message.spec.from, urgency));
+        let batch = messages.lines.get(message.line).map(|line| &self.batches[line.batch]);
+        let place = Place {
+            tenant: message.tenant,
+            number: &message.spec.from,
+            urgency,
+            batch: batch.map_or(NIL, |batch| batch.gate),
+        };
+        let outlook = messages.queue.explain(message.lane, id, place);
         let now = Timestamp(self.now);
         let not_before = messages.times.get(message.times).and_then(|times| times.not_before);
-        let not_before = not_before.filter(|at| *at > now).map(|at| (Reason::NotBefore, Some(at)));
-        let limits = outlook.limits.into_iter().map(|(reason, at)| (reason, at.map(Timestamp)));
+        let not_before = not_before.filter(|at| *at > now);
+        let not_before = not_before.map(|at| (messages.put_off_for(id), Some(at)));
+        let opens = batch.and_then(|batch| batch.opens(now));
+        let limits = outlook.limits.into_iter();
+        let limits = limits.map(|(reason, at)| (reason, opening(reason, at, opens)));
         let limits: Vec<_> = not_before.into_iter().chain(limits).collect();
         // One for which no instant can be told goes before all others.
         let shut = limits.iter().find(|(_, at)| at.is_none()).map(|(reason, _)| *reason);
@@ -127,19 +147,54 @@ impl State {
         self.messages.tenants[tenant].counts
     }
 
+    pub(in crate::state) fn message_throttle(&self, tenant: u32) -> Option<Throttle> {
+        self.messages.tenants[tenant].limits.throttle
+    }
+
     pub(in crate::state) fn message_queues(&self, tenant: u32) -> impl Iterator<Item = QueueView> {
-        let queue = &self.messages.queue;
-        queue.lanes(Some(tenant)).map(|(lane, _, number, segments)| QueueView {
+        let engine = self.messages.queue.engine();
+        let batches = self.message_batches(tenant);
+        self.messages.queue.lanes(Some(tenant)).map(move |of| QueueView {
             kind: Kind::Message,
             application: None,
-            number: Some(Arc::clone(number)),
-            urgency: queue.engine().lane_urgency(lane),
-            batch: None,
-            waiting: queue.engine().lane_len(lane),
-            units: segments,
-            in_progress: queue.engine().lane_in_progress(lane),
-            held_by: queue.engine().lane_held_by(lane),
+            number: Some(Arc::clone(of.number)),
+            urgency: engine.lane_urgency(of.lane),
+            batch: batches.get(&of.batch).map(|batch| self.batches[*batch].id),
+            waiting: engine.lane_len(of.lane),
+            units: of.segments,
+            in_progress: engine.lane_in_progress(of.lane),
+            held_by: engine.lane_held_by(of.lane),
         })
+    }
+
+    /// The batches of messages of a tenant that have gates, by these.
+    fn message_batches(&self, tenant: u32) -> BTreeMap<u32, u32> {
+        let batches = self.tenants[tenant].batches.iter().map(|id| self.batch_index[id]);
+        let batches = batches.map(|batch| (self.batches[batch].gate, batch));
+        let of_messages = |(gate, batch): &(u32, u32)| {
+            *gate != NIL && self.batches[*batch].kind() == Kind::Message
+        };
+        batches.filter(of_messages).collect()
+    }
+
+    /// Expected time from now until all that waits of a batch has been sent, and what binds.
+    pub(in crate::state) fn eta_of_messages(&self, batch: u32) -> Option<(Span, Reason)> {
+        let (state, queue, now) = (&self.batches[batch], &self.messages.queue, Timestamp(self.now));
+        let opens = state.opens(now);
+        let last = queue.lanes_of_batch(state.tenant, state.gate).filter_map(|(lane, number)| {
+            let (urgency, _) = queue.lane_of_message(lane);
+            let place = Place { tenant: state.tenant, number, urgency, batch: state.gate };
+            let limits = queue.explain_last(lane, place)?.limits.into_iter();
+            let limits = limits.map(|(reason, at)| (opening(reason, at, opens), reason));
+            // One for which no instant can be told goes before all others.
+            let rest = (now, queue.resting().unwrap_or(Reason::FairTurn));
+            limits.into_iter().try_fold(rest, |last, (at, reason)| {
+                let at = at?;
+                Some(if at > last.0 { (at, reason) } else { last })
+            })
+        });
+        let (at, binding) = last.max_by_key(|(at, _)| *at)?;
+        Some((at.since(now), binding))
     }
 
     /// The outbox is in order of sequence numbers and has no gap.
@@ -189,4 +244,10 @@ impl State {
     pub const fn message_answers_refused(&self) -> u64 {
         self.messages.answers_refused
     }
+}
+
+/// When a limit lets a message pass, if that is known: of a batch that is shut, when it opens by itself.
+fn opening(reason: Reason, at: Option<u64>, opens: Option<Timestamp>) -> Option<Timestamp> {
+    let opens = opens.filter(|_| matches!(reason, Reason::NotBefore | Reason::Window));
+    at.map(Timestamp).or(opens)
 }
