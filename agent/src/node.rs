@@ -18,7 +18,7 @@ use crate::{
     clock::Clock,
     http::{AudioCache, Callbacks, Guard, Http},
     journal::Journal,
-    link::{Reports, Tells},
+    link::{Asks, Reports, Tells},
     media::Media,
     options::Options,
     pacer::Pacer,
@@ -44,6 +44,7 @@ pub struct Node {
     pub audio: AudioCache,
     pub callbacks: Callbacks,
     pub tells: Tells,
+    pub asks: Asks,
     pub draining: AtomicBool,
 }
 

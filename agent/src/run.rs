@@ -20,7 +20,7 @@ use crate::{
     clock::Clock,
     http::{AudioCache, Callbacks, Guard, Http},
     journal::Journal,
-    link::{self, Reports, Tells},
+    link::{self, Asks, Reports, Tells},
     media::{Media, MediaConfig},
     metric_definitions as metric,
     node::Node,
@@ -124,6 +124,7 @@ async fn start(options: Options) -> Result<(Arc<Node>, std::net::SocketAddr), Ag
         callbacks: Callbacks::new(http.clone(), options.callbacks.clone()),
         http,
         tells: Tells::default(),
+        asks: Asks::default(),
         draining: AtomicBool::new(false),
         options,
     };

@@ -4,6 +4,7 @@
 
 mod call;
 pub mod message;
+mod number;
 mod reason;
 mod refusal;
 mod sid;
@@ -11,6 +12,7 @@ mod time;
 
 pub use call::{CallEvent, CallSpec, Ending, Instructions, Method, Outcome, StatusEvents, Webhook};
 pub use message::{Body, Direction, MessageEvent, MessageSpec, MessageStatus, Segments};
+pub use number::is_e164;
 pub use reason::Reason;
 pub use refusal::refusal;
 pub use sid::{

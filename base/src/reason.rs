@@ -66,6 +66,7 @@ reasons! {
     Paused "paused" "The batch is paused.";
     Draft "draft" "The batch has not been started.";
     Suspended "suspended" "The tenant is suspended.";
+    ApplicationAsked "application_asked" "The application is being asked about as many inbound messages as it is at once.";
     NoCarrier "no_carrier" "No declared carrier can take it.";
     RecordsBehind "records_behind" "The store of records is behind, so nothing new is started.";
     // Refused before acceptance.
@@ -106,6 +107,7 @@ reasons! {
     Sent "sent" "The carrier took the message and sends no delivery reports.";
     Delivered "delivered" "The message is on the recipient's handset.";
     Received "received" "The message came in and the application was asked.";
+    NoApplication "no_application" "The message came in, and its number has no application to be asked about it.";
     NoDeliveryReport "no_delivery_report" "The carrier took the message, and no delivery report came in time.";
     UnreachableHandset "unreachable_handset" "The recipient's handset is off or out of reach.";
     UnknownHandset "unknown_handset" "The recipient's number is unknown or no longer in service.";

@@ -123,6 +123,16 @@ impl Api {
         Ok(message["sid"].as_str().context("a message has a sid")?.to_owned())
     }
 
+    /// Brings a message to a tenant's number in the place of a carrier, and gives the message's sid.
+    ///
+    /// # Errors
+    /// The API does not answer, refuses it, or has no room for it now.
+    pub async fn bring_message(&self, carrier: &str, message: &Value) -> Result<String> {
+        let request = self.http.post(format!("{}/v1/Carriers/{carrier}/Messages", self.base));
+        let receipt = read(request.bearer_auth(&self.operator_token).json(message)).await?;
+        Ok(receipt["message_sid"].as_str().context("a message has a sid")?.to_owned())
+    }
+
     /// The latest thousand messages of an account.
     ///
     /// # Errors

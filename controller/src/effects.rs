@@ -18,7 +18,7 @@ use crate::{
     declared::DialBook,
     link::{self, Handed, Links},
     machine::Effects,
-    messages::{self, Couriers},
+    messages::{self, Asks, Couriers},
     metric_definitions as names,
     proposer::Proposer,
     reasons,
@@ -42,6 +42,7 @@ pub(crate) struct Pump {
     pub valid_after_due: Span,
     pub given_back: mpsc::Sender<CallReport>,
     pub couriers: Couriers,
+    pub asks: Asks,
     /// See [`queued`].
     pub queued: metrics::Counter,
 }
@@ -112,10 +113,7 @@ impl Pump {
                 metrics::histogram!(names::MESSAGE_LATENESS).record(late.as_secs_f64());
                 self.couriers.hand(*send);
             }
-            // No adapter brings messages in.
-            MessageEffect::Ask(ask) => {
-                tracing::error!(account = %ask.account, "an inbound message came from nowhere");
-            }
+            MessageEffect::Ask(ask) => self.asks.put(*ask),
             MessageEffect::Changed { message, account, spec, status, reason } => {
                 metrics::counter!(names::MESSAGES, "status" => status.as_str()).increment(1);
                 let book = self.dial_book.borrow().clone();

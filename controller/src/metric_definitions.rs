@@ -28,6 +28,10 @@ pub(crate) const MESSAGE_LATENESS: &str = "busyhour_message_lateness_seconds";
 pub(crate) const MESSAGE_ANSWERS: &str = "busyhour_message_answers_total";
 /// Reports that fit nothing in progress, and entries whose clock went back. Labels `reason`; `of`: calls, messages, time.
 pub(crate) const UNUSED: &str = "busyhour_unused_total";
+/// Messages that carriers brought. Labels `carrier`, `receipt`: taken, later, refused; `reason`, `ready` for what was taken.
+pub(crate) const MESSAGES_BROUGHT: &str = "busyhour_messages_brought_total";
+/// Answers of applications to numbers that their account may not write to; they were not sent.
+pub(crate) const REPLIES_FORBIDDEN: &str = "busyhour_replies_forbidden_total";
 /// Segments that a carrier within this process was handed, by its own account. Label `carrier`.
 pub(crate) const IN_PROCESS_SEGMENTS: &str = "busyhour_in_process_carrier_segments_total";
 /// Of these, segments over the contract's rate. Label `carrier`.
@@ -118,6 +122,12 @@ pub(crate) fn describe() {
         MESSAGE_LATENESS,
         Unit::Seconds,
         "How long after its due instant a message was handed on to its carrier"
+    );
+    describe_counter!(MESSAGES_BROUGHT, Unit::Count, "Messages that carriers brought");
+    describe_counter!(
+        REPLIES_FORBIDDEN,
+        Unit::Count,
+        "Answers of applications to numbers that their account may not write to"
     );
     describe_counter!(MESSAGE_ANSWERS, Unit::Count, "What carriers answered to messages");
     describe_counter!(

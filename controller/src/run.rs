@@ -34,7 +34,7 @@ use crate::{
     installation::Installation,
     link::{self, LinkService, Links},
     machine::{Core, EFFECTS_MAX, Effects, Outlets},
-    messages::{self, Couriers},
+    messages::{self, Asker, Asks, Couriers},
     metric_definitions as names,
     notices::{self, Teller},
     options::{Options, Ready, RunError},
@@ -136,10 +136,15 @@ impl Controller {
         let (told, told_of) = mpsc::channel(notices::TOLD_MAX);
         let (given_back, orders_back) = mpsc::channel(GIVEN_BACK_MAX);
         let (heard, said) = mpsc::channel(messages::HEARD_MAX);
+        let (arriving, arrived) = mpsc::channel(messages::ARRIVING_MAX);
+        let (answered, answers) = mpsc::channel(messages::ANSWERED_MAX);
         let book = self.published.dial_book.subscribe();
-        let couriers = Couriers::new(book, heard, &self.options.data, self.sid_key)?;
+        let ways_in = (heard, arriving);
+        let couriers = Couriers::new(book, ways_in, &self.options.data, self.sid_key)?;
+        let asks = Asks::default();
         let pump = Pump {
             couriers: couriers.clone(),
+            asks: asks.clone(),
             links: self.links.clone(),
             callbacks: Arc::new(Callbacks::new(self.links.clone())),
             owed: owed.clone(),
@@ -158,8 +163,8 @@ impl Controller {
         self.take_up(&declarations).await?;
         couriers.resume(&self.proposer);
         let (recorded, messages_recorded) = (watch::Sender::new(0), watch::Sender::new(0));
-        let platform = self.platform(&recorded, &messages_recorded);
-        let links = self.link_service(told);
+        let platform = self.platform(&recorded, &messages_recorded, &couriers);
+        let links = self.link_service(told, answered);
         spawn(&mut parts, "batches' callbacks", {
             let teller = Teller {
                 proposer: self.proposer.clone(),
@@ -170,6 +175,24 @@ impl Controller {
                 told: told_of,
             };
             teller.run(self.stop.clone()).map(Ok)
+        });
+        spawn(&mut parts, "messages that come in", {
+            let book = self.published.dial_book.subscribe();
+            let stop = self.stop.clone();
+            let take_in = messages::take_in(arrived, book, self.proposer.clone());
+            async move { stop.run_until_cancelled(take_in).await }.map(|_| Ok(()))
+        });
+        spawn(&mut parts, "questions to applications", {
+            let asker = Asker {
+                asks,
+                answered: answers,
+                proposer: self.proposer.clone(),
+                links: self.links.clone(),
+                dial_book: self.published.dial_book.subscribe(),
+                directory: self.published.directory.subscribe(),
+                sid_key: self.sid_key,
+            };
+            asker.run(self.stop.clone()).map(Ok)
         });
         spawn(&mut parts, "calling hours", {
             hours::renew(self.proposer.clone(), self.stop.clone()).map(Ok)
@@ -265,12 +288,14 @@ impl Controller {
         &self,
         recorded: &watch::Sender<u64>,
         messages_recorded: &watch::Sender<u64>,
+        couriers: &Couriers,
     ) -> Platform {
         let ports = Arc::new(Ports(self.proposer.clone()));
         let operator_token = self.options.operator_token.as_ref();
         Platform {
             views: ports.clone(),
             messages: ports.clone(),
+            bring: Arc::new(couriers.clone()),
             proposer: ports,
             directory: self.published.directory.subscribe(),
             records: self.records.clone(),
@@ -285,13 +310,17 @@ impl Controller {
         }
     }
 
-    fn link_service(&self, told: mpsc::Sender<v1::Told>) -> LinkService {
+    fn link_service(
+        &self,
+        told: mpsc::Sender<v1::Told>,
+        answered: mpsc::Sender<v1::Answered>,
+    ) -> LinkService {
         LinkService::new(
             self.links.clone(),
             self.proposer.clone(),
             self.published.dial_book.subscribe(),
             self.options.cluster_token.clone(),
-            told,
+            (told, answered),
             self.stop.clone(),
         )
     }

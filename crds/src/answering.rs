@@ -1,4 +1,4 @@
-//! What answers the calls to a tenant's numbers (SP-1).
+//! What answers the calls and the messages to a tenant's numbers (SP-1).
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use busyhour_base::{AccountSid, CallSpec, Direction, Instructions, Span, StatusE
 
 use crate::{
     Declared,
-    kinds::{ApplicationSpec, CallbackEvent, StatusCallback},
+    kinds::{ApplicationSpec, CallbackEvent, FirstDocument, StatusCallback},
 };
 
 /// Most that an inbound call lasts, as for calls that the API places (`calls.create`, TimeLimit).
@@ -46,16 +46,46 @@ impl Answering {
     }
 }
 
+/// Who is asked about a number's messages.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Texting {
+    /// Whose number it is.
+    pub account: AccountSid,
+    /// Its application; without one messages are taken in and nobody is asked.
+    pub application: Option<TextingApplication>,
+}
+
+/// An application that is asked about messages.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TextingApplication {
+    /// First document.
+    pub hook: Webhook,
+    /// Asked when a document fails.
+    pub fallback: Option<Webhook>,
+}
+
+impl FirstDocument {
+    /// How it is asked for.
+    pub fn hook(&self) -> Webhook {
+        Webhook { url: self.url.clone(), method: self.method.into() }
+    }
+
+    /// Asked when it fails.
+    pub fn fallback(&self) -> Option<Webhook> {
+        let url = self.fallback_url.as_ref()?;
+        Some(Webhook { url: url.clone(), method: self.fallback_method.into() })
+    }
+}
+
 impl ApplicationSpec {
     /// The first document of its calls.
     pub fn first_document(&self) -> Webhook {
-        Webhook { url: self.voice.url.clone(), method: self.voice.method.into() }
+        self.voice.hook()
     }
 
     /// Asked when a document fails.
     pub fn fallback(&self) -> Option<Webhook> {
-        let url = self.voice.fallback_url.as_ref()?;
-        Some(Webhook { url: url.clone(), method: self.voice.fallback_method.into() })
+        self.voice.fallback()
     }
 
     /// Who is told of its calls' progress, and of which.
@@ -80,6 +110,23 @@ impl Declared {
                 ring_for: spec.ring_for.0,
             };
             Some((spec.number.clone(), answering))
+        });
+        numbers.collect()
+    }
+}
+
+impl Declared {
+    /// Who is asked about messages, by number in E.164.
+    pub fn texting(&self) -> HashMap<String, Texting> {
+        let numbers = self.numbers.values().filter_map(|spec| {
+            let account = self.tenants.get(&spec.tenant)?.spec.account;
+            let asked = spec.application.as_ref().and_then(|name| self.applications.get(name));
+            let application = asked.and_then(|asked| asked.messages.as_ref());
+            let application = application.map(|document| TextingApplication {
+                hook: document.hook(),
+                fallback: document.fallback(),
+            });
+            Some((spec.number.clone(), Texting { account, application }))
         });
         numbers.collect()
     }

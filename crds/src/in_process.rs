@@ -122,6 +122,7 @@ mod tests {
             InProcessCarrier { answer_ms: 20, delivery_ms: 0, ..InProcessCarrier::default() };
         let carrier = CarrierMessages {
             outbound_channels: 1,
+            inbound_channels: 0,
             segments_per_second: 10,
             delivery_reports: true,
             in_process,

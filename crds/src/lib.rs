@@ -22,7 +22,7 @@ mod load;
 pub mod schema;
 mod secret;
 
-pub use answering::Answering;
+pub use answering::{Answering, Texting, TextingApplication};
 pub use compile::spacing;
 pub use duration::Duration;
 pub use error::{LoadError, LoadErrors};

@@ -4,6 +4,7 @@
 //! `TryFrom` into the types of `busyhour_base` for requests and reports. A message that breaks a rule is
 //! refused as a whole, with a [`FieldError`] that names the field, its value and what is allowed.
 
+mod ask;
 mod error;
 mod inbound;
 mod order;
@@ -12,6 +13,7 @@ mod secret;
 mod spec;
 mod transit;
 
+pub use ask::{AskOrder, REPLIES_MAX, Replies, Reply};
 pub use error::FieldError;
 pub use inbound::{AnswerOrder, InboundTrunk, Refusal};
 pub use order::{DialOrder, Trunk, attempt};

@@ -65,3 +65,16 @@ impl fmt::Debug for v1::Trunk {
             .finish_non_exhaustive()
     }
 }
+
+impl fmt::Debug for v1::Parameter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parameter").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for v1::Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.body.len();
+        f.debug_struct("Reply").field("bytes", &bytes).finish_non_exhaustive()
+    }
+}

@@ -94,6 +94,16 @@ impl Running {
         Self::start_with(name, scenario, &[]).await
     }
 
+    /// As [`Running::start`], with the tenants' application server for messages, `127.0.0.1:8082` in the documents, at this
+    /// address.
+    pub async fn start_answered_at(name: &str, scenario: &str, address: SocketAddr) -> Self {
+        let from = root().join("tests/scenarios").join(scenario);
+        let to = folder(&format!("{name}-example"));
+        copy(&from, &to, address).unwrap_or_else(|error| panic!("{error}"));
+        let raised = Self::raise(name, &to, None, &[]).await;
+        raised.unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
     /// As [`Running::start`], with more flags for the controller.
     pub async fn start_with(name: &str, scenario: &str, controller: &[&str]) -> Self {
         let folder = root().join("tests/scenarios").join(scenario);
@@ -214,6 +224,22 @@ impl Running {
     pub async fn end(self) {
         self.stage.end().await;
     }
+}
+
+/// Copies a scenario, with the address of the application server for messages.
+fn copy(from: &Path, to: &Path, address: SocketAddr) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to, address)?;
+        } else {
+            let text = std::fs::read_to_string(entry.path())?;
+            std::fs::write(to, text.replace("127.0.0.1:8082", &address.to_string()))?;
+        }
+    }
+    Ok(())
 }
 
 /// A folder of the test's own.

@@ -10,5 +10,6 @@ pub mod leg;
 pub mod media;
 pub mod sdp;
 pub mod speech;
+pub mod texting;
 pub mod twiml;
 pub mod webhook;

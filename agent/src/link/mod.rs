@@ -1,5 +1,6 @@
 //! The stream to the controller: opened by the agent, opened again whenever it breaks.
 
+mod asks;
 mod load;
 mod orders;
 mod reports;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{metric_definitions as metric, node::Node};
 
+pub use asks::Asks;
 pub use reports::Reports;
 pub use tells::Tells;
 

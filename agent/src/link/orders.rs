@@ -14,7 +14,7 @@ use busyhour_protocol::{
     AnswerOrder, DialOrder, FieldError, InboundTrunk, Refusal, Transit, v1, v1::to_agent::Message,
 };
 
-use super::{session::LinkError, tells};
+use super::{asks, session::LinkError, tells};
 use crate::{
     call::{self, CallCommand, Word},
     metric_definitions as metric,
@@ -72,6 +72,7 @@ pub async fn take(
                 tracing::error!(%error, "webhook to be told refused");
             }
         }
+        Message::Ask(order) => asks::ask(node, order),
         Message::MessageNotice(notice) => {
             if let Err(error) = take_message_notice(node, notice) {
                 tracing::error!(%error, "status callback of a message refused");

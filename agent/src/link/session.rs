@@ -167,6 +167,11 @@ async fn talk(
                     send(out, Out::Told(told)).await?;
                 }
             }
+            () = node.asks.changed() => {
+                for answered in node.asks.take() {
+                    send(out, Out::Answered(answered)).await?;
+                }
+            }
             () = node.offers.changed() => {}
             _ = second.tick() => {
                 meter.measure();

@@ -47,6 +47,7 @@ pub enum Heard {
     Told(u64, bool),
     Report { call: u64, attempt: u32, event: CallEvent },
     Offer(v1::Offer),
+    Answered(v1::Answered),
 }
 
 /// What a stub's clock shows when it begins.
@@ -112,6 +113,9 @@ impl Shared {
             }
             FromAgent::Told(told) => {
                 let _ = self.heard.send(Heard::Told(told.id, told.accepted));
+            }
+            FromAgent::Answered(answered) => {
+                let _ = self.heard.send(Heard::Answered(answered));
             }
             FromAgent::Reports(reports) => {
                 let last = reports.reports.last().map_or(0, |report| report.seq);

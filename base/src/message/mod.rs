@@ -172,6 +172,7 @@ pub const fn error_code(reason: Reason) -> Option<u32> {
         | Reason::Sent
         | Reason::Delivered
         | Reason::Received
+        | Reason::NoApplication
         | Reason::NoDeliveryReport
         | Reason::CanceledByTenant
         | Reason::BatchCanceled => None,

@@ -12,8 +12,8 @@ use std::{
 
 use axum::body::Body;
 use busyhour_api::{
-    Account, Applied, Directory, EdgeLimits, MessageViews, Number, Platform, Propose, ProposeError,
-    Readiness, Secret, Views, router,
+    Account, Applied, Bring, Brought, Directory, EdgeLimits, MessageViews, Number, Platform,
+    Propose, ProposeError, Readiness, Receipt, Secret, Views, router,
 };
 use busyhour_base::{AccountSid, SidKey, Span, Timestamp};
 use busyhour_controller_core::{
@@ -51,6 +51,12 @@ impl Propose for AtOnce {
         let accepted = Accepted { call, wait: Span::from_millis(250) };
         let applied = Applied { at: now(), reply: Reply::Submitted(vec![Ok(accepted)]) };
         Box::pin(std::future::ready(Ok(applied)))
+    }
+}
+
+impl Bring for AtOnce {
+    fn bring(&self, _: Arc<str>, _: Brought) -> BoxFuture<'static, Option<Receipt>> {
+        Box::pin(ready(None))
     }
 }
 
@@ -168,6 +174,7 @@ async fn main() {
     let app = router(Platform {
         views: Arc::clone(&machine) as _,
         messages: Arc::clone(&machine) as _,
+        bring: Arc::clone(&machine) as _,
         messages_recorded: watch::channel(0).1,
         proposer: machine,
         directory: watch::channel(Arc::new(directory())).1,

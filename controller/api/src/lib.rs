@@ -35,7 +35,8 @@ use tokio::sync::Semaphore;
 pub use batches::{AHEAD as HOURS_AHEAD, openings};
 pub use directory::{Account, ApiKey, Application, Directory, Number, Secret};
 pub use platform::{
-    Applied, EdgeLimits, MessageViews, Platform, Propose, ProposeError, Readiness, Views,
+    Applied, Bring, Brought, EdgeLimits, MessageViews, Platform, Propose, ProposeError, Readiness,
+    Receipt, Views,
 };
 
 use error::{ApiError, Code};

@@ -3,12 +3,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use busyhour_base::{AccountSid, SidKey, Timestamp};
+use busyhour_base::{AccountSid, Body, Reason, SidKey, Timestamp};
 use busyhour_controller_core::{
     command::Command,
     effect::Reply,
     forward::{About, Inquiry, Outlook},
-    message::{MessageId, MessageView},
+    message::{AcceptedMessage, MessageId, MessageView},
     spec::{BatchId, CallId},
     view::{
         AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, LineFault, LineView,
@@ -37,6 +37,8 @@ pub struct Platform {
     pub recorded: watch::Receiver<u64>,
     /// Reads messages out of the state machine.
     pub messages: Arc<dyn MessageViews>,
+    /// Hands in messages as a carrier would.
+    pub bring: Arc<dyn Bring>,
     /// Wakes those who wait until a finished message is in the records.
     pub messages_recorded: watch::Receiver<u64>,
     /// Between sids and numbers in the log.
@@ -126,6 +128,36 @@ pub trait MessageViews: Send + Sync {
 pub trait Propose: Send + Sync {
     /// Completes when the entry is durable and applied, never before (`RELIABILITY.md`, accept).
     fn propose(&self, command: Command) -> BoxFuture<'static, Result<Applied, ProposeError>>;
+}
+
+/// Brings messages to tenants' numbers, in the place of a carrier that is within the controller.
+pub trait Bring: Send + Sync {
+    /// Completes when it is durable that the message was taken, or when it is certain that it was not. `None`: neither is.
+    fn bring(&self, carrier: Arc<str>, message: Brought) -> BoxFuture<'static, Option<Receipt>>;
+}
+
+/// A message that a carrier brings.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Brought {
+    /// The carrier's name for it: brought twice, it is taken once.
+    pub reference: Arc<str>,
+    /// Who sent it.
+    pub from: String,
+    /// To which number, with or without its plus.
+    pub to: String,
+    /// Its text, joined if it came in several segments.
+    pub body: Body,
+}
+
+/// What a carrier is told of a message that it brings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Receipt {
+    /// It is durable, now or since it was brought first, as a message of this account.
+    Taken(AccountSid, AcceptedMessage),
+    /// There is no room now; it may be brought again later.
+    Later(Reason),
+    /// It will not be taken.
+    Refused(Reason),
 }
 
 /// A command that was applied.

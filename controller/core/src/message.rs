@@ -143,8 +143,32 @@ pub struct Answer {
 pub struct Asked {
     /// About which inbound message.
     pub message: MessageId,
-    /// What it answered, or why it did not.
-    pub answers: Result<Vec<Answer>, Reason>,
+    /// Which asking it was: that of the order ([`Ask::step`]). One that was heard before says nothing new.
+    pub step: u16,
+    /// Messages that it answered with, in order.
+    pub answers: Vec<Answer>,
+    /// How it goes on.
+    pub after: After,
+}
+
+/// How it goes on when an application has been asked.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum After {
+    /// Not at all: the message has come in.
+    Done,
+    /// The application wants to be asked again, there, about what became of its last answer.
+    Again(Webhook),
+    /// It was not asked, or not to the end.
+    Failed(Reason),
+}
+
+/// Where an application is asked again, and what became of its last answer.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Again {
+    /// Where.
+    pub hook: Webhook,
+    /// The answer as a message, or why no queue took it.
+    pub answer: Result<MessageId, Reason>,
 }
 
 /// Whose report it is.
@@ -266,6 +290,10 @@ pub struct Ask {
     pub body: Body,
     /// How it travelled.
     pub segments: Segments,
+    /// Which asking about this message, from 1.
+    pub step: u16,
+    /// Where, if not at the number's own application.
+    pub again: Option<Again>,
 }
 
 /// Something about messages to be done outside.

@@ -19,7 +19,7 @@ use busyhour_controller_core::{
     },
     effect::{Answer as AnswerCall, Dial, Effect, Phase, Reply},
     message::{
-        Answer, Arrival, Ask, Asked, MessageCarrier, MessageCommand, MessageDeclaration,
+        After, Answer, Arrival, Ask, Asked, MessageCarrier, MessageCommand, MessageDeclaration,
         MessageEffect, MessageLimits, MessageNumber, MessageReport, NewMessage, Reported, Send,
         SubmitMessages,
     },
@@ -154,7 +154,7 @@ impl Soak {
 
     /// An application answers with a message of its own.
     fn asks(&mut self, ask: &Ask) {
-        self.coming.push(Reverse((self.now + 20_000, ask.message.0, 0, 10)));
+        self.coming.push(Reverse((self.now + 20_000, ask.message.0, ask.step, 10)));
     }
 
     fn of_messages(&mut self, id: u64, attempt: u16, what: u8) {
@@ -166,8 +166,9 @@ impl Soak {
                 direction: Direction::OutboundReply,
                 status_callback: None,
             });
-            let answers = Ok(vec![Answer { spec, body: Body::from("thanks") }]);
-            let asked = MessageCommand::Asked(vec![Asked { message, answers }]);
+            let answers = vec![Answer { spec, body: Body::from("thanks") }];
+            let asked = Asked { message, step: attempt, answers, after: After::Done };
+            let asked = MessageCommand::Asked(vec![asked]);
             self.apply(Command::Message(asked));
             return;
         }

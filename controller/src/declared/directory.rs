@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 use busyhour_api::{Account, Application, Directory, Number, Secret as ApiSecret};
 use busyhour_base::AccountSid;
 use busyhour_crds::{
-    Answering, Declared,
+    Answering, Declared, Texting,
     kinds::{ApplicationSpec, CarrierMessages, CarrierSpec, Codec, Role},
 };
 use busyhour_protocol::{InboundTrunk, Secret, Trunk};
@@ -26,14 +26,25 @@ pub(crate) struct DialBook {
     pub callers: Vec<InboundTrunk>,
     /// Numbers that may be called, with what answers them.
     pub numbers: HashMap<String, Answering>,
+    /// Every number, with who is asked about the messages to it.
+    pub texting: HashMap<String, Texting>,
 }
 
 impl DialBook {
     /// The number that a carrier means, in E.164, with what answers it. Carriers write it with and without its plus.
     pub fn answering(&self, called: &str) -> Option<(String, &Answering)> {
-        let with_plus = || Some((format!("+{called}"), self.numbers.get(&format!("+{called}"))?));
-        self.numbers.get(called).map(|found| (called.to_owned(), found)).or_else(with_plus)
+        number(&self.numbers, called)
     }
+
+    /// The number that a carrier means, in E.164, with who is asked about the messages to it.
+    pub fn texting(&self, called: &str) -> Option<(String, &Texting)> {
+        number(&self.texting, called)
+    }
+}
+
+fn number<'a, T>(numbers: &'a HashMap<String, T>, called: &str) -> Option<(String, &'a T)> {
+    let with_plus = || Some((format!("+{called}"), numbers.get(&format!("+{called}"))?));
+    numbers.get(called).map(|found| (called.to_owned(), found)).or_else(with_plus)
 }
 
 /// The orders' side of what is declared.
@@ -69,6 +80,7 @@ pub(crate) fn dial_book(declared: &Declared) -> DialBook {
         allowed_networks,
         callers: callers(declared),
         numbers: declared.answering(),
+        texting: declared.texting(),
     }
 }
 

@@ -222,6 +222,7 @@ fn union(old: &DialBook, new: &DialBook) -> DialBook {
     both.tokens.extend(new.tokens.clone());
     both.trunks.extend(new.trunks.clone());
     both.numbers.clone_from(&new.numbers);
+    both.texting.clone_from(&new.texting);
     both.message_carriers.extend(new.message_carriers.clone());
     both
 }

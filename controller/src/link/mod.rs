@@ -7,7 +7,10 @@ mod reports;
 mod service;
 mod session;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use busyhour_controller_core::spec::AgentIx;
 use busyhour_protocol::v1::{ToAgent, to_agent::Message};
@@ -134,14 +137,23 @@ impl Links {
 
     /// Hands a message to whichever agent's turn it is. Answers whether one took it.
     pub(crate) fn send_to_any(&self, message: &Message) -> bool {
+        self.send_to_next(message).is_some()
+    }
+
+    /// The same. Answers which agent took it, under which fence.
+    pub(crate) fn send_to_next(&self, message: &Message) -> Option<(AgentIx, u64)> {
         let mut table = self.0.lock();
         table.turn = table.turn.wrapping_add(1);
         let turn = table.turn % table.links.len().max(1);
-        let chosen = table.links.values().nth(turn);
-        chosen.is_some_and(|link| {
-            let message = Some(message.clone());
-            link.out.try_send(Ok(ToAgent { message })).is_ok()
-        })
+        let (agent, link) = table.links.iter().nth(turn)?;
+        let message = Some(message.clone());
+        link.out.try_send(Ok(ToAgent { message })).ok()?;
+        Some((*agent, link.fence))
+    }
+
+    /// Every agent that is connected, with its fence.
+    pub(crate) fn connected(&self) -> HashSet<(AgentIx, u64)> {
+        self.0.lock().links.iter().map(|(agent, link)| (*agent, link.fence)).collect()
     }
 
     /// Hands a message to every agent that is connected.

@@ -26,6 +26,8 @@ pub(super) struct Shared {
     pub cluster_token: Secret,
     /// What became of webhooks that agents were asked to tell.
     pub told: mpsc::Sender<v1::Told>,
+    /// What applications answered about messages.
+    pub answered: mpsc::Sender<v1::Answered>,
     pub shutdown: CancellationToken,
     pub names: session::Names,
     /// Connections that have yet to say their last word to the state machine.
@@ -39,7 +41,7 @@ impl LinkService {
         proposer: Proposer,
         dial_book: watch::Receiver<Arc<DialBook>>,
         cluster_token: Secret,
-        told: mpsc::Sender<v1::Told>,
+        (told, answered): (mpsc::Sender<v1::Told>, mpsc::Sender<v1::Answered>),
         shutdown: CancellationToken,
     ) -> Self {
         Self(Arc::new(Shared {
@@ -48,6 +50,7 @@ impl LinkService {
             dial_book,
             cluster_token,
             told,
+            answered,
             shutdown,
             names: session::Names::default(),
             sessions: TaskTracker::new(),

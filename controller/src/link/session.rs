@@ -261,6 +261,10 @@ fn take_in(
             let _ = shared.told.try_send(told);
             Ok(())
         }
+        Some(from_agent::Message::Answered(answered)) => {
+            let _ = shared.answered.try_send(answered);
+            Ok(())
+        }
         Some(from_agent::Message::Hello(_)) => wrong("hello: it was said already".to_owned()),
         None => wrong("message: it is empty or of a later version".to_owned()),
     }

@@ -3,10 +3,16 @@
 
 use std::sync::Arc;
 
+use busyhour_api::{Brought, Receipt};
 use busyhour_base::{MessageEvent, MessageSid, Reason, Timestamp};
 use busyhour_controller_core::message::{MessageReport, Reported, Send};
 use futures::future::BoxFuture;
-use tokio::sync::mpsc;
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
+
+use super::arriving::Arriving;
 
 /// The way to one carrier.
 pub(super) trait Adapter: std::marker::Send + Sync {
@@ -18,6 +24,9 @@ pub(super) trait Adapter: std::marker::Send + Sync {
 
     /// Messages that the carrier took from an earlier process and has not reported on.
     fn resume(&self, taken: Vec<Taken>);
+
+    /// Has the carrier bring a message to a tenant's number, as it otherwise does of itself ([`Ear::arrival`]).
+    fn bring(&self, message: Brought) -> BoxFuture<'static, Option<Receipt>>;
 }
 
 /// A message to be sent.
@@ -67,11 +76,29 @@ pub(super) struct Taken {
 pub(super) struct Ear {
     carrier: Arc<str>,
     heard: mpsc::Sender<MessageReport>,
+    arriving: mpsc::Sender<Arriving>,
 }
 
 impl Ear {
-    pub(super) fn new(carrier: Arc<str>, heard: mpsc::Sender<MessageReport>) -> Self {
-        Self { carrier, heard }
+    pub(super) fn new(
+        carrier: Arc<str>,
+        heard: mpsc::Sender<MessageReport>,
+        arriving: mpsc::Sender<Arriving>,
+    ) -> Self {
+        Self { carrier, heard, arriving }
+    }
+
+    /// A message to a tenant's number. The carrier may forget it once it is taken or refused, not before: what is taken is
+    /// durable, and brought again under the same reference it is the same message. `None` is no answer at all; the carrier
+    /// brings the message again.
+    pub(super) async fn arrival(&self, message: Brought) -> Option<Receipt> {
+        let (tell, told) = oneshot::channel();
+        let carrier = Arc::clone(&self.carrier);
+        match self.arriving.try_send(Arriving { carrier, message, tell }) {
+            Ok(()) => told.await.ok(),
+            Err(TrySendError::Full(_)) => Some(Receipt::Later(Reason::QueueFull)),
+            Err(TrySendError::Closed(_)) => None,
+        }
     }
 
     /// A delivery report. Waits while too many wait for the log; lost only when the controller stops.

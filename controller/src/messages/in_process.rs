@@ -3,6 +3,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use busyhour_api::{Brought, Receipt};
 use busyhour_base::MessageEvent;
 use busyhour_crds::{Fate, kinds::CarrierMessages};
 use futures::future::{BoxFuture, FutureExt as _};
@@ -81,6 +82,11 @@ impl Adapter for InProcess {
             }
         }
         .boxed()
+    }
+
+    fn bring(&self, message: Brought) -> BoxFuture<'static, Option<Receipt>> {
+        let ear = self.ear.clone();
+        async move { ear.arrival(message).await }.boxed()
     }
 
     fn resume(&self, taken: Vec<Taken>) {

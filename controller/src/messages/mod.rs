@@ -4,9 +4,13 @@
 //! - A message is handed over once for each attempt, after its intent is durable and not before it is due.
 //! - What the carrier said is in the log before anything follows from it. A process that ends in between leaves a message in
 //!   doubt: the next one says so ([`MessageCommand::Restarted`]), and it is never handed over again.
+//! - A message that a carrier brings is in the log before its carrier is told that it was taken, and the tenant's application is
+//!   asked about it after that ([`Asker`]).
 
 mod account;
 mod adapter;
+mod arriving;
+mod asking;
 mod in_process;
 mod notices;
 
@@ -17,12 +21,14 @@ use std::{
     time::Duration,
 };
 
+use busyhour_api::{Bring, Brought, Receipt};
 use busyhour_base::{MessageEvent, Reason, SidKey};
 use busyhour_controller_core::{
     command::Command,
     message::{MessageCommand, MessageReport, Reported, Send},
 };
 use busyhour_crds::kinds::CarrierMessages;
+use futures::future::{BoxFuture, FutureExt as _, ready};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
@@ -32,6 +38,8 @@ use crate::{
 use adapter::{Adapter, Answer, Ear, Handover, Taken};
 use in_process::InProcess;
 
+pub(crate) use arriving::{ARRIVING_MAX, Arriving, take_in};
+pub(crate) use asking::{ANSWERED_MAX, Asker, Asks};
 pub(crate) use notices::notice;
 
 /// What carriers said and the log has not taken yet. Behind a full queue adapters wait.
@@ -53,6 +61,7 @@ pub(crate) struct Couriers(Arc<Inner>);
 struct Inner {
     book: watch::Receiver<Arc<DialBook>>,
     heard: mpsc::Sender<MessageReport>,
+    arriving: mpsc::Sender<Arriving>,
     /// Messages handed over whose answer is not in the log.
     open: watch::Sender<usize>,
     /// Where carriers within this process keep their own accounts.
@@ -72,14 +81,14 @@ impl Couriers {
     /// If there can be no folder for accounts.
     pub(crate) fn new(
         book: watch::Receiver<Arc<DialBook>>,
-        heard: mpsc::Sender<MessageReport>,
+        (heard, arriving): (mpsc::Sender<MessageReport>, mpsc::Sender<Arriving>),
         data: &Path,
         sid_key: SidKey,
     ) -> Result<Self, RunError> {
         let folder = data.join("message-carriers");
         std::fs::create_dir_all(&folder).map_err(crate::durable::io("create", &folder))?;
         let (open, adapters) = (watch::Sender::new(0), Mutex::default());
-        Ok(Self(Arc::new(Inner { book, heard, open, folder, sid_key, adapters })))
+        Ok(Self(Arc::new(Inner { book, heard, arriving, open, folder, sid_key, adapters })))
     }
 
     /// Hands a message to its carrier, when it is due. Waits for nothing.
@@ -110,6 +119,15 @@ impl Couriers {
         if tokio::time::timeout(DRAIN, drained).await.is_err() {
             let open = *self.0.open.borrow();
             tracing::warn!(open, "messages without an answer from their carrier stay in doubt");
+        }
+    }
+}
+
+impl Bring for Couriers {
+    fn bring(&self, carrier: Arc<str>, message: Brought) -> BoxFuture<'static, Option<Receipt>> {
+        match self.0.adapter(&carrier) {
+            Some(adapter) => adapter.bring(message),
+            None => ready(Some(Receipt::Refused(Reason::CarrierUndeclared))).boxed(),
         }
     }
 }
@@ -151,7 +169,7 @@ impl Inner {
         if let Some(present) = adapters.get(carrier).filter(|present| present.spec == *spec) {
             return Some(Arc::clone(&present.adapter));
         }
-        let ear = Ear::new(Arc::clone(carrier), self.heard.clone());
+        let ear = Ear::new(Arc::clone(carrier), self.heard.clone(), self.arriving.clone());
         let adapter: Arc<dyn Adapter> = Arc::new(InProcess::new(carrier, spec, &self.folder, ear));
         let present = Present { spec: spec.clone(), adapter: Arc::clone(&adapter) };
         adapters.insert(Arc::clone(carrier), present);

@@ -28,9 +28,27 @@ pub fn request_of(
     body: &str,
 ) -> Vec<u8> {
     let basic = base64::engine::general_purpose::STANDARD.encode(format!("{account}:{token}"));
+    request_as(&format!("Basic {basic}"), method, path, content_type, body)
+}
+
+/// The operator's JSON.
+pub async fn operate(address: SocketAddr, path: &str, body: &Value) -> Answer {
+    let bearer = "Bearer operator-token-for-tests";
+    let request = request_as(bearer, "POST", path, "application/json", &body.to_string());
+    let asked = async { Connection::open(address).await.send(&request).await };
+    tokio::time::timeout(WAIT, asked).await.expect("an answer in time")
+}
+
+fn request_as(
+    authorization: &str,
+    method: &str,
+    path: &str,
+    content_type: &str,
+    body: &str,
+) -> Vec<u8> {
     let length = body.len();
     format!(
-        "{method} {path} HTTP/1.1\r\nHost: busyhour\r\nAuthorization: Basic {basic}\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: busyhour\r\nAuthorization: {authorization}\r\n\
          Content-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n{body}"
     )
     .into_bytes()

@@ -44,8 +44,7 @@ pub(super) fn compile(declared: &Declared) -> MessageDeclaration {
         Some(MessageCarrier {
             name: Arc::from(name.as_str()),
             outbound: messages.outbound_channels,
-            // No adapter brings messages in.
-            inbound: 0,
+            inbound: messages.inbound_channels,
             segment_spacing: spacing(
                 Span::from_secs(1) + SETUP_GUARD,
                 messages.segments_per_second,

@@ -29,7 +29,10 @@ pub struct ApplicationSpec {
     #[schemars(with = "String", regex(pattern = r"^AP[0-9a-fA-F]{32}$"))]
     pub sid: ApplicationSid,
     /// Where the instructions for calls come from.
-    pub voice: Voice,
+    pub voice: FirstDocument,
+    /// Where messages to its numbers go, and the answers to them come from. Nobody is asked about them if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages: Option<FirstDocument>,
     /// Who is told of a call's progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_callback: Option<StatusCallback>,
@@ -45,7 +48,7 @@ pub struct ApplicationSpec {
 /// Where instructions come from.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Voice {
+pub struct FirstDocument {
     /// Absolute URL of the first document; may hold templates such as `{To}`.
     #[schemars(length(max = 2_048), regex(pattern = URL_PATTERN))]
     pub url: String,

@@ -13,6 +13,11 @@ pub struct CarrierMessages {
     /// Outbound message channels: messages that may be handed over and not yet be answered.
     #[schemars(range(min = 1, max = 100_000))]
     pub outbound_channels: u32,
+    /// Inbound message channels: messages from it that may wait for tenants' applications or be with them. It is told to bring
+    /// further ones later. It brings none if it is left out.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub inbound_channels: u32,
     /// Outbound segments in any second by contract.
     #[schemars(range(min = 1, max = 100_000))]
     pub segments_per_second: u32,

@@ -14,7 +14,7 @@ mod share;
 mod tenant;
 mod webhook;
 
-pub use application::{Application, ApplicationSpec, Voice};
+pub use application::{Application, ApplicationSpec, FirstDocument};
 pub use carrier::{Carrier, CarrierSpec, Codec, InboundSpec};
 pub use contract::{
     AllocationSpec, CommitmentSpec, DestinationSpec, PeriodSpec, TariffSpec, UnusedMode, VolumeSpec,

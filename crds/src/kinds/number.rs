@@ -31,7 +31,7 @@ pub struct NumberSpec {
     /// Name of the tenant that it belongs to and that may call from it.
     #[schemars(regex(pattern = NAME_PATTERN))]
     pub tenant: String,
-    /// Name of the application that answers its calls, of the same tenant.
+    /// Name of the application that answers its calls and messages, of the same tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = NAME_PATTERN))]
     pub application: Option<String>,

@@ -6,7 +6,6 @@
 //! [`Session`] is driven by the leg that owns it, in the same manner as the leg by its shell: it takes events and
 //! puts actions into the leg's queue. What it wants of the call itself it says by [`Session::wish`].
 
-mod address;
 mod answer;
 mod player;
 mod running;
@@ -20,7 +19,7 @@ use crate::{
     leg::{Action, AudioError, Document, FetchError, Request, Token},
     media::dtmf,
     twiml::{self, Prompt, Redirect, RejectReason, Verb},
-    webhook::{Base, template},
+    webhook::{Base, address, template},
 };
 
 /// What is said when neither the application nor its fallback gives instructions (SP-7).

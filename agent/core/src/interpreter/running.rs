@@ -6,13 +6,13 @@ use busyhour_base::{Method, Reason, Timestamp};
 use url::Url;
 
 use super::{
-    Context, Event, address, code,
+    Context, Event, code,
     player::{Cue, Heard, Player},
 };
 use crate::{
     leg::{AudioSource, Request},
     twiml::{Gather, Prompt, RejectReason, Verb},
-    webhook::template,
+    webhook::{address, template},
 };
 
 /// Keys that one `Gather` collects at most; it ends there.

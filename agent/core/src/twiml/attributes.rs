@@ -65,14 +65,19 @@ impl<'a, 'input, 'w> Attributes<'a, 'input, 'w> {
         Self { node, warnings }
     }
 
-    /// `POST` or `GET`.
+    /// `POST` or `GET`, of `method`.
     pub fn method(&mut self) -> Method {
+        self.method_named("method")
+    }
+
+    /// `POST` or `GET`.
+    pub fn method_named(&mut self, name: &str) -> Method {
         let read = |text: &str| match text.to_ascii_uppercase().as_str() {
             "POST" => Some(Method::Post),
             "GET" => Some(Method::Get),
             _ => None,
         };
-        self.read("method", "POST or GET", "POST", read).unwrap_or_default()
+        self.read(name, "POST or GET", "POST", read).unwrap_or_default()
     }
 
     /// `true` or `false`.

@@ -10,11 +10,13 @@
 mod attributes;
 pub mod bounds;
 mod error;
+mod messages;
 mod parse;
 mod text;
 mod verbs;
 
 pub use error::{ParseError, Position, Warning};
+pub use messages::{Message, MessageDocument, MessageVerb, parse_messages};
 pub use parse::parse;
 pub use verbs::{
     DEFAULT_LANGUAGE, DEFAULT_VOICE, Document, Gather, Prompt, Redirect, RejectReason, Times, Verb,

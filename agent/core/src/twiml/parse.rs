@@ -4,7 +4,7 @@ use roxmltree::{Node, ParsingOptions};
 
 use super::{
     DEFAULT_LANGUAGE, DEFAULT_VOICE, Document, Gather, ParseError, Position, Prompt, Redirect,
-    RejectReason, Times, Verb,
+    RejectReason, Times, Verb, Warning,
     attributes::{Attributes, Warnings, cut},
     bounds::{self, URL_MAX, VERBS_MAX},
     text,
@@ -20,6 +20,15 @@ pub(crate) const KEYS_MAX: u32 = 64;
 
 /// Reads an instruction document.
 pub fn parse(body: &[u8]) -> Result<Document, ParseError> {
+    let (verbs, warnings) = read(body, |reader, root| reader.verbs(root))?;
+    Ok(Document { verbs, warnings })
+}
+
+/// Reads a document, the verbs of which `verbs` reads, with what there is to warn of.
+pub(super) fn read<T>(
+    body: &[u8],
+    verbs: impl FnOnce(&mut Reader, Node<'_, '_>) -> Result<T, ParseError>,
+) -> Result<(T, Vec<Warning>), ParseError> {
     let text = bounds::check(body)?;
     let options = ParsingOptions { allow_dtd: false, ..ParsingOptions::default() };
     let xml = roxmltree::Document::parse_with_options(text, options)
@@ -33,13 +42,13 @@ pub fn parse(body: &[u8]) -> Result<Document, ParseError> {
     }
     let mut reader = Reader::default();
     Attributes::new(root, &[], &mut reader.warnings);
-    let verbs = reader.verbs(root)?;
-    Ok(Document { verbs, warnings: reader.warnings.finish() })
+    let verbs = verbs(&mut reader, root)?;
+    Ok((verbs, reader.warnings.finish()))
 }
 
 #[derive(Default)]
-struct Reader {
-    warnings: Warnings,
+pub(super) struct Reader {
+    pub(super) warnings: Warnings,
     seen: usize,
 }
 
@@ -65,15 +74,14 @@ impl Reader {
     }
 
     /// The elements inside a node, counted; text between them is warned of.
-    fn elements<'a, 'i>(&mut self, parent: Node<'a, 'i>) -> Result<Vec<Node<'a, 'i>>, ParseError> {
+    pub(super) fn elements<'a, 'i>(
+        &mut self,
+        parent: Node<'a, 'i>,
+    ) -> Result<Vec<Node<'a, 'i>>, ParseError> {
         let mut elements = Vec::new();
         for node in parent.children() {
             if node.is_element() {
-                self.seen += 1;
-                if self.seen > VERBS_MAX {
-                    let at = node.document().text_pos_at(node.range().start);
-                    return Err(ParseError::TooManyVerbs(at.into()));
-                }
+                self.count(node)?;
                 elements.push(node);
             } else if let Some(text) =
                 node.text().filter(|text| node.is_text() && !text.trim().is_empty())
@@ -85,6 +93,16 @@ impl Reader {
             }
         }
         Ok(elements)
+    }
+
+    /// Counts an element, of which a document may have so many.
+    pub(super) fn count(&mut self, node: Node<'_, '_>) -> Result<(), ParseError> {
+        self.seen += 1;
+        if self.seen > VERBS_MAX {
+            let at = node.document().text_pos_at(node.range().start);
+            return Err(ParseError::TooManyVerbs(at.into()));
+        }
+        Ok(())
     }
 
     fn prompt(&mut self, node: Node<'_, '_>, known: &str) -> Option<Prompt> {
@@ -212,7 +230,7 @@ impl Reader {
         Ok(gather)
     }
 
-    fn redirect(&mut self, node: Node<'_, '_>) -> Option<Redirect> {
+    pub(super) fn redirect(&mut self, node: Node<'_, '_>) -> Option<Redirect> {
         let method = Attributes::new(node, &["method"], &mut self.warnings).method();
         let url = self.address(node)?;
         Some(Redirect { url, method })

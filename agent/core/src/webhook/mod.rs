@@ -1,5 +1,6 @@
 //! Webhooks: what every request carries (`WIRE.md`, SP-2), URI templates (SP-1) and signatures (SP-3).
 
+pub(crate) mod address;
 mod date;
 mod outgoing;
 mod params;

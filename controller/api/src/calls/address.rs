@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use busyhour_base::is_e164;
+
 /// Why a text is no address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum AddressError {
@@ -34,15 +36,6 @@ pub(crate) fn canonical(text: &str) -> Result<Cow<'_, str>, AddressError> {
         return Err(AddressError::Malformed);
     }
     if is_e164(&number) { Ok(number) } else { Err(AddressError::NotANumber) }
-}
-
-/// `+` and 7 to 15 digits, the first of which is not 0.
-fn is_e164(text: &str) -> bool {
-    text.strip_prefix('+').is_some_and(|digits| {
-        (7..=15).contains(&digits.len())
-            && !digits.starts_with('0')
-            && digits.bytes().all(|byte| byte.is_ascii_digit())
-    })
 }
 
 /// `sip:user@host`, with an optional port. Parameters and headers are not taken: they could change the route.

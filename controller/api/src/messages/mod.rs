@@ -1,5 +1,6 @@
 //! Messages: `/2010-04-01/Accounts/{AC}/Messages` (`WIRE.md`), and canceling many at once, which is our own.
 
+mod bring;
 mod cancel;
 mod create;
 mod explain;
@@ -9,6 +10,7 @@ mod one;
 mod params;
 mod resource;
 
+pub(crate) use bring::{__path_bring, bring};
 pub(crate) use cancel::{__path_cancel, cancel};
 pub(crate) use create::{__path_create, create, refused};
 pub(crate) use explain::{__path_explain, explain};

@@ -1,14 +1,19 @@
 //! The state machine behind the API's ports.
 
-use busyhour_api::{Applied, MessageViews, Propose, ProposeError, Views};
-use busyhour_base::{AccountSid, CallEvent, Ending, Outcome, Reason, Span, Timestamp};
+use std::sync::Arc;
+
+use busyhour_api::{Applied, Bring, Brought, MessageViews, Propose, ProposeError, Receipt, Views};
+use busyhour_base::{
+    AccountSid, CallEvent, Direction, Ending, MessageSpec, Outcome, Reason, Span, Timestamp,
+};
 use busyhour_controller_core::{
     State,
     command::{AgentCommand, BatchCommand, CallReport, Command, Entry},
     effect::{Dial, Effect, Reply},
     forward::{About, Inquiry, Outlook},
     message::{
-        MessageCarrier, MessageCommand, MessageDeclaration, MessageId, MessageNumber, MessageView,
+        Arrival, MessageCarrier, MessageCommand, MessageDeclaration, MessageId, MessageNumber,
+        MessageView,
     },
     spec::{
         AgentIx, Application, BatchId, CallId, Carrier, Declaration, Excess, Limits, Number,
@@ -260,6 +265,31 @@ impl MessageViews for Machine {
         max: usize,
     ) -> Vec<MessageView> {
         self.read(|state| state.messages_of(account, before).take(max).collect())
+    }
+}
+
+/// One carrier brings messages, to the first tenant's number.
+impl Bring for Machine {
+    fn bring(&self, carrier: Arc<str>, brought: Brought) -> BoxFuture<'static, Option<Receipt>> {
+        let receipt = if *carrier != *"text" {
+            Receipt::Refused(Reason::CarrierUndeclared)
+        } else if brought.to != NUMBER_A {
+            Receipt::Refused(Reason::UnknownNumber)
+        } else {
+            let Brought { reference, from, to, body } = brought;
+            let direction = Direction::Inbound;
+            let spec = MessageSpec { to, from, direction, status_callback: None };
+            let arrival = Arrival { account: A, carrier, reference, spec: Arc::new(spec), body };
+            let arrived = Command::Message(MessageCommand::Arrived(vec![arrival]));
+            match self.apply(arrived) {
+                Reply::Messages(verdicts) => match verdicts[0] {
+                    Ok(accepted) => Receipt::Taken(A, accepted),
+                    Err(reason) => Receipt::Later(reason),
+                },
+                other => panic!("{other:?}"),
+            }
+        };
+        Box::pin(std::future::ready(Some(receipt)))
     }
 }
 

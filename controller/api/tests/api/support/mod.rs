@@ -121,6 +121,7 @@ impl Rig {
             records: records.clone(),
             recorded: recorded_of,
             messages: Arc::clone(&machine) as _,
+            bring: Arc::clone(&machine) as _,
             messages_recorded: messages_recorded_of,
             sid_key: key,
             clock: now,

@@ -8,8 +8,13 @@ use busyhour_base::{Direction, MessageSpec, MessageStatus, Reason};
 use super::{Origin, Stage, State};
 use crate::{
     effect::{Effect, Reply},
-    message::{AcceptedMessage, Arrival, Ask, Asked, MessageEffect},
+    message::{
+        AcceptedMessage, After, Again, Answer, Arrival, Ask, Asked, MessageEffect, MessageId,
+    },
 };
+
+/// How often an application is asked about one message: an answer may lead to the next asking.
+const ASKS_MAX: u16 = 10;
 
 impl State {
     pub(super) fn messages_arrived(&mut self, arrivals: &[Arrival], fx: &mut Vec<Effect>) -> Reply {
@@ -25,7 +30,7 @@ impl State {
     ) -> Result<AcceptedMessage, Reason> {
         let tenant = self.tenant(arrival.account)?;
         let (now, key) = (self.now, Some(key(arrival)));
-        if let Some(Reply::Messages(first)) = self.tenants[tenant].remembered.get(key, now) {
+        if let Some(Reply::Messages(first)) = self.messages.tenants[tenant].brought.get(key, now) {
             return first.first().copied().unwrap_or(Err(Reason::Duplicate));
         }
         let waiting = self.messages.tenants[tenant].receiving.len();
@@ -49,7 +54,7 @@ impl State {
         let id = self.insert_message(tenant, none, &arrival.spec, body, Stage::Receiving);
         let messages = &mut self.messages;
         let (carrier, reference) = (Arc::clone(&arrival.carrier), Arc::clone(&arrival.reference));
-        messages.origins.insert(id, Origin { carrier, reference });
+        messages.origins.insert(id, Origin { carrier, reference, again: None });
         let state = &mut messages.tenants[tenant];
         state.counts.accepted += 1;
         state.counts.receiving += 1;
@@ -60,7 +65,7 @@ impl State {
             wait: busyhour_base::Span::ZERO,
         };
         let reply = Reply::Messages(vec![Ok(accepted)]);
-        self.tenants[tenant].remembered.put(key, now, &reply);
+        self.messages.tenants[tenant].brought.put(key, now, &reply);
         self.message_changed(id, MessageStatus::Receiving, Reason::Ready, fx);
         self.take_turn(tenant);
         Ok(accepted)
@@ -101,6 +106,8 @@ impl State {
             spec: Arc::clone(&message.spec),
             body: self.messages.bodies.body(message.body).clone(),
             segments: self.messages.bodies.segments(message.body),
+            step: message.attempt,
+            again: self.messages.origins.get(&id).and_then(|origin| origin.again.clone()),
         }))));
     }
 
@@ -121,34 +128,53 @@ impl State {
         Reply::Done
     }
 
-    /// The message ends, and its answers begin, in one step: so they are queued once, however often it is said.
+    /// The message ends or is asked about again, and its answers begin, in one step: so they are queued once, however often it is
+    /// said.
     fn application_asked(&mut self, asked: &Asked, fx: &mut Vec<Effect>) {
-        let Some(id) = self.messages.index.get(&asked.message).copied() else {
+        let id = self.messages.index.get(&asked.message).copied().filter(|id| {
+            let message = &self.messages.all[*id];
+            message.stage == Stage::Asked && message.attempt == asked.step
+        });
+        let Some(id) = id else {
             self.messages.stray_reports += 1;
             return;
         };
-        if self.messages.all[id].stage != Stage::Asked {
-            self.messages.stray_reports += 1;
-            return;
-        }
-        let tenant = self.messages.all[id].tenant;
-        let reason = match &asked.answers {
-            Ok(answers) => {
-                for answer in answers.iter().take(self.message_options.answers_max) {
-                    let spec = MessageSpec {
-                        direction: Direction::OutboundReply,
-                        ..MessageSpec::clone(&answer.spec)
-                    };
-                    // Refused, it is as if the application had been refused: the message itself has come in.
-                    if self.submit_answer(tenant, &Arc::new(spec), &answer.body, fx).is_err() {
-                        self.messages.answers_refused += 1;
-                    }
+        let last = self.queue_answers(self.messages.all[id].tenant, &asked.answers, fx);
+        let reason = match &asked.after {
+            After::Done => Reason::Received,
+            After::Failed(reason) => *reason,
+            After::Again(hook) if asked.step < ASKS_MAX => {
+                let again = Again { hook: hook.clone(), answer: last };
+                if let Some(origin) = self.messages.origins.get_mut(&id) {
+                    origin.again = Some(again);
                 }
-                Reason::Received
+                self.messages.all[id].attempt += 1;
+                return self.ask(id, fx);
             }
-            Err(reason) => *reason,
+            After::Again(_) => Reason::DocumentFailed,
         };
         self.end_message(id, MessageStatus::Received, reason, fx);
+    }
+
+    /// Queues what an application answered, and tells what became of the last of it. What is refused is as if the application had
+    /// been refused: the message itself has come in.
+    fn queue_answers(
+        &mut self,
+        tenant: u32,
+        answers: &[Answer],
+        fx: &mut Vec<Effect>,
+    ) -> Result<MessageId, Reason> {
+        let mut last = Err(Reason::UnknownMessage);
+        for answer in answers.iter().take(self.message_options.answers_max) {
+            let spec = MessageSpec {
+                direction: Direction::OutboundReply,
+                ..MessageSpec::clone(&answer.spec)
+            };
+            let queued = self.submit_answer(tenant, &Arc::new(spec), &answer.body, fx);
+            self.messages.answers_refused += u64::from(queued.is_err());
+            last = queued.map(|accepted| accepted.message);
+        }
+        last
     }
 
     /// A message leaves its tenant's inbound queue, or is not asked about any more.

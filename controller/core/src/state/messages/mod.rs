@@ -11,7 +11,7 @@ use std::{
 use busyhour_base::{MessageSpec, MessageStatus, Reason, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::State;
+use super::{State, remembered::Remembered};
 use crate::{
     effect::{Effect, Reply},
     engine::{
@@ -21,8 +21,8 @@ use crate::{
     },
     forward::Holding,
     message::{
-        MessageCarrier, MessageCommand, MessageCounts, MessageEffect, MessageId, MessageLimits,
-        MessageRecord,
+        Again, MessageCarrier, MessageCommand, MessageCounts, MessageEffect, MessageId,
+        MessageLimits, MessageRecord,
     },
 };
 
@@ -131,6 +131,8 @@ struct Live {
 struct Origin {
     carrier: Arc<str>,
     reference: Arc<str>,
+    /// Where its tenant's application is asked again.
+    again: Option<Again>,
 }
 
 /// What is kept of a tenant.
@@ -140,6 +142,8 @@ struct MessageTenant {
     /// Its messages, oldest first.
     all: Ring,
     counts: MessageCounts,
+    /// Messages that carriers have brought, by the carriers' names for them.
+    brought: Remembered,
     /// Inbound messages that wait for their turn.
     receiving: VecDeque<u32>,
     /// Inbound messages that its application is asked about.

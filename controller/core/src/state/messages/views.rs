@@ -89,6 +89,12 @@ impl State {
             Stage::Receiving | Stage::Asked => {
                 view.status = MessageStatus::Receiving;
                 view.sent_at = Some(message.accepted_at);
+                let origin = messages.origins.get(&id);
+                view.carrier = origin.map(|origin| Arc::clone(&origin.carrier));
+                view.reference = origin.map(|origin| Arc::clone(&origin.reference));
+                if message.stage == Stage::Receiving {
+                    view.reason = self.waits_to_be_asked(message.tenant);
+                }
             }
             Stage::Ended(seq) => {
                 if let Some(record) = self.message_record_of(seq) {
@@ -102,13 +108,15 @@ impl State {
         view
     }
 
-    /// Why a message that waits is not being sent; `None` if it does not wait.
+    /// Why a message that waits is not being sent, or nobody is asked about it; `None` if it does not wait.
     pub fn explain_message(&self, message: MessageId) -> Option<Explanation> {
         let messages = &self.messages;
         let id = *messages.index.get(&message)?;
         let message = &messages.all[id];
-        if !matches!(message.stage, Stage::Scheduled | Stage::Queued) {
-            return None;
+        match message.stage {
+            Stage::Receiving => return Some(self.explain_receiving(id)),
+            Stage::Scheduled | Stage::Queued => {}
+            _ => return None,
         }
         let (urgency, held_by) = messages.queue.lane_of_message(message.lane);
         let batch = messages.lines.get(message.line).map(|line| &self.batches[line.batch]);
@@ -141,6 +149,28 @@ impl State {
                 .map(|(reason, at)| (reason, at.map(|at| at.since(now))))
                 .collect(),
         })
+    }
+
+    /// How long an application takes cannot be foretold.
+    fn explain_receiving(&self, id: u32) -> Explanation {
+        let tenant = self.messages.all[id].tenant;
+        let before = self.messages.tenants[tenant].receiving.iter().take_while(|of| **of != id);
+        let binding = self.waits_to_be_asked(tenant);
+        Explanation {
+            position: before.count() as u64,
+            starts_in: None,
+            binding,
+            limits: vec![(binding, None)],
+        }
+    }
+
+    /// What keeps a tenant's next inbound message from being asked about.
+    fn waits_to_be_asked(&self, tenant: u32) -> Reason {
+        if self.messages.tenants[tenant].asked >= self.message_options.asked_of_tenant_max {
+            Reason::ApplicationAsked
+        } else {
+            Reason::FairTurn
+        }
     }
 
     pub(in crate::state) fn message_counts(&self, tenant: u32) -> MessageCounts {

@@ -5,12 +5,12 @@ use url::Url;
 use crate::twiml::bounds::URL_MAX;
 
 /// The base of relative addresses in a document that came from `url`.
-pub(super) fn base(url: &str) -> Option<Url> {
+pub(crate) fn base(url: &str) -> Option<Url> {
     Url::parse(url).ok()
 }
 
 /// Makes an address absolute, or says why not. Its fragment is dropped, since no server ever sees it.
-pub(super) fn resolve(base: Option<&Url>, address: &str) -> Result<String, String> {
+pub(crate) fn resolve(base: Option<&Url>, address: &str) -> Result<String, String> {
     if address.len() > 2 * URL_MAX {
         return Err(format!("the address is longer than {} characters", 2 * URL_MAX));
     }
@@ -32,7 +32,7 @@ pub(super) fn resolve(base: Option<&Url>, address: &str) -> Result<String, Strin
 }
 
 /// An address without its credentials and cut to 200 characters, for messages.
-pub(super) fn shown(address: &str) -> String {
+pub(crate) fn shown(address: &str) -> String {
     let clean = Url::parse(address).ok().and_then(|mut url| {
         url.set_password(None).ok()?;
         url.set_username("").ok()?;
