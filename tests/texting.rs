@@ -81,7 +81,8 @@ async fn serve(State(shop): State<Shop>, uri: Uri, headers: HeaderMap, body: Byt
 
 /// Brings a message as its carrier would, again and again until it is taken, and gives its sid.
 async fn brought(running: &Running, reference: &str, body: &str) -> String {
-    let message = json!({"reference": reference, "from": "+15557654321", "to": COUNTER, "body": body});
+    let message =
+        json!({"reference": reference, "from": "+15557654321", "to": COUNTER, "body": body});
     until("a message to be taken", WITHIN, async || {
         running.api.bring_message("quay", &message).await.ok()
     })

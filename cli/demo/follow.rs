@@ -13,6 +13,7 @@ use super::{
     messages::{self, Progress, Sent},
     number,
     view::{AgentRow, Scene, TenantRow, View},
+    writers::{self, Writing},
 };
 use crate::stage::Stage;
 
@@ -21,11 +22,18 @@ const REDRAW_EVERY: Duration = Duration::from_millis(250);
 /// States in which a batch has no call left to place or in progress.
 const OVER: [&str; 3] = ["completed", "expired", "cancelled"];
 
+/// What has to be over.
+pub(super) struct Followed<'a> {
+    pub batches: &'a [Submitted],
+    pub sent: &'a [Sent],
+    pub writing: &'a Writing,
+}
+
 pub(super) async fn until_over(
     stage: &mut Stage,
     api: &Api,
     declared: &Declared,
-    (batches, sent): (&[Submitted], &[Sent]),
+    followed: &Followed<'_>,
     quiet: bool,
 ) -> Result<()> {
     let started = Instant::now();
@@ -34,8 +42,8 @@ pub(super) async fn until_over(
     loop {
         redraw.tick().await;
         stage.check()?;
-        let now = Now::look(stage, api, batches, sent).await?;
-        let scene = now.scene(declared, batches, started);
+        let now = Now::look(stage, api, followed).await?;
+        let scene = now.scene(declared, followed.batches, started);
         let view = match &mut view {
             Some(view) => view,
             None => view.insert(View::open(&scene, quiet)?),
@@ -53,12 +61,13 @@ struct Now {
     batches: Vec<Value>,
     callers: Callers,
     messages: Progress,
+    written: writers::Progress,
 }
 
 impl Now {
-    async fn look(stage: &Stage, api: &Api, batches: &[Submitted], sent: &[Sent]) -> Result<Self> {
+    async fn look(stage: &Stage, api: &Api, followed: &Followed<'_>) -> Result<Self> {
         let mut shown = Vec::new();
-        for batch in batches {
+        for batch in followed.batches {
             shown.push(api.batch(&batch.account, &batch.sid).await?);
         }
         let url = format!("http://{}/account?calls=false", stage.address("carrier.account")?);
@@ -66,7 +75,8 @@ impl Now {
             overview: api.overview().await?,
             batches: shown,
             callers: serde_json::from_value(api.get(&url).await?["callers"].take())?,
-            messages: messages::progress(api, sent).await?,
+            messages: messages::progress(api, followed.sent).await?,
+            written: followed.writing.progress(api).await?,
         })
     }
 
@@ -75,6 +85,7 @@ impl Now {
         self.batches.iter().all(over)
             && self.callers.over == self.callers.planned
             && self.messages.ended == self.messages.accepted
+            && self.written.is_over()
     }
 
     fn scene(&self, declared: &Declared, batches: &[Submitted], started: Instant) -> Scene {
@@ -92,6 +103,7 @@ impl Now {
             calls_per_second: contract.map_or(0, |spec| spec.calls_per_second),
             callers: self.callers.clone(),
             messages: self.messages,
+            written: self.written,
             agents: rows("agents").iter().map(agent).collect(),
         }
     }

@@ -17,6 +17,11 @@ use crate::stage::Stage;
 /// Statuses of a message of which something more is to be heard: the demo's carrier reports on each that it takes.
 const OPEN: [&str; 5] = ["accepted", "scheduled", "queued", "sending", "sent"];
 
+/// Whether something more is to be heard of a message with this status.
+pub fn is_open(status: &str) -> bool {
+    OPEN.contains(&status)
+}
+
 /// One tenant's messages that were accepted.
 pub struct Sent {
     tenant: String,
@@ -65,7 +70,7 @@ pub async fn progress(api: &Api, sent: &[Sent]) -> Result<Progress> {
         for message in of.listed(api).await? {
             match message["status"].as_str().unwrap_or_default() {
                 "sending" | "sent" => progress.with_carrier += 1,
-                status if OPEN.contains(&status) => progress.waiting += 1,
+                status if is_open(status) => progress.waiting += 1,
                 status => {
                     progress.ended += 1;
                     progress.delivered += u64::from(status == "delivered");
@@ -125,7 +130,7 @@ fn row(sid: &str, to: &str, listed: &[Value], handed: &[Handed], first: u64) -> 
     let status = |message: &Value| message["status"].as_str().unwrap_or_default().to_owned();
     let ended: Vec<_> = listed
         .iter()
-        .filter(|message| message["sid"] == *sid && !OPEN.contains(&status(message).as_str()))
+        .filter(|message| message["sid"] == *sid && !is_open(&status(message)))
         .collect();
     let handed: Vec<_> = handed.iter().filter(|handed| handed.message == sid).collect();
     let segments = ended.first().and_then(|message| message["num_segments"].as_str()?.parse().ok());

@@ -1,5 +1,5 @@
 //! `busyhour demo`: everything on one machine, in processes of their own: two tenants' batches as real calls, callers of
-//! their numbers, and messages. It ends well only if the report has no failure.
+//! their numbers, and messages both ways. It ends well only if the report has no failure.
 
 pub mod api;
 mod callers;
@@ -8,6 +8,7 @@ pub mod connection;
 mod follow;
 mod messages;
 mod view;
+mod writers;
 
 use std::{io::Write, net::Ipv4Addr, time::Duration};
 
@@ -77,12 +78,15 @@ async fn play(
     for of in &scenario.messages {
         sent.push(messages::send(&api, declared, of).await?);
     }
-    follow::until_over(stage, &api, declared, (&batches, &sent), args.json).await?;
+    let writing = writers::begin(&api, declared, &scenario.writers)?;
+    let followed = follow::Followed { batches: &batches, sent: &sent, writing: &writing };
+    follow::until_over(stage, &api, declared, &followed, args.json).await?;
     let account = settled(stage, &api).await?;
     let mut report = sum_up(&api, declared, scenario, &batches, &account).await?;
     report.inbound = callers::reports(&api, declared, &account.callers).await?;
     (report.messages, report.message_carriers) =
         messages::reports(&api, stage, declared, &sent).await?;
+    report.writers = writing.reports(&api).await?;
     std::fs::write(stage.folder().join("report.json"), serde_json::to_string_pretty(&report)?)?;
     let mut output = std::io::stdout().lock();
     if args.json {

@@ -16,7 +16,7 @@ use ratatui::{
     widgets::{Block, Cell, Row, Table},
 };
 
-use super::messages::Progress;
+use super::{messages::Progress, writers};
 
 /// How often a plain line is written where there is no terminal.
 const PLAIN_EVERY: Duration = Duration::from_secs(2);
@@ -42,6 +42,8 @@ pub struct Scene {
     pub callers: Callers,
     /// The tenants' messages.
     pub messages: Progress,
+    /// Messages to the tenants' numbers.
+    pub written: writers::Progress,
     /// One row per agent.
     pub agents: Vec<AgentRow>,
 }
@@ -161,7 +163,7 @@ const BAR_NARROW: u16 = 18;
 const WIDE: u16 = 111;
 
 /// The carrier's channels, its callers, and messages.
-const CARRIER_ROWS: u16 = 3;
+const CARRIER_ROWS: u16 = 4;
 
 fn height(scene: &Scene) -> u16 {
     let rows = scene.tenants.len() + 1 + scene.agents.len();
@@ -268,7 +270,15 @@ fn draw_carrier(frame: &mut Frame<'_>, area: Rect, scene: &Scene) {
         Cell::from(format!("{ended} of {accepted} done")),
         Cell::from(format!("{delivered} delivered, {waiting} queued")),
     ]);
-    draw_block(frame, area, vec![carrier, callers, messages], " carrier, its callers, messages ");
+    let writers::Progress { planned, taken, received, answers_open } = scene.written;
+    let writers = Row::new([
+        Cell::from("writers").bold(),
+        Cell::from(bar(received, taken.saturating_sub(received), planned, width)).fg(Color::Cyan),
+        Cell::from(format!("{taken} of {planned} wrote")),
+        Cell::from(format!("{received} received, {answers_open} answers open")),
+    ]);
+    let rows = vec![carrier, callers, messages, writers];
+    draw_block(frame, area, rows, " carrier, its callers, messages ");
 }
 
 fn draw_agents(frame: &mut Frame<'_>, area: Rect, scene: &Scene) {
@@ -318,6 +328,8 @@ fn plain(scene: &Scene) -> String {
     let Callers { planned, answered, refused, .. } = scene.callers;
     line += &format!(" | callers: {answered} answered, {refused} refused, of {planned}");
     line += &format!(" | messages: {} of {} done", scene.messages.ended, scene.messages.accepted);
+    line +=
+        &format!(" | writers: {} of {} received", scene.written.received, scene.written.planned);
     for agent in &scene.agents {
         line +=
             &format!(" | {}: {} calls, {:.0} % cpu", agent.name, agent.in_use, agent.cpu * 100.0);
@@ -362,6 +374,7 @@ mod tests {
                 delivered: 6,
                 ended: 7,
             },
+            written: writers::Progress { planned: 5, taken: 4, received: 3, answers_open: 2 },
             agents: vec![AgentRow {
                 name: "agent-1".into(),
                 in_use: 10,
@@ -382,6 +395,7 @@ mod tests {
             "channels 10 of 30",
             "callers: 7 answered, 1 refused, of 20",
             "messages: 7 of 12 done",
+            "writers: 3 of 5 received",
             "agent-1: 10 calls",
         ] {
             assert!(line.contains(part), "{part} is not in {line}");
@@ -417,6 +431,8 @@ mod tests {
                 "7 answered, 1 refused",
                 "7 of 12 done",
                 "6 delivered, 3 queued",
+                "4 of 5 wrote",
+                "3 received, 2 answers open",
                 "10 of 50 calls",
                 "up, 7 % of its processors",
             ] {

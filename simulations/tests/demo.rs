@@ -69,6 +69,9 @@ fn the_demo_keeps_every_promise_and_binds_its_channels() {
     let sent: u64 = run.report.messages.iter().map(|messages| messages.accepted).sum();
     let ended = run.report.messages.iter().flat_map(|messages| messages.outcomes.values());
     assert_eq!((sent, ended.sum::<u64>()), (14, 14), "{:?}", run.report.messages);
+    let written: Vec<_> =
+        run.report.writers.iter().map(|of| (of.brought, of.received, of.writers.len())).collect();
+    assert_eq!(written, [(4, 4, 4), (3, 3, 3)], "{:?}", run.report.writers);
     let held = |reason| run.report.calls.iter().filter(|call| call.held_by == reason).count();
     assert!(
         held(Reason::CarrierChannels) > 5 && held(Reason::Throttle) > 40,

@@ -252,6 +252,7 @@ fn world(seed: u64) -> World {
             batches,
             callers: Vec::new(),
             messages: Vec::new(),
+            writers: Vec::new(),
             recordings: BTreeMap::new(),
             speech: BTreeMap::new(),
         },

@@ -240,11 +240,16 @@ fn callers(live: &Report, simulated: &Report, allowed: &Allowed) -> Vec<Differen
 fn messages(live: &Report, simulated: &Report, allowed: &Allowed) -> Vec<Difference> {
     let told = |report: &Report| -> BTreeMap<_, _> {
         let rows = report.messages.iter().flat_map(|of| &of.messages);
-        rows.map(|message| {
+        let sent = rows.map(|message| {
             let name = format!("message to {}", message.to);
             (name, (message.status.clone(), [message.start_us.unwrap_or(u64::MAX), 0]))
-        })
-        .collect()
+        });
+        let written = report.writers.iter().flat_map(|of| &of.writers).map(|writer| {
+            let answers = writer.answers.join(", ");
+            let words = format!("{}, answered by {answers}", writer.status);
+            (format!("message from {}", writer.from), (words, [0, 0]))
+        });
+        sent.chain(written).collect()
     };
     let apart = told_apart(&told(live), &told(simulated), allowed).into_iter();
     apart.map(|(to, live, simulated)| Difference::Message { to, live, simulated }).collect()

@@ -10,6 +10,7 @@ mod messages;
 mod spacing;
 mod table;
 mod words;
+mod writers;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,7 @@ pub use compare::{Comparison, Difference, compare};
 pub use inbound::{CallerRow, InboundReport, Refused};
 pub use messages::{Handed, MessageCarrierReport, MessageRow, MessagesReport};
 pub use spacing::{SpacingError, spacing_error};
+pub use writers::{WriterRow, WritersReport};
 
 /// What a run came to.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -38,6 +40,9 @@ pub struct Report {
     /// Messages, by tenant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub messages: Vec<MessagesReport>,
+    /// Messages to the tenants' numbers, by number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub writers: Vec<WritersReport>,
     /// Carriers that take messages, by their own accounts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub message_carriers: Vec<MessageCarrierReport>,
@@ -188,6 +193,7 @@ impl Report {
             carriers,
             inbound: Vec::new(),
             messages: Vec::new(),
+            writers: Vec::new(),
             message_carriers: Vec::new(),
             calls,
         }
@@ -217,6 +223,7 @@ impl Report {
         }
         failures.extend(self.inbound.iter().flat_map(InboundReport::failures));
         failures.extend(self.messages.iter().flat_map(MessagesReport::failures));
+        failures.extend(self.writers.iter().flat_map(WritersReport::failures));
         failures.extend(self.message_carriers.iter().flat_map(MessageCarrierReport::failures));
         if self.calls.is_empty() {
             failures.push("no call was accepted".to_owned());

@@ -76,6 +76,17 @@ impl Report {
             }
             text.push('\n');
         }
+        for of in &self.writers {
+            let _ = write!(
+                text,
+                "messages to {}: {} brought, {} received",
+                of.number, of.brought, of.received
+            );
+            for (status, count) in &of.answers {
+                let _ = write!(text, ", {count} answers {status}");
+            }
+            text.push('\n');
+        }
         for carrier in &self.message_carriers {
             let _ = writeln!(
                 text,

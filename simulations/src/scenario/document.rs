@@ -27,6 +27,10 @@ pub struct ScenarioDocument {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub messages: Vec<MessagesDocument>,
+    /// Who writes to the tenants' numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub writers: Vec<WritersDocument>,
     /// Recordings beside the application's documents, which the application server makes up as it starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
@@ -76,6 +80,32 @@ pub struct MessagesDocument {
     /// How many messages.
     #[schemars(range(min = 1, max = 100_000))]
     pub messages: u32,
+    /// The text.
+    #[schemars(length(min = 1, max = 1_600))]
+    pub body: String,
+}
+
+/// Messages from consecutive numbers to one of a tenant's, one from each, all with the same text.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WritersDocument {
+    /// Name of the carrier that brings them; the first declared one that brings messages if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = NAME_PATTERN))]
+    pub carrier: Option<String>,
+    /// The tenant's number, declared with an application that is asked about messages.
+    #[schemars(regex(pattern = E164_PATTERN))]
+    pub to: String,
+    /// First sender; the others follow it.
+    #[schemars(regex(pattern = E164_PATTERN))]
+    pub first_from: String,
+    /// How many messages.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub messages: u32,
+    /// From the beginning to the first one.
+    pub after: Duration,
+    /// From one to the next: from 10ms on.
+    pub every: Duration,
     /// The text.
     #[schemars(length(min = 1, max = 1_600))]
     pub body: String,

@@ -2,7 +2,8 @@
 
 use busyhour_base::{Body, Span};
 use busyhour_crds::{
-    Declared, DeclaredTenant, Duration, LoadError, LoadErrors, SIMULATIONS_API_VERSION, SourceFile,
+    Declared, DeclaredCarrier, DeclaredTenant, Duration, LoadError, LoadErrors,
+    SIMULATIONS_API_VERSION, SourceFile,
     document::Document,
     kinds::ApplicationSpec,
     schema::{self, Path},
@@ -11,10 +12,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Batch, Callers, Messages, Scenario,
+    Batch, Callers, Messages, Scenario, Writers,
     document::{
         BatchDocument, CallersDocument, HabitDocument, MessagesDocument, ReactionName,
-        RecordingDocument, ScenarioDocument, SpeechDocument, SpreadDocument,
+        RecordingDocument, ScenarioDocument, SpeechDocument, SpreadDocument, WritersDocument,
     },
 };
 use crate::behaviour::{Behaviour, Habit, Reaction, Spread};
@@ -80,12 +81,14 @@ fn read(document: &Document<'_>, declared: &Declared) -> Result<Scenario, LoadEr
         spec.callers.iter().enumerate().filter_map(|(n, c)| checks.callers(n, c)).collect();
     let messages =
         spec.messages.iter().enumerate().filter_map(|(n, m)| checks.messages(n, m)).collect();
+    let writers =
+        spec.writers.iter().enumerate().filter_map(|(n, w)| checks.writers(n, w)).collect();
     let recordings =
         spec.recordings.iter().enumerate().filter_map(|(n, r)| checks.recording(n, r)).collect();
     let speech = spec.speech.iter().enumerate().filter_map(|(n, s)| checks.speech(n, s)).collect();
     LoadErrors::unless_none(checks.errors)?;
     let behaviour = Behaviour { seed: spec.seed, habits };
-    Ok(Scenario { behaviour, batches, callers, messages, recordings, speech })
+    Ok(Scenario { behaviour, batches, callers, messages, writers, recordings, speech })
 }
 
 struct Checks<'a> {
@@ -251,6 +254,58 @@ impl<'a> Checks<'a> {
             messages: *messages,
             body: Body::from(body.as_str()),
         })
+    }
+
+    fn writers(&mut self, index: usize, writers: &WritersDocument) -> Option<Writers> {
+        let path = Path::of(&["spec", "writers"]).index(index);
+        let texting = self.declared.texting();
+        let asked =
+            |to: &String| Some((texting.get(to)?.account, texting[to].application.clone()?));
+        let Some((account, application)) = asked(&writers.to) else {
+            let problem = format!("no application is asked about messages to {}", writers.to);
+            let mut answered: Vec<_> = texting.keys().filter(|to| asked(to).is_some()).collect();
+            answered.sort();
+            return self.refuse(&path.key("to"), problem, names(answered.into_iter()));
+        };
+        let first_from: u64 = writers.first_from.trim_start_matches('+').parse().ok()?;
+        let last = format!("+{}", first_from + u64::from(writers.messages) - 1);
+        if last.len() != writers.first_from.len() {
+            let (count, first) = (writers.messages, &writers.first_from);
+            let problem = format!("{count} messages from {first} on go beyond its digits");
+            return self.refuse(&path.key("messages"), problem, "numbers of one length");
+        }
+        Some(Writers {
+            carrier: self.bringing_carrier(&path.key("carrier"), writers.carrier.as_ref())?,
+            account,
+            to: writers.to.clone(),
+            application,
+            first_from,
+            messages: writers.messages,
+            after: self.length(&path.key("after"), writers.after, Span::ZERO)?,
+            every: self.length(&path.key("every"), writers.every, Span::from_millis(10))?,
+            body: Body::from(writers.body.as_str()),
+        })
+    }
+
+    /// A carrier that brings messages.
+    fn bringing_carrier(&mut self, path: &Path, named: Option<&String>) -> Option<String> {
+        let declared = self.declared;
+        let brings = |carrier: &&DeclaredCarrier| {
+            carrier.spec.messages.as_ref().is_some_and(|messages| messages.inbound_channels > 0)
+        };
+        let bringing = declared.carriers.iter().filter(|(_, carrier)| brings(carrier));
+        let bringing: Vec<_> = bringing.map(|(name, _)| name).collect();
+        match named.or(bringing.first().copied()) {
+            Some(name) if bringing.contains(&name) => Some(name.clone()),
+            Some(name) => {
+                let problem = format!("there is no carrier {name:?} that brings messages");
+                self.refuse(path, problem, names(bringing.into_iter()))
+            }
+            None => {
+                let allowed = "a declared carrier with messages.inboundChannels";
+                self.refuse(path, "no carrier brings messages", allowed)
+            }
+        }
     }
 
     fn recording(&mut self, index: usize, recording: &RecordingDocument) -> Option<(String, Span)> {

@@ -14,9 +14,10 @@ use crate::behaviour::Behaviour;
 pub use document::{
     BatchDocument, CallersDocument, HabitDocument, KeyChoice, KeysDocument, MessagesDocument,
     ReactionName, RecordingDocument, ScenarioDocument, SpeechDocument, SpreadDocument,
+    WritersDocument,
 };
 pub use load::load;
-pub use traffic::{Caller, Callers, Messages, PATIENCE};
+pub use traffic::{Caller, Callers, Messages, PATIENCE, Writers, Written};
 
 /// A scenario, checked against the declared capacity.
 #[derive(Clone, PartialEq, Debug)]
@@ -29,6 +30,8 @@ pub struct Scenario {
     pub callers: Vec<Callers>,
     /// Messages, submitted after the batches.
     pub messages: Vec<Messages>,
+    /// Who writes to the tenants' numbers.
+    pub writers: Vec<Writers>,
     /// Recordings that the application server makes up, by file name.
     pub recordings: BTreeMap<String, Span>,
     /// Measured lengths of speech, by its words; they go before any estimate.

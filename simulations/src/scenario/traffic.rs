@@ -1,7 +1,7 @@
 //! What the scenario has beside batches of calls: callers of the tenants' numbers, and messages.
 
 use busyhour_base::{AccountSid, Body, CallSpec, Direction, MessageSpec, Span};
-use busyhour_crds::Answering;
+use busyhour_crds::{Answering, TextingApplication};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 use super::Scenario;
@@ -109,6 +109,54 @@ impl Messages {
             from: self.from.clone(),
             direction: Direction::OutboundApi,
             status_callback: None,
+        })
+    }
+}
+
+/// Messages to one of a tenant's numbers, from consecutive ones.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Writers {
+    /// Name of the carrier that brings them.
+    pub carrier: String,
+    /// Whose number is written to.
+    pub account: AccountSid,
+    /// The tenant's number.
+    pub to: String,
+    /// Who is asked about them.
+    pub application: TextingApplication,
+    /// First sender, without its `+`.
+    pub first_from: u64,
+    /// How many.
+    pub messages: u32,
+    /// From the beginning to the first one.
+    pub after: Span,
+    /// From one to the next.
+    pub every: Span,
+    /// The text.
+    pub body: Body,
+}
+
+/// One message as it is brought.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Written {
+    /// From the beginning to its arrival.
+    pub after: Span,
+    /// The carrier's name for it.
+    pub reference: String,
+    /// Who wrote it.
+    pub from: String,
+}
+
+impl Writers {
+    /// Each message, in order.
+    pub fn written(&self) -> impl Iterator<Item = Written> {
+        (0..u64::from(self.messages)).map(|n| {
+            let from = format!("+{}", self.first_from + n);
+            Written {
+                after: self.after + self.every.times(n),
+                reference: format!("{from}-{}", self.to),
+                from,
+            }
         })
     }
 }

@@ -1,14 +1,17 @@
 //! Messages and the carrier that takes them: it does what the production one does that is within the controller, by the same
 //! function.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use busyhour_base::{MessageEvent, Reason, Span, Timestamp};
+use busyhour_base::{Direction, MessageEvent, Reason, Span, Timestamp};
 use busyhour_controller_core::{
     command::Command,
     effect::Reply,
     message::{
-        MessageCommand, MessageEffect, MessageId, MessageRecord, MessageReport, NewMessage,
+        Ask, MessageCommand, MessageEffect, MessageId, MessageRecord, MessageReport, NewMessage,
         Reported, Send, SubmitMessages,
     },
     spec::Urgency,
@@ -32,6 +35,10 @@ const AGAIN_AFTER: Span = Span::from_millis(500);
 pub enum MessageStep {
     /// The carrier answers.
     Answers(Box<Send>),
+    /// A carrier brings a message: place of its writers in the scenario, and which of theirs.
+    Brings(usize, usize),
+    /// An application has been asked.
+    Asked(Box<Ask>),
     /// The carrier's delivery report.
     Reports {
         /// Which carrier.
@@ -50,11 +57,23 @@ pub struct Messages {
     accepted: BTreeMap<MessageId, (String, String, u64)>,
     handed: BTreeMap<String, Vec<(MessageId, Handed)>>,
     records: BTreeMap<MessageId, Vec<MessageRecord>>,
+    /// What applications answered with.
+    replies: BTreeSet<MessageId>,
     /// Finished messages up to this number are in the records.
     recorded: u64,
 }
 
 impl Messages {
+    /// Whether somebody asked for it.
+    fn knows(&self, message: MessageId) -> bool {
+        self.accepted.contains_key(&message) || self.replies.contains(&message)
+    }
+
+    /// Finished messages, in order.
+    pub(super) fn finished(&self) -> impl Iterator<Item = &MessageRecord> {
+        self.records.values().flatten()
+    }
+
     fn row(&self, message: MessageId, to: &str, segments: u64, first: u64) -> MessageRow {
         let records = self.records.get(&message).map(Vec::as_slice).unwrap_or_default();
         let handed: Vec<_> =
@@ -126,7 +145,18 @@ impl World<'_> {
 
     /// What the state asks for on behalf of messages.
     pub(super) fn carry_message(&mut self, now: Timestamp, effect: MessageEffect) {
-        let MessageEffect::Send(send) = effect else { return };
+        match effect {
+            MessageEffect::Send(send) => self.hand_over(now, send),
+            MessageEffect::Ask(ask) => self.ask_application(now, ask),
+            MessageEffect::Changed { message, spec, .. } => {
+                if spec.direction == Direction::OutboundReply {
+                    self.messages.replies.insert(message);
+                }
+            }
+        }
+    }
+
+    fn hand_over(&mut self, now: Timestamp, send: Box<Send>) {
         if send.at > now {
             self.watch.broken(now, format!("{:?} is sent before it is due", send.message));
         }
@@ -151,11 +181,13 @@ impl World<'_> {
     /// A carrier says something of a message.
     pub(super) fn on_message_step(&mut self, now: Timestamp, step: MessageStep) {
         match step {
-            // The process that would have heard it is gone.
-            MessageStep::Answers(_) if !self.controller_up => {}
+            // The process that would have heard it is gone; the next one asks applications again.
+            MessageStep::Answers(_) | MessageStep::Asked(_) if !self.controller_up => {}
             MessageStep::Answers(send) => self.carrier_answers(now, &send),
-            // The next process asks the carrier for it.
+            // The next process asks the carrier for it, or is brought it.
             step if !self.controller_up => self.queue.put(now + AGAIN_AFTER, Event::Message(step)),
+            MessageStep::Brings(of, nth) => self.bring(now, of, nth),
+            MessageStep::Asked(ask) => self.hear_application(&ask),
             MessageStep::Reports { carrier, message, reference } => {
                 let Some(spec) = self.message_carrier(&carrier) else { return };
                 let event = match spec.in_process.fate(message) {
@@ -217,8 +249,7 @@ impl World<'_> {
     pub(super) fn check_messages(&mut self, now: Timestamp) {
         let messages = &self.messages;
         let sent = messages.handed.values().flatten().map(|(message, _)| *message);
-        let strange: Vec<_> =
-            sent.filter(|message| !messages.accepted.contains_key(message)).take(5).collect();
+        let strange: Vec<_> = sent.filter(|message| !messages.knows(*message)).take(5).collect();
         if !strange.is_empty() {
             self.watch.broken(now, format!("messages are sent that nobody asked for: {strange:?}"));
         }
@@ -226,6 +257,7 @@ impl World<'_> {
             .messages
             .accepted
             .keys()
+            .chain(&self.messages.replies)
             .filter(|message| !self.messages.records.contains_key(message))
             .take(5)
             .copied()

@@ -19,6 +19,7 @@ mod outcome;
 mod queue;
 mod watch;
 mod world;
+mod writers;
 
 use std::collections::BTreeMap;
 

@@ -45,7 +45,8 @@ impl World<'_> {
         let report = Report::new(seed, &terms, carriers, calls.collect());
         let (messages, message_carriers) =
             self.messages.reports(&self.input.capacity.message_carriers);
-        Report { inbound: self.inbound(), messages, message_carriers, ..report }
+        let (inbound, writers) = (self.inbound(), self.writers_report());
+        Report { inbound, messages, writers, message_carriers, ..report }
     }
 
     /// What became of the callers, beside the records of their calls.

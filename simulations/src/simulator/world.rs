@@ -155,6 +155,7 @@ impl<'a> World<'a> {
         for messages in &self.input.scenario.messages {
             self.submit_messages(messages);
         }
+        self.let_write();
         for (of, after) in self.callers.times().enumerate().collect::<Vec<_>>() {
             self.queue.put(now + after, Event::Caller(of, CallerEvent::Calls));
         }
