@@ -9,12 +9,12 @@ use busyhour_controller_core::{
     spec::{Cap, Carrier, Declaration, Excess, Limits, Tenant, Throttle},
 };
 use busyhour_crds::{
-    Answering,
+    Answering, TextingApplication,
     kinds::{CarrierMessages, InProcessCarrier},
 };
 use busyhour_simulations::{
     behaviour::{Behaviour, Habit, Reaction, Spread},
-    scenario::{Batch, Callers, Messages, Scenario},
+    scenario::{Batch, Callers, Messages, Scenario, Writers},
     simulator::{
         Capacity, Documents, Fault, FaultKind, Faults, Input, Latencies, Run, SpeechLengths,
         simulate_with,
@@ -156,6 +156,28 @@ fn messages(rng: &mut ChaCha8Rng, n: u32, tenant: &Tenant) -> Messages {
     }
 }
 
+/// People write to the number that a tenant sends from. They get one answer each, by way of the fallback if need be.
+fn writers(rng: &mut ChaCha8Rng, n: u32, of: &Messages) -> Writers {
+    let webhook =
+        |name: &str| Webhook { url: format!("http://app.example/{name}"), method: Method::Post };
+    let document =
+        *["sms.xml", "onward.xml", "missing.xml", "broken.xml"].choose(rng).expect("one");
+    Writers {
+        carrier: "carrier".to_owned(),
+        account: of.account,
+        to: of.from.clone(),
+        application: TextingApplication {
+            hook: webhook(document),
+            fallback: Some(webhook("sms.xml")),
+        },
+        first_from: 15_559_000_000 + u64::from(n) * 1_000,
+        messages: rng.random_range(1..10),
+        after: ms(rng, 0, 20_000),
+        every: ms(rng, 10, 3_000),
+        body: Body::from("Are you there?"),
+    }
+}
+
 fn number(rng: &mut ChaCha8Rng, of: &Messages) -> MessageNumber {
     MessageNumber {
         account: of.account,
@@ -168,6 +190,7 @@ fn number(rng: &mut ChaCha8Rng, of: &Messages) -> MessageNumber {
 fn message_carrier(rng: &mut ChaCha8Rng) -> CarrierMessages {
     CarrierMessages {
         outbound_channels: rng.random_range(1..10),
+        inbound_channels: 3,
         segments_per_second: rng.random_range(3..20),
         delivery_reports: rng.random_bool(0.8),
         in_process: InProcessCarrier {
@@ -193,6 +216,8 @@ fn documents() -> Documents {
         ),
         ("loop.xml", "<Response><Play>tune.wav</Play><Redirect>loop.xml</Redirect></Response>"),
         ("broken.xml", "<Response><Say>"),
+        ("sms.xml", "<Response><Message>We are.</Message></Response>"),
+        ("onward.xml", "<Response><Redirect>sms.xml</Redirect></Response>"),
         ("reject.xml", "<Response><Reject reason=\"busy\"/></Response>"),
         ("later.xml", "<Response><Pause length=\"2\"/><Redirect>speech.xml</Redirect></Response>"),
     ];
@@ -219,7 +244,7 @@ fn world(seed: u64) -> World {
     let rented = vec![MessageCarrier {
         name: "carrier".into(),
         outbound: message_carrier.outbound_channels,
-        inbound: 1,
+        inbound: message_carrier.inbound_channels,
         segment_spacing: message_carrier.segment_spacing(),
         delivery_reports: message_carrier.delivery_reports,
     }];
@@ -238,6 +263,7 @@ fn world(seed: u64) -> World {
             synthesis: ms(rng, 0, 40),
         }
     };
+    let writers = messages.iter().zip(0..).map(|(of, n)| writers(rng, n, of)).collect();
     World {
         capacity: Capacity {
             declaration: Declaration {
@@ -255,6 +281,7 @@ fn world(seed: u64) -> World {
             batches,
             callers,
             messages,
+            writers,
             recordings: BTreeMap::from([("tune.wav".to_owned(), Span::from_secs(3))]),
             speech: BTreeMap::new(),
         },
@@ -268,6 +295,7 @@ fn world(seed: u64) -> World {
 fn the_invariants_hold_in_three_hundred_worlds() {
     let (mut calls, mut refused) = (0, 0);
     let (mut answered, mut turned_away, mut without_room, mut messages) = (0, 0, 0, 0);
+    let mut written = 0;
     for seed in 0..300 {
         let world = world(seed);
         let run = world.run();
@@ -286,6 +314,7 @@ fn the_invariants_hold_in_three_hundred_worlds() {
                 *(if of_it { &mut turned_away } else { &mut without_room }) += refused.calls;
             }
         }
+        written += run.report.writers.iter().map(|of| of.received).sum::<u64>();
         messages += run.report.messages.iter().map(|of| of.accepted).sum::<u64>();
         let asked: u32 = world.scenario.batches.iter().map(|batch| batch.calls).sum();
         refused += asked as usize - run.report.calls.len();
@@ -295,7 +324,7 @@ fn the_invariants_hold_in_three_hundred_worlds() {
         answered > 1_000 && turned_away > 200 && without_room > 50,
         "{answered} callers answered, {turned_away} turned away, {without_room} without room"
     );
-    assert!(messages > 1_000, "{messages} messages");
+    assert!(messages > 1_000 && written > 1_000, "{messages} messages, {written} came in");
 }
 
 #[test]

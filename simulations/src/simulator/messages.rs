@@ -29,7 +29,7 @@ const OUTBOX_ROWS: usize = 1_024;
 /// How long a message is worth delivering (`WIRE.md`, ValidityPeriod).
 const VALIDITY: Span = Span::from_secs(36_000);
 /// From one try to tell a controller that is away to the next.
-const AGAIN_AFTER: Span = Span::from_millis(500);
+pub(super) const AGAIN_AFTER: Span = Span::from_millis(500);
 
 /// What happens between the controller and a carrier that takes messages.
 pub enum MessageStep {

@@ -15,7 +15,7 @@ use busyhour_controller_core::{
 };
 
 use super::{
-    messages::MessageStep,
+    messages::{AGAIN_AFTER, MessageStep},
     world::{Event, World},
 };
 use crate::report::{WriterRow, WritersReport};
@@ -47,10 +47,18 @@ impl World<'_> {
             spec: Arc::new(spec),
             body: writers.body.clone(),
         };
-        let reply = self.apply(Command::Message(MessageCommand::Arrived(vec![arrival])));
-        if !matches!(&reply, Reply::Messages(verdicts) if verdicts.iter().all(Result::is_ok)) {
-            let from = written.from;
-            self.watch.broken(now, format!("the message from {from} is not taken: {reply:?}"));
+        match self.apply(Command::Message(MessageCommand::Arrived(vec![arrival]))) {
+            Reply::Messages(verdicts) if verdicts.iter().all(Result::is_ok) => {}
+            // There was no room: the carrier brings it again.
+            Reply::Messages(_) => {
+                let again = Event::Message(MessageStep::Brings(of, nth));
+                self.queue.put(now + AGAIN_AFTER, again);
+            }
+            other => {
+                let from = written.from;
+                self.watch
+                    .broken(now, format!("the message from {from} got no verdict: {other:?}"));
+            }
         }
     }
 
