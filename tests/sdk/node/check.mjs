@@ -82,6 +82,15 @@ assert.equal(later.status, "scheduled");
 assert.equal((await tel.messages(later.sid).update({ status: "canceled" })).status, "canceled");
 assert.equal(await tel.messages(message.sid).remove(), true);
 await refused(20404, 404, tel.messages(message.sid).fetch());
+if (connection.inbound_message) {
+  const came = await until(async () => {
+    const now = await tel.messages(connection.inbound_message).fetch();
+    return now.status === "received" && now;
+  });
+  assert.deepEqual([came.direction, came.body], ["inbound", "Hello?"]);
+  const answers = await tel.messages.list({ from, to: came.from });
+  assert.deepEqual(answers.map((m) => [m.direction, m.body]), [["outbound-reply", "Hello to you."]]);
+}
 await refused(21211, 400, tel.messages.create({ to: "nobody", from, body: "x" }));
 await refused(21606, 400, tel.messages.create({ to, from: "+15559999999", body: "x" }));
 await refused(21617, 400, tel.messages.create({ to, from, body: "x".repeat(1601) }));

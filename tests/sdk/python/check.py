@@ -151,6 +151,17 @@ refused(21602, 400, lambda: tel.messages.create(to=to, from_=number))
 refused(21617, 400, lambda: tel.messages.create(to=to, from_=number, body="x" * 1601))
 refused(20001, 400, lambda: tel.messages.create(to=to, from_=number, body="x", media_url=["https://example.com/a.png"]))
 
+# A message that came in, and the application's answer to it.
+if "inbound_message" in connection:
+    writer = "+15550107777"
+    came = until(lambda: (m := tel.messages(connection["inbound_message"]).fetch()).status == "received" and m)
+    assert (came.direction, came.body, came.from_, came.to) == ("inbound", "Hello?", writer, number)
+    assert came.num_segments == "1" and came.num_media == "0" and came.error_code is None
+    assert [m.sid for m in tel.messages.list(from_=writer, to=number)] == [came.sid]
+    [answer] = tel.messages.list(from_=number, to=writer)
+    assert (answer.direction, answer.body) == ("outbound-reply", "Hello to you.")
+    refused(30409, 409, lambda: tel.messages(came.sid).update(status="canceled"))
+
 # The official validator accepts the signatures that the application server was sent.
 validator = RequestValidator(mine["auth_token"])
 for sample in connection.get("signature_samples", []):
