@@ -21,12 +21,14 @@ use tokio::sync::{Mutex, watch};
 const COUNTER: &str = "+15550100001";
 const WITHIN: Duration = Duration::from_secs(90);
 
+/// A request's path and form.
+type Asked = (String, BTreeMap<String, String>);
+
 /// The shop's web server. What it answers follows from the text of the message.
 #[derive(Clone)]
 struct Shop {
     address: SocketAddr,
-    /// Requests: path, and form.
-    asked: Arc<Mutex<Vec<(String, BTreeMap<String, String>)>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
     /// It answers only while this is open.
     open: watch::Sender<bool>,
 }
