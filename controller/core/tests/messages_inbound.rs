@@ -86,6 +86,23 @@ fn mt_9_an_application_is_asked_again_about_its_answer_and_not_for_ever() {
     machine.replays_alike(3);
 }
 
+/// A suspended tenant takes nothing in; what is brought again when it is not any more comes in.
+#[test]
+fn mt_9_nothing_comes_in_while_the_tenant_is_suspended() {
+    let mut machine = simple();
+    let suspended = |suspended| {
+        let mut declaration = declared(limits(), None, carrier(1_000, Span::ZERO));
+        declaration.tenants[0].suspended = suspended;
+        Command::Declare(Box::new(declaration))
+    };
+    machine.apply(suspended(true));
+    let arrived = || Command::Message(MessageCommand::Arrived(vec![arrival("in-1")]));
+    assert_eq!(machine.verdicts(arrived()), [Err(Reason::Suspended)]);
+    machine.apply(suspended(false));
+    assert!(machine.verdicts(arrived())[0].is_ok());
+    assert_eq!(asks(&machine).len(), 1);
+}
+
 /// What carriers bring does not make a tenant's own keys be forgotten.
 #[test]
 fn mt_9_messages_that_come_in_leave_the_tenants_idempotency_keys_alone() {

@@ -17,8 +17,8 @@ use crate::{declared::DialBook, metric_definitions as names, proposer::Proposer}
 /// Messages that wait for the log. Behind a full queue carriers are told to bring theirs again.
 pub(crate) const ARRIVING_MAX: usize = 4_096;
 
-/// Messages in one entry of the log.
-const ARRIVALS_MAX: usize = 1_024;
+/// Messages in one entry of the log. One has 7 KB at most, so that they fit into the largest.
+const ARRIVALS_MAX: usize = 512;
 
 /// A message that a carrier brings, and who waits for its receipt.
 pub(crate) struct Arriving {
@@ -104,9 +104,12 @@ async fn propose(
 fn receipt(account: AccountSid, verdict: Verdict) -> Receipt {
     match verdict {
         Ok(accepted) => Receipt::Taken(account, accepted),
-        Err(reason @ (Reason::QueueFull | Reason::TextsFull | Reason::CarrierChannels)) => {
-            Receipt::Later(reason)
-        }
+        Err(
+            reason @ (Reason::QueueFull
+            | Reason::TextsFull
+            | Reason::CarrierChannels
+            | Reason::Suspended),
+        ) => Receipt::Later(reason),
         Err(reason) => Receipt::Refused(reason),
     }
 }

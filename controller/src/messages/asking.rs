@@ -28,8 +28,8 @@ use crate::{declared::DialBook, link::Links, metric_definitions as names, propos
 
 /// Answers of agents that wait to be looked at.
 pub(crate) const ANSWERED_MAX: usize = 4_096;
-/// Answers in one entry of the log.
-const ANSWERS_MAX: usize = 256;
+/// Answers in one entry of the log. One may have ten texts and addresses, 150 KB in all, so that they fit into the largest.
+const ANSWERS_MAX: usize = 32;
 /// How often what has to be asked again is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long an agent's answer is waited for: longer than it may take.

@@ -33,6 +33,9 @@ impl State {
         if let Some(Reply::Messages(first)) = self.messages.tenants[tenant].brought.get(key, now) {
             return first.first().copied().unwrap_or(Err(Reason::Duplicate));
         }
+        if self.tenants[tenant].suspended {
+            return Err(Reason::Suspended);
+        }
         let waiting = self.messages.tenants[tenant].receiving.len();
         if waiting >= self.message_options.inbound_max {
             return Err(Reason::QueueFull);
