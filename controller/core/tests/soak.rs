@@ -39,7 +39,8 @@ const TENANTS: u128 = 6;
 const SECOND: u64 = 1_000_000;
 /// How often the load repeats itself: every figure is taken at the same point of it.
 const PERIOD_S: u64 = 600;
-/// Until every memory of the past is full: idempotency keys (10,000 a tenant), ended batches, windows of caps.
+/// Until every memory of the past is full: idempotency keys (10,000 a tenant), ended batches, windows of caps. That of what
+/// carriers have brought is full from the start.
 const WARM_UP_S: u64 = 5 * PERIOD_S;
 
 /// Something that will happen to a call.
@@ -93,6 +94,7 @@ impl Soak {
         for agent in 0..2 {
             soak.up(agent, 1);
         }
+        soak.remember_arrivals();
         soak
     }
 
@@ -373,19 +375,38 @@ impl Soak {
             })));
         }
         if second.is_multiple_of(2) {
-            let arrival = Arrival {
-                account: account(1),
-                carrier: "text".into(),
-                reference: format!("in-{second}").into(),
-                spec: Arc::new(MessageSpec {
-                    to: number(1).to_string(),
-                    from: "+15550003".into(),
-                    direction: Direction::Inbound,
-                    status_callback: None,
-                }),
-                body: Body::from(format!("hello {second}")),
-            };
-            self.apply(Command::Message(MessageCommand::Arrived(vec![arrival])));
+            self.bring(second);
+        }
+    }
+
+    /// A carrier brings a message to the first tenant.
+    fn bring(&mut self, name: u64) -> Reply {
+        let arrival = Arrival {
+            account: account(1),
+            carrier: "text".into(),
+            reference: format!("in-{name}").into(),
+            spec: Arc::new(MessageSpec {
+                to: number(1).to_string(),
+                from: "+15550003".into(),
+                direction: Direction::Inbound,
+                status_callback: None,
+            }),
+            body: Body::from(format!("hello {name}")),
+        };
+        self.apply(Command::Message(MessageCommand::Arrived(vec![arrival])))
+    }
+
+    /// Fills the memory of what carriers have brought (10,000 a tenant), with messages that nobody answers.
+    fn remember_arrivals(&mut self) {
+        const BEYOND_THE_LOAD: u64 = 1 << 40;
+        for name in BEYOND_THE_LOAD..BEYOND_THE_LOAD + 10_000 {
+            let Reply::Messages(verdicts) = self.bring(name) else { panic!("a verdict") };
+            let message = verdicts[0].expect("there is room").message;
+            let asked = Asked { message, step: 1, answers: Vec::new(), after: After::Done };
+            self.apply(Command::Message(MessageCommand::Asked(vec![asked])));
+            let row = self.state.message_outbox(1).next().expect("it has ended");
+            let recorded = MessageCommand::Recorded { through: row.seq };
+            self.apply(Command::Message(recorded));
         }
     }
 
