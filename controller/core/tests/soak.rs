@@ -408,6 +408,8 @@ impl Soak {
             let recorded = MessageCommand::Recorded { through: row.seq };
             self.apply(Command::Message(recorded));
         }
+        // They are answered already.
+        self.coming = BinaryHeap::new();
     }
 
     fn batch(&mut self, number: u128) {
