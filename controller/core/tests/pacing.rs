@@ -5,8 +5,9 @@ mod support;
 use busyhour_base::{CallEvent, Outcome, Reason, Span, Timestamp};
 use busyhour_controller_core::{
     command::{CallReport, Command},
+    effect::Reply,
     engine::ledger::SETUP_LATENESS_MAX_US,
-    spec::{Cap, Urgency},
+    spec::{Cap, Excess, Urgency},
 };
 use proptest::prelude::*;
 use support::{Machine, START, call, carrier, ended, tenant};
@@ -298,4 +299,26 @@ fn live_changes_of_limits_keep_places() {
     };
     assert_eq!(order(true), order(false));
     assert_eq!(order(true), [1, 2, 3, 5, 4, 6, 7, 8]);
+}
+
+/// MT-3: where the policy says so, what exceeds a cap is refused at once, and taken again when the window has room.
+#[test]
+fn mt_3_a_call_over_a_cap_is_refused_where_the_policy_says_so() {
+    let minute = Span::from_secs(60);
+    let mut refusing = tenant(1, None);
+    refusing.limits.caps = vec![Cap { count: 2, window: minute }];
+    refusing.limits.excess = Excess::Refuse;
+    let mut machine = Machine::declared(vec![refusing], vec![carrier("a", 9, Span::ZERO)]);
+    let verdicts = |machine: &mut Machine, calls: usize| -> Vec<Option<Reason>> {
+        match machine.submit(1, vec![call("+1"); calls]) {
+            Reply::Submitted(verdicts) => {
+                verdicts.into_iter().map(|verdict| verdict.err()).collect()
+            }
+            Reply::Refused(reason) => vec![Some(reason)],
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(verdicts(&mut machine, 3), [None, None, Some(Reason::CapRefused)]);
+    machine.run(minute);
+    assert_eq!(verdicts(&mut machine, 1), [None]);
 }
