@@ -118,7 +118,8 @@ async fn the_official_python_and_node_sdks_work_unchanged() {
     let mut connection = serde_json::to_value(running.connection()).unwrap();
     connection["signature_samples"] = signature_samples(&mut running).await;
     running.drained().await;
-    let message = json!({"reference": "1", "from": "+15550107777", "to": "+15550100001", "body": "Hello?"});
+    let message =
+        json!({"reference": "1", "from": "+15550107777", "to": "+15550100001", "body": "Hello?"});
     let brought = running.api.bring_message("quay", &message).await;
     connection["inbound_message"] = brought.unwrap_or_else(|error| panic!("{error:#}")).into();
     let file = running.stage.folder().join("connection.json");

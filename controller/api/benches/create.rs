@@ -56,7 +56,7 @@ impl Propose for AtOnce {
 
 impl Bring for AtOnce {
     fn bring(&self, _: Arc<str>, _: Brought) -> BoxFuture<'static, Option<Receipt>> {
-        Box::pin(ready(None))
+        Box::pin(std::future::ready(None))
     }
 }
 

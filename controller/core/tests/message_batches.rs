@@ -139,6 +139,7 @@ fn a_bound_on_messages_in_progress_holds_until_carriers_answer() {
     let mut machine = machine();
     let plan = BatchPlan { max_concurrent: Some(2), ..messages() };
     machine.runs(plan, lines(5, text(FROM, "x")));
+    machine.run(Span::from_millis(20));
     assert_eq!(machine.sends().len(), 2);
     let first = machine.sends()[0].clone();
     machine.taken(&first);

@@ -91,7 +91,7 @@ fn mt_9_an_application_is_asked_again_about_its_answer_and_not_for_ever() {
 fn mt_9_nothing_comes_in_while_the_tenant_is_suspended() {
     let mut machine = simple();
     let suspended = |suspended| {
-        let mut declaration = declared(limits(), None, carrier(1_000, Span::ZERO));
+        let mut declaration = declared(MessageLimits::default(), None, carrier(1_000, Span::ZERO));
         declaration.tenants[0].suspended = suspended;
         Command::Declare(Box::new(declaration))
     };

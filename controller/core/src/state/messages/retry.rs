@@ -35,7 +35,7 @@ impl State {
         let message = &self.messages.all[id];
         let line = self.messages.lines.get(message.line)?;
         let batch = &self.batches[line.batch];
-        if !batch.plan.retry.as_ref()?.on.takes_message(status) {
+        if !batch.plan.retry.as_ref()?.on.takes_message(status) || self.is_oversized(id) {
             return None;
         }
         let expires = self.messages.times.get(message.times).and_then(|times| times.expires);
