@@ -11,6 +11,7 @@ PAIRS = [
     ("engine.bytes_per_request", "redis.bytes_per_request", 1 / 8),
     ("engine.bytes_per_request", "redis.bytes_per_request_in_lists", None),
     ("accept.durable_per_s.256", "redis.durable_accepts_per_s", 1.3),
+    ("accept.durable_max_per_s.256", "redis.durable_accepts_per_s", None),
     ("accept.bulk_per_s", "postgres.copy_rows_per_s", 2),
     ("accept.bulk_per_s", "postgres.copy_rows_per_s.2", None),
     ("dispatch.lateness_p99_us", "redis.lateness_p99_us", 1 / 100),
@@ -36,7 +37,9 @@ def short(value):
 
 
 def ratio_of(value):
-    return "" if value is None else f"{value:.2f}" if value >= 1 else f"1/{1 / value:.3g}"
+    if not value:
+        return "" if value is None else "0"
+    return f"{value:.2f}" if value >= 1 else f"1/{1 / value:.3g}"
 
 
 ours, peers = read("target/bench.json", lines=False), read("target/bench-peers.lines", lines=True)
