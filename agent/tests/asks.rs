@@ -3,58 +3,22 @@
 
 mod common;
 
-use std::sync::Arc;
-
 use axum::{
-    Router,
-    body::Bytes,
-    extract::State,
-    http::{HeaderMap, StatusCode, Uri, header::CONTENT_TYPE},
-    response::IntoResponse,
-    routing::any,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
 };
-use busyhour_agent_core::webhook::sign::{self, Key};
 use busyhour_protocol::v1::{self, answered::Outcome, to_agent::Message};
-use common::{Agent, Heard, PATIENCE, Stub};
-use parking_lot::Mutex;
+use common::{Agent, Heard, PATIENCE, Stub, application::Application};
 
-/// Paths that were asked, each with its form and whether its signature is right.
-type Asked = Arc<Mutex<Vec<(String, Vec<(String, String)>, bool)>>>;
-
-#[derive(Clone)]
-struct Application {
-    base: Arc<str>,
-    asked: Asked,
-}
-
-async fn serve(
-    State(app): State<Application>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> impl IntoResponse {
-    let form: Vec<(String, String)> = url::form_urlencoded::parse(&body).into_owned().collect();
-    let text = sign::text(&format!("{}{uri}", app.base), &form);
-    let given = headers.get(sign::SIGNATURE).map(|v| v.to_str().unwrap().to_owned());
-    let signed = given == Some(Key::new("tenant secret".into()).signature(&text));
-    app.asked.lock().push((uri.path().to_owned(), form, signed));
+fn serve(path: &str) -> Response {
     let xml = |text: String| ([(CONTENT_TYPE, "text/xml")], text).into_response();
-    match uri.path() {
+    match path {
         "/sms" => xml("<Response><Message>hello</Message><Redirect>/more</Redirect></Response>".into()),
         "/more" => xml("<Response><Message to=\"+15550300001\" statusCallback=\"told\">more</Message></Response>".into()),
         "/long" => xml(format!("<Response>{}</Response>", " ".repeat(70_000))),
         "/plain" => ([(CONTENT_TYPE, "text/plain")], "sorry").into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
     }
-}
-
-async fn application() -> Application {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap()).into();
-    let app = Application { base, asked: Asked::default() };
-    let router = Router::new().fallback(any(serve)).with_state(app.clone());
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    app
 }
 
 fn ask(hook: &str, fallback: Option<&str>) -> v1::Ask {
@@ -93,7 +57,7 @@ async fn answer(stub: &mut Stub, ask: v1::Ask) -> v1::Replies {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mt_9_an_application_is_asked_signed_and_its_documents_are_followed() {
-    let app = application().await;
+    let app = Application::start(serve).await;
     let mut stub = Stub::start().await;
     let _agent = Agent::start(&stub);
     stub.linked().await;
@@ -111,7 +75,7 @@ async fn mt_9_an_application_is_asked_signed_and_its_documents_are_followed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sp_7_what_is_no_document_goes_to_the_fallback_and_fails_without_one() {
-    let app = application().await;
+    let app = Application::start(serve).await;
     let mut stub = Stub::start().await;
     let _agent = Agent::start(&stub);
     stub.linked().await;

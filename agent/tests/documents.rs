@@ -9,14 +9,9 @@ use std::{
 };
 
 use axum::{
-    Router,
-    body::Bytes,
-    extract::State,
-    http::{HeaderMap, StatusCode, Uri, header::CONTENT_TYPE},
-    response::IntoResponse,
-    routing::any,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
 };
-use busyhour_agent_core::webhook::sign::{self, Key};
 use busyhour_base::{
     CallEvent, CallSpec, Instructions, Method, Outcome, Reason, StatusEvents, Webhook,
 };
@@ -24,31 +19,12 @@ use busyhour_protocol::{
     Secret,
     v1::{self, to_agent::Message},
 };
-use common::{PATIENCE, Sipp, linked, order};
+use common::{PATIENCE, Sipp, application::Application, linked, order};
 use parking_lot::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// What an application server was asked: path, form, and whether its signature is right.
-type Asked = Arc<Mutex<Vec<(String, Vec<(String, String)>, bool)>>>;
-
-#[derive(Clone)]
-struct Application {
-    base: Arc<str>,
-    asked: Asked,
-}
-
-async fn serve(
-    State(app): State<Application>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> impl IntoResponse {
-    let form: Vec<(String, String)> = url::form_urlencoded::parse(&body).into_owned().collect();
-    let text = sign::text(&format!("{}{uri}", app.base), &form);
-    let given = headers.get(sign::SIGNATURE).map(|v| v.to_str().unwrap().to_owned());
-    let signed = given == Some(Key::new("tenant secret".into()).signature(&text));
-    app.asked.lock().push((uri.path().to_owned(), form, signed));
-    let document = match uri.path() {
+fn serve(path: &str) -> Response {
+    let document = match path {
         "/start" => "<Response><Say>Hello.</Say><Redirect>/next</Redirect></Response>",
         "/next" => "<Response><Play>/tone.wav</Play><Pause/></Response>",
         "/fallback" => "<Response><Hangup/></Response>",
@@ -71,15 +47,6 @@ fn wav() -> Vec<u8> {
     (0..1_600).for_each(|n| writer.write_sample((n % 200) as i16 * 50).unwrap());
     writer.finalize().unwrap();
     file.into_inner()
-}
-
-async fn application() -> Application {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap()).into();
-    let app = Application { base, asked: Asked::default() };
-    let router = Router::new().fallback(any(serve)).with_state(app.clone());
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    app
 }
 
 impl Application {
@@ -126,7 +93,7 @@ impl Application {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_is_directed_by_its_application_and_tells_it_of_its_progress() {
-    let app = application().await;
+    let app = Application::start(serve).await;
     let (mut stub, _agent) = linked().await;
     let sipp = Sipp::start("answer").await;
     let mut order = order(sipp.address(), "");
@@ -145,7 +112,7 @@ async fn a_call_is_directed_by_its_application_and_tells_it_of_its_progress() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_fallback_is_asked_when_the_document_cannot_be_had() {
-    let app = application().await;
+    let app = Application::start(serve).await;
     let (mut stub, _agent) = linked().await;
     let sipp = Sipp::start("answer").await;
     let mut order = order(sipp.address(), "");
@@ -162,7 +129,7 @@ async fn the_fallback_is_asked_when_the_document_cannot_be_had() {
 /// A call that ended before any agent held it: its tenant is told all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_callback_of_an_undialled_call_is_sent() {
-    let app = application().await;
+    let app = Application::start(serve).await;
     let (stub, _agent) = linked().await;
     let mut order = order("127.0.0.1:9".parse().unwrap(), "");
     app.direct(&mut order.spec, "/start");
@@ -210,7 +177,7 @@ impl<'a> MakeWriter<'a> for Log {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_logged_at_any_level() {
     let log = LazyLock::force(&LOG).clone();
-    let app = application().await;
+    let app = Application::start(serve).await;
     let (mut stub, _agent) = linked().await;
     let sipp = Sipp::start("digest").await;
     let mut order = order(sipp.address(), "");

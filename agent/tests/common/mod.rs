@@ -2,6 +2,8 @@
 
 #![allow(dead_code)]
 
+pub mod application;
+
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
