@@ -67,6 +67,17 @@ impl<'a> Params<'a> {
         self.0.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))
     }
 
+    /// Refuses any parameter but these.
+    pub(crate) fn only(&self, names: &[&str]) -> Result<(), ApiError> {
+        match self.iter().find(|(name, _)| !names.contains(name)) {
+            None => Ok(()),
+            Some((name, value)) => {
+                let allowed = format!("the parameters of this request are {}", names.join(", "));
+                Err(ApiError::parameter(Code::InvalidParameter, name, value, &allowed))
+            }
+        }
+    }
+
     /// Every value of a parameter that is not empty.
     pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0

@@ -17,6 +17,7 @@ mod explain;
 mod forecasts;
 mod form;
 mod health;
+mod known;
 mod messages;
 mod metric_definitions;
 mod openapi;

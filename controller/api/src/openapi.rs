@@ -124,7 +124,7 @@ pub(crate) struct CreateCall {
 #[serde(rename_all = "PascalCase")]
 #[expect(dead_code, reason = "its fields are there to be described")]
 pub(crate) struct CancelCalls {
-    /// Those from this number of the account only.
+    /// Those from this number only.
     from: Option<String>,
     /// Those to this number or SIP address only.
     to: Option<String>,

@@ -52,6 +52,7 @@ fn mt_5_what_one_number_or_application_has_waiting_is_canceled_at_once() {
     machine.submit(1, vec![from("+4911", "+1"); 5_000]);
     machine.submit(1, vec![from("+4922", "+1"); 3]);
     machine.submit(1, vec![NewCall { application: Some(APPLICATION), ..from("+4922", "+1") }; 2]);
+    machine.submit(1, vec![from("+4933", "+1")]);
     machine.submit(2, vec![call("+1"); 3]);
     let mut cancel = |which| {
         machine.effects.clear();
@@ -67,7 +68,10 @@ fn mt_5_what_one_number_or_application_has_waiting_is_canceled_at_once() {
     let of_application = Waiting { application: Some(APPLICATION), ..Waiting::default() };
     assert_eq!(cancel(of_number("+4911")), (Reply::Canceling(5_000), 5_000));
     assert_eq!(cancel(of_application), (Reply::Canceling(2), 2));
-    assert_eq!(cancel(of_number("+4933")).0, Reply::Refused(Reason::UnknownScope));
+    assert_eq!(cancel(of_number("+4933")), (Reply::Canceling(1), 1), "it is not declared");
+    assert_eq!(cancel(of_number("+4944")), (Reply::Canceling(0), 0), "it has nothing waiting");
+    let nowhere = Waiting { application: Some(ApplicationSid(99)), ..Waiting::default() };
+    assert_eq!(cancel(nowhere).0, Reply::Refused(Reason::UnknownScope));
     assert_eq!(cancel(Waiting::default()), (Reply::Canceling(3), 3));
     assert_eq!(cancel(Waiting::default()), (Reply::Canceling(0), 0));
     assert_eq!(machine.dialled()[0], begun, "what was in progress goes on");
@@ -109,7 +113,7 @@ fn at(s: u64) -> Timestamp {
 }
 
 fn any_call() -> impl Strategy<Value = (NewCall, bool)> {
-    let number = prop::sample::select(vec!["+4911", "+4922"]);
+    let number = prop::sample::select(vec!["+4911", "+4922", "+4933"]);
     let to = prop::sample::select(vec!["+1", "+2"]);
     let later = prop::option::of(500u64..520);
     (number, to, any::<bool>(), any::<bool>(), later, any::<bool>()).prop_map(
@@ -126,7 +130,7 @@ fn any_call() -> impl Strategy<Value = (NewCall, bool)> {
 }
 
 fn any_filter() -> impl Strategy<Value = Waiting> {
-    let number = prop::option::of(prop::sample::select(vec!["+4911", "+4922"]));
+    let number = prop::option::of(prop::sample::select(vec!["+4911", "+4922", "+4933"]));
     let to = prop::option::of(prop::sample::select(vec!["+1", "+2", "+3"]));
     let urgency =
         prop::option::of(prop::sample::select(vec![Urgency::Synchronous, Urgency::Ordinary]));

@@ -1,4 +1,4 @@
-//! What the lines of a batch are, calls or messages, and which parameters each kind has.
+//! What the lines of a batch are, calls or messages, and which parameters they have.
 
 use busyhour_controller_core::spec::Kind;
 use serde_json::{Map, Value};
@@ -7,6 +7,7 @@ use super::plan::refused;
 use crate::{
     calls,
     error::{ApiError, Code},
+    known::Known,
     messages,
 };
 
@@ -18,22 +19,22 @@ pub(super) const fn word(kind: Kind) -> &'static str {
     }
 }
 
-/// The name of a parameter that has an effect on requests of this kind, or is refused.
-pub(super) fn is_known(kind: Kind, name: &str) -> Option<&'static str> {
+/// The parameters of requests of this kind.
+pub(super) const fn known(kind: Kind) -> &'static Known {
     match kind {
-        Kind::Call => calls::is_known(name),
-        Kind::Message => messages::is_known(name),
+        Kind::Call => &calls::KNOWN,
+        Kind::Message => &messages::KNOWN,
     }
 }
 
 /// What a parameter may be called, for a person. One of the other kind is named as such.
 pub(super) fn allowed(kind: Kind, name: &str) -> String {
-    let (names, other) = match kind {
-        Kind::Call => (calls::NAMES, Kind::Message),
-        Kind::Message => (messages::NAMES, Kind::Call),
+    let other = match kind {
+        Kind::Call => Kind::Message,
+        Kind::Message => Kind::Call,
     };
-    let names = format!("one of {}", names.join(", "));
-    if is_known(other, name).is_none() {
+    let names = format!("one of {}", known(kind).names.join(", "));
+    if known(other).name(name).is_none() {
         return names;
     }
     let (this, other) = (word(kind), word(other));
@@ -50,7 +51,7 @@ pub(super) fn of(said: Option<&str>, defaults: &Map<String, Value>) -> Result<Ki
     }
     let only = |kind, other| {
         let mut names = defaults.keys();
-        names.find(|name| is_known(kind, name).is_some() && is_known(other, name).is_none())
+        names.find(|name| known(kind).name(name).is_some() && known(other).name(name).is_none())
     };
     match (only(Kind::Call, Kind::Message), only(Kind::Message, Kind::Call)) {
         (Some(call), Some(message)) => {

@@ -46,7 +46,7 @@ impl<'a> Column<'a> {
             if fits && variable.bytes().all(plain) {
                 return Ok(Self::Variable(variable.into()));
             }
-        } else if let Some(known) = kind::is_known(kind, name) {
+        } else if let Some(known) = kind::known(kind).name(name) {
             return Ok(Self::Parameter(known));
         }
         let allowed = format!(

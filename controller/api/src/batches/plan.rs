@@ -133,7 +133,7 @@ impl CreateBatch {
     ) -> Result<Vec<(String, String)>, ApiError> {
         let mut pairs = Vec::new();
         for (name, value) in &self.defaults {
-            if kind::is_known(kind, name).is_none() {
+            if kind::known(kind).name(name).is_none() {
                 return Err(refused("defaults", name, &kind::allowed(kind, name)));
             }
             let values = texts(value).map_err(|what| {

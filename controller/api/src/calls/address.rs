@@ -1,8 +1,13 @@
 //! Who calls and who is called: E.164 numbers and SIP addresses.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use busyhour_base::is_e164;
+
+use crate::{
+    error::{ApiError, Code},
+    form::Params,
+};
 
 /// Why a text is no address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -11,6 +16,48 @@ pub(crate) enum AddressError {
     NotANumber,
     /// Neither.
     Malformed,
+}
+
+/// What an address may be, for a person.
+pub(super) const ADDRESS: &str =
+    "an E.164 number such as +14155550123, or a SIP address such as sip:desk@example.com";
+/// The same for a number that came with a space in place of its plus sign.
+const LOST_PLUS: &str = "an E.164 number such as +14155550123, its + sent as %2B: in a form or a URL a bare + is a space";
+
+impl AddressError {
+    /// The answer to a `To` that is no address.
+    pub(super) fn of_to(self, text: &str) -> ApiError {
+        let (code, is_number) = match self {
+            Self::NotANumber => (Code::NotANumber, true),
+            Self::Malformed => (Code::InvalidTo, false),
+        };
+        let allowed = if is_number && text.starts_with(' ') { LOST_PLUS } else { ADDRESS };
+        ApiError::parameter(code, "To", text, allowed)
+    }
+
+    /// The answer to a `From` that is no address.
+    fn of_from(text: &str) -> ApiError {
+        ApiError::parameter(Code::InvalidFrom, "From", text, ADDRESS)
+    }
+}
+
+/// `From` and `To` of a filter on what waits.
+pub(crate) struct Ends {
+    /// It need not be a number of the account: one that it has no more may still have something waiting.
+    pub(crate) from: Option<Arc<str>>,
+    pub(crate) to: Option<Arc<str>>,
+}
+
+impl Ends {
+    /// Reads them.
+    pub(crate) fn read(params: &Params<'_>) -> Result<Self, ApiError> {
+        let shared = |address: Cow<'_, str>| Arc::from(&*address);
+        let from = params.one("From")?;
+        let from = from.map(|text| canonical(text).map_err(|_| AddressError::of_from(text)));
+        let to = params.one("To")?;
+        let to = to.map(|text| canonical(text).map_err(|error| error.of_to(text)));
+        Ok(Self { from: from.transpose()?.map(shared), to: to.transpose()?.map(shared) })
+    }
 }
 
 /// Longest SIP address.

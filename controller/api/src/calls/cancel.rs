@@ -1,7 +1,5 @@
 //! Canceling many calls at once, which the field cannot (MT-5).
 
-use std::sync::Arc;
-
 use axum::{extract::State, response::Response};
 use busyhour_base::Timestamp;
 use busyhour_controller_core::{
@@ -13,8 +11,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    address::canonical,
-    params::{own_application, own_number, urgency},
+    address::Ends,
+    params::{own_application, urgency},
 };
 use crate::{
     App,
@@ -58,26 +56,20 @@ pub(crate) async fn cancel(
 }
 
 fn which(params: &Params<'_>, caller: &Caller) -> Result<Waiting, ApiError> {
-    only(params, &NAMES)?;
+    // A filter that was meant and is not known must not cancel everything.
+    params.only(&NAMES)?;
     if let Some(status) = params.one("Status")?.filter(|status| *status != "queued") {
         let allowed = "queued: calls in progress are ended one by one";
         return Err(ApiError::parameter(Code::InvalidParameter, "Status", status, allowed));
     }
-    let (account, directory) = (caller.account, &*caller.directory);
-    let from = params.one("From")?;
-    let from = from.map(|text| own_number("From", text, account, directory)).transpose()?;
-    let to = params.one("To")?.map(|text| {
-        canonical(text).map_err(|_| {
-            let allowed = "an E.164 number such as +14155550123, or a SIP address";
-            ApiError::parameter(Code::InvalidTo, "To", text, allowed)
-        })
-    });
+    let Ends { from, to } = Ends::read(params)?;
     let application = params.one("ApplicationSid")?;
-    let application =
-        application.map(|text| own_application(text, account, directory)).transpose()?;
+    let application = application
+        .map(|text| own_application(text, caller.account, &caller.directory))
+        .transpose()?;
     Ok(Waiting {
-        from: from.map(Arc::from),
-        to: to.transpose()?.map(|to| Arc::from(&*to)),
+        from,
+        to,
         application: application.map(|(sid, _)| sid),
         urgency: urgency(params)?,
         scheduled_from: scheduled(params, "ScheduledFrom")?,
@@ -90,15 +82,4 @@ fn scheduled(params: &Params<'_>, name: &str) -> Result<Option<Timestamp>, ApiEr
     let allowed = "an instant such as 2026-03-10T12:00:00Z";
     let at = instant(text);
     at.map(Some).ok_or_else(|| ApiError::parameter(Code::InvalidParameter, name, text, allowed))
-}
-
-/// Refuses any parameter but these: a filter that was meant and is not known must not cancel everything.
-pub(crate) fn only(params: &Params<'_>, names: &[&str]) -> Result<(), ApiError> {
-    match params.iter().find(|(name, _)| !names.contains(name)) {
-        None => Ok(()),
-        Some((name, value)) => {
-            let allowed = format!("the parameters of this request are {}", names.join(", "));
-            Err(ApiError::parameter(Code::InvalidParameter, name, value, &allowed))
-        }
-    }
 }

@@ -13,15 +13,15 @@ mod resource;
 mod update;
 mod webhooks;
 
-pub(crate) use address::canonical;
+pub(crate) use address::{Ends, canonical};
 pub(crate) use attempt::EarlierAttempt;
-pub(crate) use cancel::{__path_cancel, cancel, only};
+pub(crate) use cancel::{__path_cancel, cancel};
 pub(crate) use create::{__path_create, create};
 pub(crate) use fetch::{__path_fetch, fetch};
 pub(crate) use filter::range;
 pub(crate) use find::{Found, find, find_any};
 pub(crate) use list::{__path_list, list};
-pub(crate) use params::{NAMES, Template, callable, check, is_known, new_call, urgency};
+pub(crate) use params::{KNOWN, Template, callable, check, new_call, urgency};
 pub(crate) use resource::{CallList, CallResource, Facts, Text};
 pub(crate) use update::{__path_update, update};
 pub(crate) use webhooks::webhook;

@@ -14,7 +14,7 @@ use busyhour_base::{
 use busyhour_controller_core::spec::{NewCall, Urgency};
 
 use super::{
-    address::{AddressError, canonical},
+    address::{ADDRESS, canonical},
     webhooks::{document, events, webhook},
 };
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
     directory::{Account, Application, Directory},
     error::{ApiError, Code},
     form::Params,
+    known::Known,
 };
 
 /// Longest `SendDigits`.
@@ -37,8 +38,10 @@ const VALIDITY_MAX_S: u64 = 36_000;
 /// How far ahead a call may be scheduled: 35 days, as the field does.
 const AHEAD_MAX: Span = Span::from_secs(35 * 86_400);
 
-/// Parameters that have an effect or are refused. A line of a batch may hold these.
-pub(crate) const NAMES: &[&str] = &[
+/// The parameters of `calls.create`.
+pub(crate) const KNOWN: Known = Known { names: NAMES, unsupported: UNSUPPORTED };
+
+const NAMES: &[&str] = &[
     "To",
     "From",
     "CallerId",
@@ -59,7 +62,6 @@ pub(crate) const NAMES: &[&str] = &[
     "Urgency",
 ];
 
-/// What this version cannot do, and the values that ask for nothing.
 const UNSUPPORTED: &[(&str, &[&str])] = &[
     ("Record", &["false"]),
     ("MachineDetection", &["None", "none"]),
@@ -73,12 +75,6 @@ const UNSUPPORTED: &[(&str, &[&str])] = &[
     ("RecordingConfigurationId", &[]),
 ];
 
-/// The name of a parameter that has an effect or is refused.
-pub(crate) fn is_known(name: &str) -> Option<&'static str> {
-    let refused = UNSUPPORTED.iter().map(|(name, _)| name);
-    NAMES.iter().chain(refused).copied().find(|known| *known == name)
-}
-
 /// A checked request.
 pub(crate) fn new_call(
     params: &Params<'_>,
@@ -87,7 +83,7 @@ pub(crate) fn new_call(
     now: Timestamp,
 ) -> Result<NewCall, ApiError> {
     let entry = directory.accounts.get(&account).ok_or_else(ApiError::not_found)?;
-    refuse_unsupported(params)?;
+    KNOWN.refuse_unsupported(params)?;
     let to = called(params, entry)?.ok_or_else(|| {
         ApiError::new(Code::ToMissing, "To is missing: a number or SIP address is required")
     })?;
@@ -107,7 +103,7 @@ impl Template {
         directory: &Directory,
         now: Timestamp,
     ) -> Result<Self, ApiError> {
-        refuse_unsupported(params)?;
+        KNOWN.refuse_unsupported(params)?;
         but_for_to(params, account, directory, now).map(Self)
     }
 
@@ -146,7 +142,7 @@ pub(crate) fn check(
     now: Timestamp,
 ) -> Result<(), ApiError> {
     let entry = directory.accounts.get(&account).ok_or_else(ApiError::not_found)?;
-    refuse_unsupported(params)?;
+    KNOWN.refuse_unsupported(params)?;
     called(params, entry)?;
     calling(params, account, directory)?;
     instruct(&mut settings(params)?, params, account, directory)?;
@@ -172,30 +168,6 @@ fn settings(params: &Params<'_>) -> Result<CallSpec, ApiError> {
     })
 }
 
-fn refuse_unsupported(params: &Params<'_>) -> Result<(), ApiError> {
-    for (name, harmless) in UNSUPPORTED {
-        let asked = params.all(name).find(|value| !harmless.contains(value));
-        if let Some(value) = asked {
-            // The value may be a password.
-            let value =
-                if name.starts_with("SipAuth") || *name == "CallToken" { "***" } else { value };
-            let allowed = match harmless.first() {
-                Some(harmless) => {
-                    format!("this version does not do this; leave it out or send {harmless}")
-                }
-                None => "this version does not do this; leave it out".to_owned(),
-            };
-            return Err(ApiError::parameter(Code::InvalidParameter, name, value, &allowed));
-        }
-    }
-    Ok(())
-}
-
-const ADDRESS: &str =
-    "an E.164 number such as +14155550123, or a SIP address such as sip:desk@example.com";
-/// The same for a number that came with a space in place of its plus sign.
-const LOST_PLUS: &str = "an E.164 number such as +14155550123, its + sent as %2B: in a form or a URL a bare + is a space";
-
 fn called(params: &Params<'_>, account: &Account) -> Result<Option<String>, ApiError> {
     let to = params.one("To")?.map(|text| callable(text, account)).transpose()?;
     Ok(to.map(Cow::into_owned))
@@ -203,15 +175,7 @@ fn called(params: &Params<'_>, account: &Account) -> Result<Option<String>, ApiE
 
 /// The canonical form of a number or address that the account may call.
 pub(crate) fn callable<'a>(text: &'a str, account: &Account) -> Result<Cow<'a, str>, ApiError> {
-    let to = canonical(text).map_err(|error| {
-        let code = match error {
-            AddressError::NotANumber => Code::NotANumber,
-            AddressError::Malformed => Code::InvalidTo,
-        };
-        let is_lost_plus = text.starts_with(' ') && code == Code::NotANumber;
-        let allowed = if is_lost_plus { LOST_PLUS } else { ADDRESS };
-        ApiError::parameter(code, "To", text, allowed)
-    })?;
+    let to = canonical(text).map_err(|error| error.of_to(text))?;
     if !account.may_call(&to) {
         let allowed = "the account's plan does not allow this destination";
         return Err(ApiError::parameter(Code::Forbidden, "To", text, allowed));
@@ -235,7 +199,7 @@ fn calling(
     }
 }
 
-pub(super) fn own_number(
+fn own_number(
     name: &str,
     text: &str,
     account: AccountSid,

@@ -13,9 +13,9 @@ use utoipa::ToSchema;
 use super::create::refused;
 use crate::{
     App,
-    calls::{canonical, only},
+    calls::Ends,
     edge::{Caller, FormBody, json},
-    error::{ApiError, Code},
+    error::ApiError,
     form::Params,
 };
 
@@ -39,18 +39,10 @@ pub(crate) async fn cancel(
     FormBody(form): FormBody,
 ) -> Result<Response, ApiError> {
     let params = Params::parse(&form)?;
-    only(&params, &["From", "To"])?;
-    let number = |name, code| match params.one(name)? {
-        None => Ok(None),
-        Some(text) => match canonical(text) {
-            Ok(number) => Ok(Some(std::sync::Arc::from(&*number))),
-            Err(_) => Err(ApiError::parameter(code, name, text, "an E.164 number")),
-        },
-    };
-    let which = Cancel::Waiting {
-        from: number("From", Code::InvalidFrom)?,
-        to: number("To", Code::InvalidTo)?,
-    };
+    // A filter that was meant and is not known must not cancel everything.
+    params.only(&["From", "To"])?;
+    let Ends { from, to } = Ends::read(&params)?;
+    let which = Cancel::Waiting { from, to };
     let command = MessageCommand::Cancel { account: caller.account, which };
     match app.platform.proposer.propose(Command::Message(command)).await?.reply {
         Reply::Canceled(canceled) => Ok(json(StatusCode::OK, &Canceled { canceled })),

@@ -17,5 +17,5 @@ pub(crate) use explain::{__path_explain, explain};
 pub(crate) use list::{__path_list, list};
 pub(crate) use one::{__path_delete, __path_fetch, __path_update, delete, fetch, update};
 pub(crate) use params::{
-    Instants, NAMES, check, fits, is_known, is_other, new_text, recipient, text_but_for_to,
+    Instants, KNOWN, check, fits, is_other, new_text, recipient, text_but_for_to,
 };

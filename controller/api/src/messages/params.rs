@@ -15,6 +15,7 @@ use crate::{
     edge::Caller,
     error::{ApiError, Code},
     form::Params,
+    known::Known,
 };
 
 /// Longest `ValidityPeriod` and what holds if nothing is said (`WIRE.md`): ten hours.
@@ -23,8 +24,10 @@ const VALIDITY: Span = Span::from_secs(VALIDITY_MAX_S);
 /// How far ahead a message may be scheduled: 35 days, as the field does.
 const AHEAD_MAX: Span = Span::from_secs(35 * 86_400);
 
-/// Parameters that have an effect or are refused. A line of a batch may hold these.
-pub(crate) const NAMES: &[&str] = &[
+/// The parameters of `messages.create`.
+pub(crate) const KNOWN: Known = Known { names: NAMES, unsupported: UNSUPPORTED };
+
+const NAMES: &[&str] = &[
     "To",
     "From",
     "Body",
@@ -36,7 +39,6 @@ pub(crate) const NAMES: &[&str] = &[
     "Urgency",
 ];
 
-/// What this version cannot do, and the values that ask for nothing.
 const UNSUPPORTED: &[(&str, &[&str])] = &[
     ("MediaUrl", &[]),
     ("MessagingServiceSid", &[]),
@@ -47,12 +49,6 @@ const UNSUPPORTED: &[(&str, &[&str])] = &[
 ];
 
 const NUMBER: &str = "an E.164 number such as +14155550123";
-
-/// The name of a parameter that has an effect or is refused.
-pub(crate) fn is_known(name: &str) -> Option<&'static str> {
-    let refused = UNSUPPORTED.iter().map(|(name, _)| name);
-    NAMES.iter().chain(refused).copied().find(|known| *known == name)
-}
 
 /// A checked request and its text.
 pub(super) fn new_message(
@@ -97,7 +93,7 @@ pub(crate) fn new_text(
     instants: Instants,
 ) -> Result<NewText, ApiError> {
     let entry = directory.accounts.get(&account).ok_or_else(ApiError::not_found)?;
-    refuse_unsupported(params)?;
+    KNOWN.refuse_unsupported(params)?;
     let Some(to) = params.one("To")? else {
         let message = "To is missing: the number that the message is for is required";
         return Err(ApiError::new(Code::MessageToMissing, message));
@@ -116,7 +112,7 @@ pub(crate) fn text_but_for_to(
     directory: &Directory,
     instants: Instants,
 ) -> Result<NewText, ApiError> {
-    refuse_unsupported(params)?;
+    KNOWN.refuse_unsupported(params)?;
     let from = sender(params, account, directory)?.ok_or_else(|| {
         let message = "From is missing: a number of this account is required";
         ApiError::new(Code::MessageFromMissing, message)
@@ -143,23 +139,13 @@ pub(crate) fn check(
     now: Timestamp,
 ) -> Result<(), ApiError> {
     let entry = directory.accounts.get(&account).ok_or_else(ApiError::not_found)?;
-    refuse_unsupported(params)?;
+    KNOWN.refuse_unsupported(params)?;
     params.one("To")?.map(|to| recipient(to, entry)).transpose()?;
     sender(params, account, directory)?;
     body(params)?;
     webhook(params, "StatusCallback", "StatusCallbackMethod")?;
     urgency(params)?;
     times(params, Instants::of(now)).map(drop)
-}
-
-fn refuse_unsupported(params: &Params<'_>) -> Result<(), ApiError> {
-    for (name, harmless) in UNSUPPORTED {
-        if let Some(value) = params.all(name).find(|value| !harmless.contains(value)) {
-            let allowed = "this version does not do this; leave it out";
-            return Err(ApiError::parameter(Code::InvalidParameter, name, value, allowed));
-        }
-    }
-    Ok(())
 }
 
 /// The canonical form of a number that the account may write to.

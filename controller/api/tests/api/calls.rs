@@ -322,11 +322,10 @@ async fn mt_5_waiting_calls_are_canceled_in_bulk_by_what_they_have_in_common() {
     }
     let last = rig.call("+4930123457").await;
     let path = "/v1/Calls/cancel";
-    // A filter that is not known, not owned or not right must not cancel everything.
+    // A filter that is not known or not right must not cancel everything.
     for (filter, code, word) in [
         (("Number", NUMBER_A), 20_001, "ScheduledBefore"),
         (("Status", "in-progress"), 20_001, "queued"),
-        (("From", "+15550009999"), 21_210, "From"),
         (("From", "x"), 21_212, "From"),
         (("To", "x"), 21_211, "To"),
         (("ApplicationSid", "AP0"), 21_218, "ApplicationSid"),
@@ -343,6 +342,8 @@ async fn mt_5_waiting_calls_are_canceled_in_bulk_by_what_they_have_in_common() {
         answer.json()["canceled"].as_u64().unwrap()
     };
     assert_eq!(canceled(&[("To", "+4930999999"), ("Status", "queued")]).await, 0);
+    // A number that the account has no more may still have calls waiting, so that any number may be said.
+    assert_eq!(canceled(&[("From", "+15550009999")]).await, 0);
     assert_eq!(canceled(&[("Urgency", "synchronous"), ("From", NUMBER_A)]).await, 1);
     assert_eq!(canceled(&[("ApplicationSid", application)]).await, 1);
     let within =

@@ -150,6 +150,8 @@ async fn what_is_wrong_is_refused_with_the_fields_code_and_nothing_is_queued() {
     for (name, value, code) in others {
         create(&rig, &[(name, value)]).await.is_error(400, code, &[name]);
     }
+    // What may be said instead, in the words that calls have too.
+    create(&rig, &[("ShortenUrls", "true")]).await.is_error(400, 20_001, &["or send false"]);
     for past_or_far in ["2026-03-10T11:00:00Z", "2027-03-10T11:00:00Z", "soon"] {
         let schedule = [("ScheduleType", "fixed"), ("SendAt", past_or_far)];
         create(&rig, &schedule).await.is_error(400, 35_114, &["SendAt"]);
@@ -221,7 +223,15 @@ async fn waiting_messages_are_canceled_in_bulk_by_number_and_never_by_an_unknown
         created(&rig, "hello").await;
     }
     let path = "/v1/Messages/cancel";
-    rig.form(path, &[("Number", TO)]).await.is_error(400, 20_001, &["Number"]);
+    for (filter, code, word) in [
+        (("Number", TO), 20_001, "From, To"),
+        (("From", "x"), 21_212, "SIP"),
+        (("To", "x"), 21_211, "SIP"),
+        (("To", " 4930123456"), 21_217, "%2B"),
+    ] {
+        rig.form(path, &[filter]).await.is_error(400, code, &[word]);
+    }
+    assert_eq!(rig.form(path, &[("From", "+15550009999")]).await.json()["canceled"], 0);
     assert_eq!(rig.form(path, &[("To", "+4930123456")]).await.json()["canceled"], 0);
     assert_eq!(rig.form(path, &[("From", NUMBER_A)]).await.json()["canceled"], 3);
     assert_eq!(status(&rig, &first).await, "sending", "it is with its carrier");

@@ -1,6 +1,8 @@
 //! `Cancel`: what a tenant has waiting, or as much of it as it says; and what a batch has. None of it starts any more
 //! from that entry on; it ends in a bounded number of steps with this entry and the next ones.
 
+use std::sync::Arc;
+
 use busyhour_base::Reason;
 
 use super::{
@@ -10,7 +12,7 @@ use super::{
 use crate::{
     command::{Cancel, Waiting},
     effect::{Effect, Reply},
-    engine::lanes::LaneKey,
+    engine::{lanes::LaneKey, ring::NIL},
     spec::Urgency,
 };
 
@@ -18,6 +20,7 @@ use crate::{
 struct Wanted<'a> {
     which: &'a Waiting,
     application: Option<u32>,
+    /// [`NIL`] if it has none. Calls from a number that was not declared when they came are in lanes of no number.
     number: Option<u32>,
 }
 
@@ -26,19 +29,20 @@ impl Wanted<'_> {
     fn has_of(&self, key: &LaneKey) -> bool {
         let urgency = self.which.urgency.is_none_or(|urgency| urgency as u8 == key.urgency);
         let application = self.application.is_none_or(|gate| gate == key.application);
-        let number = self.number.is_none_or(|gate| gate == key.number);
+        let number = self.number.is_none_or(|gate| gate == key.number || key.number == NIL);
         urgency && application && number && key.urgency != Urgency::Inbound as u8
     }
 
     /// Whether all of a lane of which anything can be wanted is.
-    fn has_all(&self) -> bool {
+    fn has_all(&self, key: &LaneKey) -> bool {
         let Waiting { to, scheduled_from, scheduled_before, .. } = self.which;
-        to.is_none() && scheduled_from.is_none() && scheduled_before.is_none()
+        let of_number = self.number.is_none() || key.number != NIL;
+        of_number && to.is_none() && scheduled_from.is_none() && scheduled_before.is_none()
     }
 
     /// Whether a request of a lane of which anything can be wanted is.
     fn has(&self, state: &State, request: u32) -> bool {
-        let Waiting { to, scheduled_from, scheduled_before, .. } = self.which;
+        let Waiting { from, to, scheduled_from, scheduled_before, .. } = self.which;
         if scheduled_from.is_some() || scheduled_before.is_some() {
             let begins = state.requests.times(request).not_before;
             let within = begins.is_some_and(|at| {
@@ -49,7 +53,10 @@ impl Wanted<'_> {
                 return false;
             }
         }
-        to.as_ref().is_none_or(|to| **to == *state.requests.spec(request).to)
+        let spec = state.requests.spec(request);
+        let is =
+            |wish: &Option<Arc<str>>, end: &str| wish.as_ref().is_none_or(|wish| **wish == *end);
+        is(from, &spec.from) && is(to, &spec.to)
     }
 }
 
@@ -60,21 +67,18 @@ impl State {
             Err(reason) => return Reply::Refused(reason),
         };
         let (state, which) = (&self.tenants[tenant], &cancel.which);
-        let gate = |scope: Option<&super::scopes::Scoped>| match scope {
-            Some(scope) => Ok(Some(scope.gate)),
-            None => Err(Reason::UnknownScope),
+        let application = match which.application.map(|sid| state.applications.get(&sid)) {
+            None => None,
+            Some(Some(scope)) => Some(scope.gate),
+            Some(None) => return Reply::Refused(Reason::UnknownScope),
         };
-        let application =
-            which.application.map_or(Ok(None), |sid| gate(state.applications.get(&sid)));
-        let number = which.from.as_ref().map_or(Ok(None), |number| gate(state.numbers.get(number)));
-        let wanted = match (application, number) {
-            (Ok(application), Ok(number)) => Wanted { which, application, number },
-            (Err(reason), _) | (_, Err(reason)) => return Reply::Refused(reason),
-        };
+        let number = which.from.as_ref().map(|number| state.numbers.get(number));
+        let number = number.map(|scope| scope.map_or(NIL, |scope| scope.gate));
+        let wanted = Wanted { which, application, number };
         let lanes = state.lanes.iter().filter(|(key, _)| wanted.has_of(key));
         let lanes: Vec<_> = lanes.map(|(_, lane)| *lane).collect();
         let canceled = lanes.into_iter().map(|lane| {
-            if wanted.has_all() {
+            if wanted.has_all(&self.lanes[lane].key) {
                 return self.cancel_lane(lane, Reason::CanceledByTenant);
             }
             let chosen: Vec<_> = self
