@@ -1,7 +1,7 @@
 //! What the next decisions will look at is asked for while the present ones are made.
 //!
-//! A decision needs some fifteen lines of memory, of which one names the next: the node of a timer, its gate, the gate's caps,
-//! the end of their log. With many tenants none of them is in a cache, and looked at one by one each would be waited for. The wheel
+//! A decision needs some fifteen lines of memory, of which one names the next: the gate of a timer, the nodes that wait there, the
+//! lane of the one that goes first, that one's gate, its caps, the end of their log. With many tenants none of them is in a cache, and looked at one by one each would be waited for. The wheel
 //! knows whose timers come next. So for those of the next slots that are not empty one step of the way is made for each slot,
 //! and all waits of a step are one.
 
@@ -10,7 +10,7 @@ use super::{
     caps::Caps,
     gate::Gate,
     ledger::Ledger,
-    node::{Branch, Node, Part, Place},
+    node::{Node, Part},
     queue::Chunks,
     ring::NIL,
     slab::Slab,
@@ -30,79 +30,86 @@ impl Ahead<'_> {
     /// asked.
     #[inline]
     pub fn step(&self, key: u32, stage: u32) {
-        let (Key::Node, id) = Key::split(key) else { return };
-        if stage == 0 {
-            return self.nodes.soon(id);
+        match Key::split(key) {
+            (Key::Gate, id) => self.gate(id, stage),
+            (Key::Node, id) if stage == 0 => self.nodes.soon(id),
+            (Key::Node, id) => {
+                if let Some(node) = self.nodes.get(id) {
+                    self.node(node, stage);
+                }
+            }
+            _ => {}
         }
-        let Some(node) = self.nodes.get(id) else { return };
-        match (stage, &node.part) {
-            (1, Part::Lane(_)) => {
-                self.gates.soon(node.gate);
-                self.nodes.soon(node.parent);
+    }
+
+    /// A gate opens: those who wait there stand, and the most urgent of them goes first.
+    #[inline]
+    fn gate(&self, id: u32, stage: u32) {
+        if stage == 0 {
+            return self.gates.soon(id);
+        }
+        let Some(gate) = self.gates.get(id) else { return };
+        match stage {
+            1 => {
+                self.nodes.soon(gate.waiting.front());
+                self.caps.soon(gate.caps_id());
             }
-            (1, Part::Branch(branch)) => {
-                self.gates.soon(node.gate);
-                self.nodes.soon(branch.ready.front());
-                if node.parent == NIL {
-                    self.ledger.soon(branch.tenant);
-                } else {
-                    self.nodes.soon(node.parent);
-                }
-            }
-            (2, Part::Lane(_)) => {
-                if let Some(parent) = self.nodes.get(node.parent) {
-                    self.gates.soon(parent.gate);
-                }
-            }
-            (_, Part::Lane(_)) => {}
-            (2, Part::Branch(branch)) => {
-                self.caps_of(node, |id| self.caps.soon(id));
-                if self.yields(id, node, branch) {
-                    return;
-                }
-                if let Some(front) = self.nodes.get(branch.ready.front()) {
-                    self.gates.soon(front.gate);
-                    self.requests.soon(front.queue());
-                    self.nodes.soon(front.ready().front());
+            2 => {
+                self.log(gate.caps_id());
+                if let Some(front) = self.nodes.get(gate.waiting.front()) {
+                    self.nodes.soon(front.link.next());
+                    self.node(front, 2);
                 }
             }
-            (3, Part::Branch(branch)) => {
-                self.caps_of(node, |id| self.log(id));
-                if self.yields(id, node, branch) {
-                    return;
-                }
-                if let Some(front) = self.nodes.get(branch.ready.front()) {
-                    self.caps_of(front, |id| self.caps.soon(id));
-                    self.requests.soon_behind(front.queue());
-                }
-            }
-            (_, Part::Branch(branch)) => {
-                if self.yields(id, node, branch) {
-                    return;
-                }
-                if let Some(front) = self.nodes.get(branch.ready.front()) {
-                    self.caps_of(front, |id| self.log(id));
+            _ => {
+                let Some(front) = self.nodes.get(gate.waiting.front()) else { return };
+                match self.nodes.get(front.link.next()) {
+                    Some(next) if next.urgency < front.urgency => self.node(next, stage - 1),
+                    _ => self.node(front, stage),
                 }
             }
         }
     }
 
-    /// Whether another root of its tenant, which waits for the same gate, goes before a root.
+    /// A node takes a stand; what is beneath it starts.
     #[inline]
-    fn yields(&self, id: u32, node: &Node, branch: &Branch) -> bool {
-        let mut sibling = branch.sibling;
-        while sibling != id {
-            let Some(Node { place, urgency, part: Part::Branch(other), .. }) =
-                self.nodes.get(sibling)
-            else {
-                return false;
-            };
-            if *place == Place::Timed && *urgency < node.urgency {
-                return true;
+    fn node(&self, node: &Node, stage: u32) {
+        let branch = match &node.part {
+            Part::Lane(lane) => {
+                match stage {
+                    2 => {
+                        self.nodes.soon(node.parent);
+                        self.requests.soon(&lane.queue);
+                    }
+                    3 => self.requests.soon_behind(&lane.queue),
+                    _ => {}
+                }
+                return;
             }
-            sibling = other.sibling;
+            Part::Branch(branch) => branch,
+        };
+        if stage == 2 {
+            self.nodes.soon(branch.ready.front());
+            if node.parent == NIL {
+                self.ledger.soon(branch.tenant);
+            } else {
+                self.nodes.soon(node.parent);
+            }
+            return;
         }
-        false
+        let Some(front) = self.nodes.get(branch.ready.front()) else { return };
+        match stage {
+            3 => {
+                self.gates.soon(front.gate);
+                self.requests.soon(front.queue());
+                self.nodes.soon(front.ready().front());
+            }
+            4 => {
+                self.caps_of(front, |id| self.caps.soon(id));
+                self.requests.soon_behind(front.queue());
+            }
+            _ => self.caps_of(front, |id| self.log(id)),
+        }
     }
 
     #[inline]

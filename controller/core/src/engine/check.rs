@@ -44,8 +44,12 @@ impl Engine {
         }
         let waits = node.gate != NIL
             && self.gates[node.gate].waiting.iter(&self.nodes).any(|other| other == id);
-        if waits != (node.place == Place::Shut) {
+        let timed = node.place == Place::Timed;
+        if waits != (node.place == Place::Shut || timed && node.kind == Kind::Call) {
             return Err(format!("waiting at its gate: {waits}"));
+        }
+        if waits && self.nodes[self.gates[node.gate].waiting.front()].ticket != node.ticket && timed {
+            return Err("waits for another timer than the others".into());
         }
         if node.place == Place::Timed && node.ticket == NO_TIMER {
             return Err("waits for a timer that is not set".into());

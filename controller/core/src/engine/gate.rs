@@ -69,7 +69,8 @@ pub struct Gate {
     caps: u32,
     pub(super) in_progress: u32,
     pub(super) concurrent: u32,
-    /// Nodes that wait for the gate to be opened by hand, or for one of its requests to end.
+    /// Nodes that wait for the gate to be opened by hand, or for one of its requests to end; or calls' nodes that wait for
+    /// the instant from which it lets one pass, with one timer for all of them.
     pub(super) waiting: Ring,
     /// Requests that wait behind it, by urgency.
     pub(super) queued: [u32; URGENCIES],

@@ -239,6 +239,7 @@ impl Engine {
 
     /// Whoever waits at a gate or stands behind it does so by what it says now.
     fn regate(&mut self, gate: u32) {
+        let mut moved = Vec::new();
         for at in 0..self.behind[gate].len() {
             let id = self.behind[gate][at];
             let Node { place, held_by, .. } = self.nodes[id];
@@ -246,8 +247,12 @@ impl Engine {
             let stands = matches!(place, Place::Ready | Place::Maximum);
             if waits || (stands && self.verdict(id) != Verdict::Open) {
                 self.leave(id);
-                self.stand(id, held_by);
+                moved.push((id, held_by));
             }
+        }
+        // All leave before any stands again: those who wait for one instant wait together.
+        for (id, held_by) in moved {
+            self.stand(id, held_by);
         }
     }
 

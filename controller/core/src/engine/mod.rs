@@ -94,7 +94,10 @@ pub enum Channel {
 /// Whose a timer is: the upper three bits of its key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Key {
+    /// A message's node, until its gate opens for what is at its front.
     Node,
+    /// A gate that opens: of all that wait for it.
+    Gate,
     Turn,
     Quarantine,
     Rest,
@@ -114,9 +117,10 @@ impl Key {
     const fn split(key: u32) -> (Self, u32) {
         let kind = match key >> Self::SHIFT {
             0 => Self::Node,
-            1 => Self::Turn,
-            2 => Self::Quarantine,
-            3 => Self::Rest,
+            1 => Self::Gate,
+            2 => Self::Turn,
+            3 => Self::Quarantine,
+            4 => Self::Rest,
             _ => Self::Owner,
         };
         (kind, key & ((1 << Self::SHIFT) - 1))

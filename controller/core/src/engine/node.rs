@@ -22,7 +22,7 @@ use super::{
     queue::Queue,
     ring::{Link, Member, NIL, Ring},
     turn::{RouteId, Turn},
-    wheel::NO_TIMER,
+    wheel::{Handle, NO_TIMER},
 };
 use crate::spec::Kind;
 
@@ -34,7 +34,7 @@ pub(super) const LEVELS: usize = 4;
 pub(super) enum Place {
     /// Nothing beneath it is ready.
     Idle,
-    /// In the wheel, until its gate opens by itself.
+    /// Until its gate opens by itself: a call's node is in its gate's ring, and the gate in the wheel; a message's is there itself.
     Timed,
     /// In its gate's ring, until the gate is opened.
     Shut,
@@ -48,13 +48,14 @@ pub(super) enum Place {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[repr(align(64))]
 pub(super) struct Node {
-    /// In its parent's ring, or in its gate's.
+    /// In its parent's ring, or in its gate's while it waits there.
     pub link: Link,
     /// [`NIL`] for a root.
     pub parent: u32,
     /// [`NIL`] if its scope has none.
     pub gate: u32,
-    /// Its timer in the wheel, or the low half of its stand's number, in the fair order or in its parent's ring.
+    /// The timer in the wheel for which it waits, or the low half of its stand's number, in the fair order or in its parent's
+    /// ring.
     pub ticket: u32,
     pub part: Part,
     pub route: RouteId,
@@ -207,7 +208,7 @@ impl Engine {
             match self.verdict(id) {
                 Verdict::Until(at, reason) if self.binds_above(id, at) => why = reason,
                 Verdict::Until(at, reason) if at != u64::MAX => {
-                    let ticket = self.wheel.set(at, Key::Node.of(id));
+                    let ticket = self.wait_until(id, at);
                     let node = &mut self.nodes[id];
                     (node.place, node.held_by, node.ticket) = (Place::Timed, reason, ticket);
                     return;
@@ -238,6 +239,27 @@ impl Engine {
             }
             (id, why) = (parent, self.nodes[id].held_by);
         }
+    }
+
+    /// A node waits until its gate opens by itself; the timer. A gate opens for all calls at once, so that those behind it have
+    /// one timer, which each of them knows; how long a message waits depends on its units.
+    #[inline]
+    fn wait_until(&mut self, id: u32, at: u64) -> Handle {
+        let Node { gate, kind, .. } = self.nodes[id];
+        if kind != Kind::Call {
+            return self.wheel.set(at, Key::Node.of(id));
+        }
+        let mut ring = self.gates[gate].waiting;
+        let ticket = match ring.front() {
+            NIL => self.wheel.set(at, Key::Gate.of(gate)),
+            other => {
+                debug_assert_eq!(self.nodes[other].place, Place::Timed, "a gate says one thing");
+                self.nodes[other].ticket
+            }
+        };
+        ring.push_back(&mut self.nodes, id);
+        self.gates[gate].waiting = ring;
+        ticket
     }
 
     /// Whether a node whose gate opens at `at` is the only one beneath one that is idle and whose gate opens later.
@@ -301,15 +323,18 @@ impl Engine {
     /// A node leaves its place and is idle; so does its parent, if nothing beneath that is ready any more.
     pub(super) fn leave(&mut self, mut id: u32) {
         loop {
-            let Node { place, parent, gate, ticket, .. } = self.nodes[id];
+            let Node { place, parent, gate, ticket, kind, .. } = self.nodes[id];
             self.nodes[id].place = Place::Idle;
             match place {
                 Place::Idle | Place::Maximum => return,
-                Place::Timed => return self.wheel.cancel(ticket),
-                Place::Shut => {
+                Place::Timed if kind != Kind::Call => return self.wheel.cancel(ticket),
+                Place::Timed | Place::Shut => {
                     let mut ring = self.gates[gate].waiting;
                     ring.remove(&mut self.nodes, id);
                     self.gates[gate].waiting = ring;
+                    if place == Place::Timed && ring.is_empty() {
+                        self.wheel.cancel(ticket);
+                    }
                     return;
                 }
                 Place::Ready if parent == NIL => {
@@ -347,12 +372,21 @@ impl Engine {
         }
     }
 
-    /// A gate was opened, or has room again: who waits at it takes a stand, in the order in which they came.
+    /// A gate has room again: who waits for that takes a stand.
     pub(super) fn let_in(&mut self, gate: u32) {
+        let front = self.gates[gate].waiting.front();
+        if front != NIL && self.nodes[front].place == Place::Shut {
+            self.gate_due(gate);
+        }
+    }
+
+    /// What was waited for at a gate is there: who waits takes a stand, in the order in which they came.
+    pub(super) fn gate_due(&mut self, gate: u32) {
         let mut waiting = std::mem::take(&mut self.gates[gate].waiting);
         while let Some(id) = waiting.pop_front(&self.nodes) {
-            self.nodes[id].place = Place::Idle;
-            let why = self.nodes[id].held_by;
+            let node = &mut self.nodes[id];
+            let why = node.held_by;
+            (node.place, node.ticket) = (Place::Idle, NO_TIMER);
             self.stand(id, why);
         }
     }
@@ -428,7 +462,7 @@ impl Engine {
         held
     }
 
-    /// A node's timer has fired.
+    /// The timer of a message's node has fired.
     pub(super) fn node_due(&mut self, id: u32) {
         let node = &mut self.nodes[id];
         debug_assert_eq!(node.place, Place::Timed, "a node's timer goes with its place");

@@ -17,6 +17,14 @@ pub struct Link {
     prev: u32,
 }
 
+impl Link {
+    /// The member behind, or [`NIL`]; of a member that is in no queue, any.
+    #[inline]
+    pub(super) const fn next(self) -> u32 {
+        self.next
+    }
+}
+
 impl Default for Link {
     fn default() -> Self {
         Self { next: NIL, prev: NIL }

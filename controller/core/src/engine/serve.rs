@@ -59,6 +59,7 @@ impl Engine {
         let (kind, id) = Key::split(key);
         match kind {
             Key::Node => self.node_due(id),
+            Key::Gate => self.gate_due(id),
             Key::Turn => self.order.rested(id),
             Key::Quarantine => {
                 self.ledger.get_mut(id).timer = NO_TIMER;

@@ -34,7 +34,7 @@ pub type Handle = u32;
 pub const NO_TIMER: Handle = NIL;
 
 /// How many slots ahead of the wheel its timers are told of: [`Wheel::pop_telling`].
-pub const STAGES: u32 = 5;
+pub const STAGES: u32 = 6;
 
 /// How many keys are told with each timer that fires: more than there are stages, so that all are told in a slot's time.
 const TOLD: usize = 8;
