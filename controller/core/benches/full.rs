@@ -4,7 +4,10 @@
 //! One JSON object per line on stdout, the profile of what was measured on stderr.
 #![expect(clippy::disallowed_macros, reason = "a benchmark prints")]
 
-use std::{cmp::Reverse, collections::BinaryHeap, hint::black_box};
+use std::{
+    cmp::Reverse, collections::BinaryHeap, env, hint::black_box,
+    os::unix::process::CommandExt as _, process::Command,
+};
 
 use busyhour_base::Reason;
 use busyhour_controller_core::{
@@ -31,6 +34,7 @@ const CARRIERS: u32 = 4;
 const ASKED: Asked = Asked { number: 0, units: 1 };
 
 fn main() {
+    prefer_huge_pages();
     let mut engine = Machine::new();
     let (mut full, mut bare) = (0.0_f64, 0.0_f64);
     let mut heap = heap();
@@ -44,7 +48,7 @@ fn main() {
         concat!(
             r#"{{"id":"engine.full_decisions_per_core","value":{:.0},"unit":"decisions/s","better":"more","#,
             r#""peer":"std BinaryHeap of the due times of all queued calls, no rules","peer_value":{:.0},"ratio":{:.2},"#,
-            r#""how":"{} tenants, {} queued; weighted order with a floor, 2 urgencies, throttles and caps of tenants and numbers, shares, {} carriers with set-up rates, least-loaded of 8 workers, ending and requeue of each; ticks of 1 ms; CPU time, best of {} runs of {} decisions"}}"#
+            r#""how":"{} tenants, {} queued; weighted order with a floor, 2 urgencies, throttles and caps of tenants and numbers, shares, {} carriers with set-up rates, least-loaded of 8 workers, ending and requeue of each; ticks of 1 ms; huge pages for both; CPU time, best of {} runs of {} decisions"}}"#
         ),
         full,
         bare,
@@ -63,6 +67,17 @@ fn main() {
         ),
         jain, jain,
     );
+}
+
+/// Starts this program anew with huge pages, as the controller's own starts itself, unless the environment says otherwise. The
+/// peer has them too.
+fn prefer_huge_pages() {
+    const TUNABLES: &str = "GLIBC_TUNABLES";
+    if env::var_os(TUNABLES).is_none() {
+        let program = env::current_exe().expect("this program's path");
+        let error = Command::new(program).env(TUNABLES, "glibc.malloc.hugetlb=1").exec();
+        panic!("this program, started anew: {error}");
+    }
 }
 
 /// A spacing for each tenant, around a second, so that due times do not fall together.

@@ -46,67 +46,22 @@ macro_rules! flat_integer {
 
 flat_integer!(u8, u32, u64);
 
-/// A page: this table's own, or shared with a copy of the table.
-#[derive(Clone)]
-enum Page<T, const N: usize> {
-    Own(Box<[T; N]>),
-    Shared(Arc<Frozen<T, N>>),
-    /// Only while a page is changed from one to the other.
-    Between,
-}
-
 #[derive(Clone)]
 struct Frozen<T, const N: usize>(Box<[T; N]>);
-
-impl<T, const N: usize> Page<T, N> {
-    #[inline]
-    fn items(&self) -> &[T; N] {
-        match self {
-            Self::Own(items) => items,
-            Self::Shared(frozen) => &frozen.0,
-            Self::Between => unreachable!("a page is changed in one step"),
-        }
-    }
-
-    fn share(&mut self) {
-        *self = match std::mem::replace(self, Self::Between) {
-            Self::Own(items) => Self::Shared(Arc::new(Frozen(items))),
-            other => other,
-        };
-    }
-}
-
-impl<T: Clone, const N: usize> Page<T, N> {
-    #[inline]
-    fn items_mut(&mut self) -> &mut [T; N] {
-        if matches!(self, Self::Shared(_)) {
-            self.own();
-        }
-        match self {
-            Self::Own(items) => items,
-            _ => unreachable!("the page was just made this table's own"),
-        }
-    }
-
-    #[cold]
-    fn own(&mut self) {
-        *self = match std::mem::replace(self, Self::Between) {
-            Self::Shared(frozen) => Self::Own(Arc::unwrap_or_clone(frozen).0),
-            other => other,
-        };
-    }
-}
 
 /// A table of pages of `N` items.
 #[derive(Clone)]
 pub struct Paged<T, const N: usize> {
-    pages: Vec<Page<T, N>>,
+    /// Pages that are this table's own. Of one that is shared there is none.
+    own: Vec<Option<Box<[T; N]>>>,
+    /// Pages that are shared with a copy of the table.
+    shared: Vec<Option<Arc<Frozen<T, N>>>>,
     len: usize,
 }
 
 impl<T, const N: usize> Default for Paged<T, N> {
     fn default() -> Self {
-        Self { pages: Vec::new(), len: 0 }
+        Self { own: Vec::new(), shared: Vec::new(), len: 0 }
     }
 }
 
@@ -131,23 +86,40 @@ impl<T, const N: usize> Paged<T, N> {
 
     /// Bytes that its pages take.
     pub const fn bytes(&self) -> usize {
-        self.pages.len() * N * size_of::<T>()
+        self.own.len() * N * size_of::<T>()
     }
 
     /// The item, if there is one.
     #[inline]
     pub fn get(&self, at: usize) -> Option<&T> {
-        (at < self.len).then(|| &self.pages[at / N].items()[at % N])
+        (at < self.len).then(|| &self.page(at / N)[at % N])
     }
 
     /// Every item, in order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> + ExactSizeIterator {
-        (0..self.len).map(|at| &self.pages[at / N].items()[at % N])
+        (0..self.len).map(|at| &self.page(at / N)[at % N])
     }
 
     /// Lets the next clone of this table be made without copying any item. Costs a few nanoseconds a page.
     pub fn share(&mut self) {
-        self.pages.iter_mut().for_each(Page::share);
+        for (own, shared) in self.own.iter_mut().zip(&mut self.shared) {
+            if let Some(items) = own.take() {
+                *shared = Some(Arc::new(Frozen(items)));
+            }
+        }
+    }
+
+    #[inline]
+    fn page(&self, number: usize) -> &[T; N] {
+        match &self.own[number] {
+            Some(items) => items,
+            None => self.shared_page(number),
+        }
+    }
+
+    #[cold]
+    fn shared_page(&self, number: usize) -> &[T; N] {
+        &self.shared[number].as_ref().expect("a page that is not the table's own is shared").0
     }
 }
 
@@ -155,23 +127,42 @@ impl<T: Clone, const N: usize> Paged<T, N> {
     /// The item, if there is one.
     #[inline]
     pub fn get_mut(&mut self, at: usize) -> Option<&mut T> {
-        (at < self.len).then(|| &mut self.pages[at / N].items_mut()[at % N])
+        (at < self.len).then(|| &mut self.page_mut(at / N)[at % N])
     }
 
     /// Every item, in order, to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        let pages = self.pages.iter_mut();
-        pages.flat_map(|page| page.items_mut().iter_mut()).take(self.len)
+        (0..self.own.len()).for_each(|page| self.make_own(page));
+        self.own.iter_mut().flatten().flat_map(|page| page.iter_mut()).take(self.len)
+    }
+
+    #[inline]
+    fn page_mut(&mut self, number: usize) -> &mut [T; N] {
+        if self.own[number].is_none() {
+            self.make_own(number);
+        }
+        self.own[number].as_mut().expect("it was made so")
+    }
+
+    #[cold]
+    fn make_own(&mut self, number: usize) {
+        if let Some(frozen) = self.shared[number].take() {
+            self.own[number] = Some(Arc::unwrap_or_clone(frozen).0);
+        }
+    }
+
+    fn add_page(&mut self, items: Box<[T]>) {
+        let items = items.try_into().unwrap_or_else(|_| unreachable!("it has N items"));
+        self.own.push(Some(items));
+        self.shared.push(None);
     }
 }
 
 impl<T: Clone + Default, const N: usize> Paged<T, N> {
     /// Appends an item.
     pub fn push(&mut self, item: T) {
-        if self.len == self.pages.len() * N {
-            let items: Box<[T]> = (0..N).map(|_| T::default()).collect();
-            let items = items.try_into().unwrap_or_else(|_| unreachable!("it has N items"));
-            self.pages.push(Page::Own(items));
+        if self.len == self.own.len() * N {
+            self.add_page((0..N).map(|_| T::default()).collect());
         }
         let at = self.len;
         self.len += 1;
@@ -192,7 +183,7 @@ impl<T, const N: usize> Index<usize> for Paged<T, N> {
     #[inline]
     fn index(&self, at: usize) -> &T {
         debug_assert!(at < self.len, "{at} of {}", self.len);
-        &self.pages[at / N].items()[at % N]
+        &self.page(at / N)[at % N]
     }
 }
 
@@ -200,7 +191,7 @@ impl<T: Clone, const N: usize> IndexMut<usize> for Paged<T, N> {
     #[inline]
     fn index_mut(&mut self, at: usize) -> &mut T {
         debug_assert!(at < self.len, "{at} of {}", self.len);
-        &mut self.pages[at / N].items_mut()[at % N]
+        &mut self.page_mut(at / N)[at % N]
     }
 }
 
@@ -214,7 +205,7 @@ impl<T, const N: usize> Serialize for Paged<T, N> {
 /// Without its pages, which [`Paged::read_pages`] then reads.
 impl<'de, T, const N: usize> Deserialize<'de> for Paged<T, N> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        usize::deserialize(from).map(|len| Self { pages: Vec::new(), len })
+        usize::deserialize(from).map(|len| Self { len, ..Self::default() })
     }
 }
 
@@ -225,9 +216,9 @@ impl<T: Flat, const N: usize> Paged<T, N> {
     /// As `to`.
     pub fn write_pages(&self, to: &mut dyn Write) -> io::Result<()> {
         let mut bytes = vec![0; N * T::BYTES];
-        for (number, page) in self.pages.iter().enumerate() {
+        for number in 0..self.own.len() {
             let bytes = &mut bytes[..(self.len - number * N).min(N) * T::BYTES];
-            for (item, out) in page.items().iter().zip(bytes.chunks_exact_mut(T::BYTES)) {
+            for (item, out) in self.page(number).iter().zip(bytes.chunks_exact_mut(T::BYTES)) {
                 item.put(out);
             }
             to.write_all(bytes)?;
@@ -241,15 +232,13 @@ impl<T: Flat, const N: usize> Paged<T, N> {
     /// As `from`.
     pub fn read_pages(&mut self, from: &mut dyn Read) -> io::Result<()> {
         let mut bytes = vec![0; N * T::BYTES];
-        while self.pages.len() * N < self.len {
-            let bytes = &mut bytes[..(self.len - self.pages.len() * N).min(N) * T::BYTES];
+        while self.own.len() * N < self.len {
+            let bytes = &mut bytes[..(self.len - self.own.len() * N).min(N) * T::BYTES];
             from.read_exact(bytes)?;
             let mut items = Vec::with_capacity(N);
             items.extend(bytes.chunks_exact(T::BYTES).map(T::take));
             items.resize(N, T::default());
-            let items = items.into_boxed_slice().try_into();
-            let items = items.unwrap_or_else(|_| unreachable!("it has N items"));
-            self.pages.push(Page::Own(items));
+            self.add_page(items.into_boxed_slice());
         }
         Ok(())
     }

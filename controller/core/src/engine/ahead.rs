@@ -61,11 +61,10 @@ impl Ahead<'_> {
                     self.node(front, 2);
                 }
             }
+            // The first in the ring is most often the one that goes first.
             _ => {
-                let Some(front) = self.nodes.get(gate.waiting.front()) else { return };
-                match self.nodes.get(front.link.next()) {
-                    Some(next) if next.urgency < front.urgency => self.node(next, stage - 1),
-                    _ => self.node(front, stage),
+                if let Some(front) = self.nodes.get(gate.waiting.front()) {
+                    self.node(front, stage);
                 }
             }
         }

@@ -137,11 +137,15 @@ impl Caps {
         back.take_while(|at| at.saturating_add(window.length) > now).count() as u64
     }
 
-    /// Asks memory for the end of the log, where the next instant goes.
+    /// Asks memory for the end of the log, where the next instant goes, and for the instants that the windows look at then.
     #[inline]
     pub(super) fn soon(&self) {
-        if let Some(end) = self.ring.get(self.place(self.len as usize)) {
-            soon(end);
+        let end = self.len as usize;
+        let looked_at = self.counts.map(|count| (end + 1).checked_sub(count as usize));
+        for number in looked_at.into_iter().flatten().chain([end]) {
+            if let Some(instant) = self.ring.get(self.place(number)) {
+                soon(instant);
+            }
         }
     }
 
@@ -204,8 +208,14 @@ impl Caps {
     #[cold]
     fn make_room(&mut self, now: u64) -> bool {
         let most = self.reach().0;
+        let room = self.ring.len();
+        // What is small is kept whole: the new instant takes the place of the oldest.
+        if room == most as usize && room <= LOG_KEPT {
+            self.drop_oldest(u32::from(room > 0));
+            return room > 0;
+        }
         self.forget(now);
-        let (len, room) = (self.len as usize, self.ring.len());
+        let len = self.len as usize;
         let wanted = if len == room {
             (2 * room).max(LOG_MIN).min(most as usize)
         } else if room > LOG_KEPT && len < room / 4 {

@@ -48,7 +48,8 @@ impl Engine {
         if waits != (node.place == Place::Shut || timed && node.kind == Kind::Call) {
             return Err(format!("waiting at its gate: {waits}"));
         }
-        if waits && self.nodes[self.gates[node.gate].waiting.front()].ticket != node.ticket && timed {
+        if waits && self.nodes[self.gates[node.gate].waiting.front()].ticket != node.ticket && timed
+        {
             return Err("waits for another timer than the others".into());
         }
         if node.place == Place::Timed && node.ticket == NO_TIMER {
@@ -76,10 +77,7 @@ impl Engine {
         let root = node.branch();
         let roots = &self.tenants[root.tenant].roots;
         let at = roots.iter().position(|other| *other == id).ok_or("is not its tenant's")?;
-        if root.tenant != self.cold[id].tenant
-            || root.sibling != roots[(at + 1) % roots.len()]
-            || root.eldest != (at == 0)
-        {
+        if root.tenant != self.cold[id].tenant || root.sibling != roots[(at + 1) % roots.len()] {
             return Err(format!("its tenant's roots are {roots:?}"));
         }
         Ok(())

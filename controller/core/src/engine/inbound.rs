@@ -67,6 +67,12 @@ impl Inbound {
         !self.woken.is_empty()
     }
 
+    /// Whether any offered call waits.
+    #[inline]
+    pub fn waits(&self) -> bool {
+        !self.queues.is_empty()
+    }
+
     /// Something may be there again.
     #[inline]
     pub fn wake(&mut self, wants: Wants) {

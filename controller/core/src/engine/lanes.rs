@@ -239,20 +239,27 @@ impl Engine {
 
     /// Whoever waits at a gate or stands behind it does so by what it says now.
     fn regate(&mut self, gate: u32) {
-        let mut moved = Vec::new();
-        for at in 0..self.behind[gate].len() {
+        // All who wait leave before any of them waits again: those who wait for one instant wait together. Who stands keeps
+        // its place, and what is above it too, unless it has to go itself.
+        let leave = |engine: &mut Self, at: usize| {
+            let id = engine.behind[gate][at];
+            let waits = matches!(engine.nodes[id].place, Place::Timed | Place::Shut);
+            if waits {
+                engine.leave(id);
+            }
+            waits
+        };
+        let waited: Vec<_> = (0..self.behind[gate].len()).map(|at| leave(self, at)).collect();
+        for (at, waited) in waited.into_iter().enumerate() {
             let id = self.behind[gate][at];
             let Node { place, held_by, .. } = self.nodes[id];
-            let waits = matches!(place, Place::Timed | Place::Shut);
             let stands = matches!(place, Place::Ready | Place::Maximum);
-            if waits || (stands && self.verdict(id) != Verdict::Open) {
+            if stands && self.verdict(id) != Verdict::Open {
                 self.leave(id);
-                moved.push((id, held_by));
+                self.stand(id, held_by);
+            } else if waited && place == Place::Idle {
+                self.stand(id, held_by);
             }
-        }
-        // All leave before any stands again: those who wait for one instant wait together.
-        for (id, held_by) in moved {
-            self.stand(id, held_by);
         }
     }
 
@@ -299,7 +306,7 @@ impl Engine {
         for (at, id) in roots.iter().enumerate() {
             let sibling = roots[(at + 1) % roots.len()];
             let root = self.nodes[*id].branch_mut();
-            (root.sibling, root.eldest) = (sibling, at == 0);
+            root.sibling = sibling;
         }
     }
 
@@ -404,14 +411,15 @@ impl Engine {
 
     #[inline]
     fn pushed(&mut self, lane: u32, request: u32, asked: Asked, why: Reason) {
-        self.units.note(self.nodes[lane].kind, request, asked.units);
+        let Node { kind, route, place, .. } = self.nodes[lane];
+        self.units.note(kind, request, asked.units);
         if self.policy.reads_front() {
             self.arrivals.note(request, asked.number);
         }
         self.waiting += 1;
-        self.poppers.arrived(self.nodes[lane].route, 1);
+        self.poppers.arrived(route, 1);
         self.count(lane, 1);
-        if self.nodes[lane].place == Place::Idle {
+        if place == Place::Idle {
             self.stand(lane, why);
         }
     }
@@ -436,19 +444,22 @@ impl Engine {
     /// A lane has one more request, or one less; the gates above it have, too.
     #[inline]
     fn count(&mut self, lane: u32, change: i32) {
-        let alone = self.nodes[lane].queue().len() == u32::from(change > 0);
-        let mut id = lane;
-        while id != NIL {
-            let Node { gate, parent, urgency, .. } = self.nodes[id];
+        let node = &self.nodes[lane];
+        let alone = node.queue().len() == u32::from(change > 0);
+        let (mut gate, mut above, urgency) = (node.gate, node.parent, usize::from(node.urgency));
+        loop {
             if gate != NIL {
                 let gate = &mut self.gates[gate];
-                let queued = &mut gate.queued[usize::from(urgency)];
-                *queued = queued.wrapping_add_signed(change);
+                gate.queued[urgency] = gate.queued[urgency].wrapping_add_signed(change);
                 if alone {
                     gate.lanes = gate.lanes.wrapping_add_signed(change);
                 }
             }
-            id = parent;
+            if above == NIL {
+                return;
+            }
+            let node = &self.nodes[above];
+            (gate, above) = (node.gate, node.parent);
         }
     }
 

@@ -22,7 +22,7 @@ use super::{
     queue::Queue,
     ring::{Link, Member, NIL, Ring},
     turn::{RouteId, Turn},
-    wheel::{Handle, NO_TIMER},
+    wheel::NO_TIMER,
 };
 use crate::spec::Kind;
 
@@ -101,8 +101,6 @@ pub(super) struct Branch {
     pub tenant: u32,
     /// Its tenant's next root; the first one after the last.
     pub sibling: u32,
-    /// The first of its tenant's roots.
-    pub eldest: bool,
     /// More than one node was beneath it at some time.
     pub many: bool,
     /// Its least rank at its next stand.
@@ -112,15 +110,7 @@ pub(super) struct Branch {
 impl Part {
     pub(super) const fn branch(tenant: u32) -> Self {
         let ready = Ring::EMPTY;
-        Self::Branch(Branch {
-            ready,
-            share: 0,
-            tenant,
-            sibling: NIL,
-            eldest: false,
-            many: false,
-            pass: 0,
-        })
+        Self::Branch(Branch { ready, share: 0, tenant, sibling: NIL, many: false, pass: 0 })
     }
 }
 
@@ -198,106 +188,134 @@ impl Member for Node {
 impl Engine {
     /// A node that is idle takes its place, and its parent after it if that was idle. `why` is what held it.
     #[inline]
-    pub(super) fn stand(&mut self, mut id: u32, mut why: Reason) {
+    pub(super) fn stand(&mut self, mut id: u32, why: Reason) {
         loop {
             let node = &self.nodes[id];
             debug_assert_eq!(node.place, Place::Idle, "only who is idle takes a stand");
             if !node.has_work() {
                 return;
             }
-            match self.verdict(id) {
-                Verdict::Until(at, reason) if self.binds_above(id, at) => why = reason,
-                Verdict::Until(at, reason) if at != u64::MAX => {
-                    let ticket = self.wait_until(id, at);
-                    let node = &mut self.nodes[id];
-                    (node.place, node.held_by, node.ticket) = (Place::Timed, reason, ticket);
-                    return;
-                }
-                Verdict::Until(_, reason) | Verdict::Shut(reason) => {
-                    let gate = self.nodes[id].gate;
-                    self.gates[gate].waiting.push_back(&mut self.nodes, id);
-                    let node = &mut self.nodes[id];
-                    (node.place, node.held_by) = (Place::Shut, reason);
-                    return;
-                }
+            let Node { gate, parent, kind, .. } = *node;
+            match self.verdict_of(id, node) {
+                Verdict::Open if parent == NIL => return self.enter(id, why),
                 Verdict::Open => {}
+                Verdict::Until(at, reason) => {
+                    if let Some((later, above)) = self.binds_above(parent, kind, at) {
+                        self.list(id, parent, reason);
+                        return self.wait_until(parent, later, above);
+                    }
+                    if at == u64::MAX {
+                        return self.wait_shut(id, gate, reason);
+                    }
+                    return self.wait_until(id, at, reason);
+                }
+                Verdict::Shut(reason) => return self.wait_shut(id, gate, reason),
             }
-            let node = &mut self.nodes[id];
-            node.held_by = why;
-            let parent = node.parent;
-            if parent == NIL {
-                return self.enter(id);
-            }
-            node.place = Place::Ready;
-            node.ticket = self.order.stand_at(self.clock) as u32;
-            let mut ring = self.nodes[parent].ready();
-            ring.push_back(&mut self.nodes, id);
-            let above = &mut self.nodes[parent];
-            above.branch_mut().ready = ring;
-            if above.place != Place::Idle {
+            if self.list(id, parent, why) != Place::Idle {
                 return;
             }
-            (id, why) = (parent, self.nodes[id].held_by);
+            id = parent;
         }
     }
 
-    /// A node waits until its gate opens by itself; the timer. A gate opens for all calls at once, so that those behind it have
-    /// one timer, which each of them knows; how long a message waits depends on its units.
+    /// A node is ready, and stands in its parent's ring: what the parent's place is.
     #[inline]
-    fn wait_until(&mut self, id: u32, at: u64) -> Handle {
+    fn list(&mut self, id: u32, parent: u32, why: Reason) -> Place {
+        let above = &mut self.nodes[parent];
+        let (place, ready) = (above.place, &mut above.branch_mut().ready);
+        let last = ready.back();
+        let link = ready.append(id);
+        let ticket = self.order.stand_at(self.clock) as u32;
+        let node = &mut self.nodes[id];
+        (node.link, node.ticket) = (link, ticket);
+        (node.held_by, node.place) = (why, Place::Ready);
+        if last != NIL {
+            self.nodes[last].link.set_next(id);
+        }
+        place
+    }
+
+    /// A node waits until its gate is opened.
+    fn wait_shut(&mut self, id: u32, gate: u32, reason: Reason) {
+        self.gates[gate].waiting.push_back(&mut self.nodes, id);
+        let node = &mut self.nodes[id];
+        (node.place, node.held_by) = (Place::Shut, reason);
+    }
+
+    /// A node waits until its gate opens by itself. A gate opens for all calls at once, so that those behind it have one
+    /// timer, which each of them knows; how long a message waits depends on its units.
+    #[inline]
+    fn wait_until(&mut self, id: u32, at: u64, reason: Reason) {
         let Node { gate, kind, .. } = self.nodes[id];
         if kind != Kind::Call {
-            return self.wheel.set(at, Key::Node.of(id));
+            let ticket = self.wheel.set(at, Key::Node.of(id));
+            let node = &mut self.nodes[id];
+            (node.place, node.held_by, node.ticket) = (Place::Timed, reason, ticket);
+            return;
         }
-        let mut ring = self.gates[gate].waiting;
-        let ticket = match ring.front() {
-            NIL => self.wheel.set(at, Key::Gate.of(gate)),
-            other => {
-                debug_assert_eq!(self.nodes[other].place, Place::Timed, "a gate says one thing");
-                self.nodes[other].ticket
-            }
+        let ring = &mut self.gates[gate].waiting;
+        let last = ring.back();
+        let link = ring.append(id);
+        let ticket = if last == NIL {
+            self.wheel.set(at, Key::Gate.of(gate))
+        } else {
+            let other = &mut self.nodes[last];
+            debug_assert_eq!(other.place, Place::Timed, "a gate says one thing");
+            other.link.set_next(id);
+            other.ticket
         };
-        ring.push_back(&mut self.nodes, id);
-        self.gates[gate].waiting = ring;
-        ticket
+        let node = &mut self.nodes[id];
+        (node.link, node.ticket) = (link, ticket);
+        (node.place, node.held_by) = (Place::Timed, reason);
     }
 
-    /// Whether a node whose gate opens at `at` is the only one beneath one that is idle and whose gate opens later.
+    /// If a node whose gate opens at `at` is the only one beneath one that is idle and whose gate opens later: when that
+    /// opens, and what it says until then.
     #[inline]
-    fn binds_above(&self, id: u32, at: u64) -> bool {
-        let Node { parent, kind, .. } = self.nodes[id];
+    fn binds_above(&self, parent: u32, kind: Kind, at: u64) -> Option<(u64, Reason)> {
         // What a message needs of the branch's gate depends on which one is at its front.
         if parent == NIL || kind != Kind::Call {
-            return false;
+            return None;
         }
         let above = &self.nodes[parent];
         if above.branch().many || above.place != Place::Idle {
-            return false;
+            return None;
         }
-        matches!(self.verdict(parent), Verdict::Until(later, _) if later > at && later != u64::MAX)
+        match self.verdict_of(parent, above) {
+            Verdict::Until(later, reason) if later > at && later != u64::MAX => {
+                Some((later, reason))
+            }
+            _ => None,
+        }
     }
 
     /// A root whose gate is open goes into the fair order, unless its tenant has all the channels that it may have.
     #[inline]
-    fn enter(&mut self, id: u32) {
+    fn enter(&mut self, id: u32, why: Reason) {
         let node = &self.nodes[id];
-        let tenant = node.branch().tenant;
-        let Some(class) = self.ledger.class(tenant, node.route) else {
+        let Some(class) = self.ledger.class(node.branch().tenant, node.route) else {
             let node = &mut self.nodes[id];
             (node.place, node.held_by) = (Place::Maximum, Reason::TenantChannels);
             return;
         };
-        let rank = self.rank(id);
+        let rank = self.rank(id, node);
+        let turn = Turn { class, ..node.turn() };
+        let ticket = self.order.enter(turn, rank, id, self.clock);
         let node = &mut self.nodes[id];
-        (node.class, node.branch_mut().pass) = (class, rank);
-        node.ticket = self.order.enter(node.turn(), rank, id, self.clock);
-        node.place = Place::Ready;
+        node.branch_mut().pass = rank;
+        (node.class, node.ticket) = (class, ticket);
+        (node.place, node.held_by) = (Place::Ready, why);
     }
 
     /// What a node's gate says to the request that it would let pass next.
     #[inline]
     pub(super) fn verdict(&self, id: u32) -> Verdict {
-        let node = &self.nodes[id];
+        self.verdict_of(id, &self.nodes[id])
+    }
+
+    /// As [`Engine::verdict`], of a node that is at hand.
+    #[inline]
+    fn verdict_of(&self, id: u32, node: &Node) -> Verdict {
         if node.gate == NIL {
             return Verdict::Open;
         }
@@ -382,12 +400,18 @@ impl Engine {
 
     /// What was waited for at a gate is there: who waits takes a stand, in the order in which they came.
     pub(super) fn gate_due(&mut self, gate: u32) {
-        let mut waiting = std::mem::take(&mut self.gates[gate].waiting);
+        let at = &mut self.gates[gate];
+        let mut waiting = std::mem::take(&mut at.waiting);
+        let lets_calls = at.verdict(1, self.clock, &self.caps) == Verdict::Open;
         while let Some(id) = waiting.pop_front(&self.nodes) {
             let node = &mut self.nodes[id];
             let why = node.held_by;
             (node.place, node.ticket) = (Place::Idle, NO_TIMER);
-            self.stand(id, why);
+            if lets_calls && node.parent == NIL && node.kind == Kind::Call {
+                self.enter(id, why);
+            } else {
+                self.stand(id, why);
+            }
         }
     }
 
@@ -399,18 +423,19 @@ impl Engine {
         let mut id = stand.node;
         loop {
             path.nodes[path.len] = id;
-            path.len += 1;
-            let ready = self.nodes[id].ready();
-            if ready.is_empty() {
+            let node = &self.nodes[id];
+            if self.verdict_of(id, node) != Verdict::Open {
                 break;
+            }
+            path.len += 1;
+            let ready = node.ready();
+            if ready.is_empty() {
+                return Some(path);
             }
             id = ready.front();
         }
-        let shut = (0..path.len).find(|level| self.verdict(path.nodes[*level]) != Verdict::Open);
-        let Some(level) = shut else { return Some(path) };
-        let id = path.nodes[level];
         let why = self.nodes[id].held_by;
-        if level == 0 {
+        if path.len == 0 {
             self.nodes[id].place = Place::Idle;
             self.order.take(turn, stand, &self.nodes);
         } else {
@@ -491,20 +516,15 @@ impl Engine {
 
     /// As [`Engine::reclass`], of a root's tenant: without a look at the tenant.
     pub(super) fn reclass_beside(&mut self, root: u32) {
-        let mut eldest = root;
-        while !self.nodes[eldest].branch().eldest {
-            eldest = self.nodes[eldest].branch().sibling;
-        }
-        let mut next = eldest;
+        let mut next = root;
         loop {
             let id = next;
             let Node { place, route, class, .. } = self.nodes[id];
             let Branch { tenant, sibling, .. } = *self.nodes[id].branch();
             next = sibling;
-            let now = self.ledger.class(tenant, route);
             let moves = match place {
-                Place::Ready => now != Some(class),
-                Place::Maximum => now.is_some(),
+                Place::Ready => self.ledger.class(tenant, route) != Some(class),
+                Place::Maximum => self.ledger.class(tenant, route).is_some(),
                 _ => false,
             };
             if moves {
@@ -512,7 +532,7 @@ impl Engine {
                 self.leave(id);
                 self.stand(id, why);
             }
-            if next == eldest {
+            if next == root {
                 return;
             }
         }

@@ -23,8 +23,10 @@ use super::{
     wheel::Handle,
 };
 
-/// Lines of one route.
-const LINES: usize = URGENCIES * CLASSES;
+/// Numbers of lines of one route, and of one urgency of it; some are of none.
+const LINES: usize = (URGENCIES * LINES_OF_URGENCY).next_power_of_two();
+const LINES_OF_URGENCY: usize = CLASSES.next_power_of_two();
+const _: () = assert!(64 % LINES == 0, "the lines of a route are in one word of bits");
 /// Gaps that are kept in any case.
 const GAPS_MIN: usize = 64;
 /// A stand's number comes back after four times as many.
@@ -66,12 +68,11 @@ impl Line {
         }
     }
 
+    #[inline]
     fn peek(&self) -> Option<Stand> {
-        let top = self.heap.peek().map(|top| top.0);
-        match (self.run.front().copied(), top) {
-            (Some(front), Some(top)) => Some(front.min(top)),
-            (front, top) => front.or(top),
-        }
+        let front = self.run.front().copied();
+        let Some(Reverse(top)) = self.heap.peek().copied() else { return front };
+        Some(front.map_or(top, |front| front.min(top)))
     }
 
     fn pop(&mut self, stand: Stand) {
@@ -241,14 +242,11 @@ impl Order {
         let urgency = self.urgency_due()?;
         let mut best: Option<(Turn, Stand)> = None;
         for word in 0..self.active.len() {
-            let mut bits = self.active[word];
+            let mut bits = self.active[word] & lines_of(urgency);
             while bits != 0 {
                 let index = word * 64 + bits.trailing_zeros() as usize;
                 bits &= bits - 1;
                 let turn = turn(index);
-                if turn.urgency != urgency {
-                    continue;
-                }
                 let stand = self.lines[index].front(nodes);
                 if best.is_none_or(|(other, first)| (turn.class, stand) < (other.class, first)) {
                     best = Some((turn, stand));
@@ -314,6 +312,16 @@ impl Order {
         self.mark(index);
     }
 
+    /// Nobody of the other urgencies' turns can start either that are of the same route and class: they rest for as long.
+    pub fn rest_beside(&mut self, turn: Turn, reason: Reason) {
+        for urgency in 0..URGENCIES as u8 {
+            let other = index(Turn { urgency, ..turn });
+            if self.active[other / 64] & 1 << (other % 64) != 0 {
+                self.rest(Turn { urgency, ..turn }, reason);
+            }
+        }
+    }
+
     /// Notes the timer that ends a rest.
     pub fn set_timer(&mut self, turn: Turn, timer: Handle) {
         self.lines[index(turn)].timer = Some(timer);
@@ -338,10 +346,18 @@ impl Order {
         }
     }
 
-    /// The timer that ends a turn's rest has fired; `key` is what [`Order::rest_key`] gave.
+    /// The timer that ends a turn's rest has fired, and the rest of those who rest with it; `key` is what
+    /// [`Order::rest_key`] gave.
     pub fn rested(&mut self, key: u32) {
+        let turn = turn(key as usize);
         self.lines[key as usize].timer = None;
-        self.end_rest(key as usize);
+        for urgency in 0..URGENCIES as u8 {
+            let other = index(Turn { urgency, ..turn });
+            let line = &self.lines[other];
+            if line.rests.is_some() && line.timer.is_none() {
+                self.end_rest(other);
+            }
+        }
     }
 
     fn end_rest(&mut self, index: usize) {
@@ -392,7 +408,7 @@ impl Order {
     /// How many stand in the lines of a route, up to an urgency.
     pub fn standing(&self, route: RouteId, urgency: u8) -> usize {
         let from = usize::from(route) * LINES;
-        let to = from + (usize::from(urgency) + 1) * CLASSES;
+        let to = from + (usize::from(urgency) + 1) * LINES_OF_URGENCY;
         let lines = self.lines.get(from..to.min(self.lines.len()));
         lines.unwrap_or(&[]).iter().map(|line| line.len).sum()
     }
@@ -438,7 +454,9 @@ impl Order {
             if active != (line.len > 0 && line.rests.is_none()) {
                 return Err(format!("line {:?} is marked {active}", turn(at)));
             }
-            marked[usize::from(turn(at).urgency)] += u32::from(active);
+            if active {
+                marked[usize::from(turn(at).urgency)] += 1;
+            }
         }
         if marked != self.active_of {
             return Err(format!("{marked:?} lines are marked, {:?} counted", self.active_of));
@@ -449,14 +467,21 @@ impl Order {
 
 #[inline]
 const fn index(turn: Turn) -> usize {
-    turn.route as usize * LINES + turn.urgency as usize * CLASSES + turn.class as usize
+    turn.route as usize * LINES + turn.urgency as usize * LINES_OF_URGENCY + turn.class as usize
 }
 
 #[inline]
 const fn turn(index: usize) -> Turn {
     Turn {
         route: (index / LINES) as RouteId,
-        urgency: (index % LINES / CLASSES) as u8,
-        class: (index % CLASSES) as u8,
+        urgency: (index % LINES / LINES_OF_URGENCY) as u8,
+        class: (index % LINES_OF_URGENCY) as u8,
     }
+}
+
+/// The bits of an urgency's lines in every word.
+#[inline]
+const fn lines_of(urgency: u8) -> u64 {
+    const FIRST: u64 = u64::MAX / ((1 << LINES) - 1) * ((1 << LINES_OF_URGENCY) - 1);
+    FIRST << (urgency as usize * LINES_OF_URGENCY)
 }

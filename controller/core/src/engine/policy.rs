@@ -13,7 +13,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, order::Floors};
+use super::{Engine, node::Node, order::Floors};
 use crate::spec::{Kind, OrderPolicy};
 
 /// What a unit costs a tenant of weight 1.
@@ -119,7 +119,9 @@ impl Engine {
 
     fn rerank(&mut self) {
         let mut order = std::mem::take(&mut self.order);
-        order.rerank(&self.nodes, |_, stand| self.rank_of(stand.node, stand.number, 0));
+        order.rerank(&self.nodes, |_, stand| {
+            self.rank_of(stand.node, &self.nodes[stand.node], stand.number, 0)
+        });
         self.order = order;
     }
 
@@ -136,15 +138,13 @@ impl Engine {
 
     /// The rank of a root that takes a stand.
     #[inline]
-    pub(super) fn rank(&self, id: u32) -> u64 {
-        let node = &self.nodes[id];
+    pub(super) fn rank(&self, id: u32, node: &Node) -> u64 {
         let served = self.order.served(node.route, node.urgency);
-        self.rank_of(id, self.order.next_stand(), served)
+        self.rank_of(id, node, self.order.next_stand(), served)
     }
 
     #[inline]
-    fn rank_of(&self, id: u32, stand: u64, served: u64) -> u64 {
-        let node = &self.nodes[id];
+    fn rank_of(&self, id: u32, node: &Node, stand: u64, served: u64) -> u64 {
         match self.policy {
             OrderPolicy::Alternating => 0,
             OrderPolicy::Weighted => node.branch().pass.max(served),

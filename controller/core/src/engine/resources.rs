@@ -6,12 +6,13 @@ use super::{
     Channel, Engine, Key,
     inbound::Wants,
     ledger::{Contract, Direction, Hold, shares, table::Draft, tariff},
+    node::Node,
     ring::NIL,
     turn::RouteId,
     wheel::NO_TIMER,
     workers::{NO_WORKER, Worker},
 };
-use crate::spec::{Kind, Urgency};
+use crate::spec::Kind;
 
 impl Engine {
     /// A new carrier, tried after the others.
@@ -152,23 +153,26 @@ impl Engine {
         leased: bool,
     ) {
         let direction = self.direction(lane);
-        let root = self.root_of(lane);
-        let tenant = self.nodes[root].branch().tenant;
-        let of = self.nodes[lane].lane_mut();
+        let node = &mut self.nodes[lane];
+        let parent = node.parent;
+        let of = node.lane_mut();
         of.in_progress -= 1;
         let counts = of.counts;
-        let class = self.ledger.class_at(tenant, carrier);
+        let root = self.root_of(parent);
+        let tenant = self.nodes[root].branch().tenant;
         let hold = Hold { carrier, tenant, direction, leased };
-        match channel {
+        let reclassed = match channel {
             Channel::Free => {
-                self.ledger.free(hold);
+                let reclassed = self.ledger.free(hold);
                 self.wake_carrier(carrier);
+                reclassed
             }
             Channel::Quarantine(until) => {
                 self.ledger.quarantine(hold, until);
                 self.keep_house(carrier);
+                false
             }
-        }
+        };
         self.wake_offers(carrier, tenant);
         if let Some(held) = held {
             self.hold = if self.hold == 0 { held } else { self.hold - self.hold / 8 + held / 8 };
@@ -178,9 +182,9 @@ impl Engine {
             self.change_worker(worker, |worker| worker.in_use -= 1);
         }
         if counts {
-            self.leave_gate(self.nodes[self.nodes[lane].parent].gate);
+            self.leave_gate(self.nodes[parent].gate);
         }
-        if self.ledger.class_at(tenant, carrier) != class {
+        if reclassed {
             self.reclass_beside(root);
         }
     }
@@ -201,14 +205,17 @@ impl Engine {
 
     /// Which way a lane's calls go.
     fn direction(&self, lane: u32) -> Direction {
-        match (self.nodes[lane].kind, self.lane_urgency(lane)) {
-            (Kind::Call, Urgency::Inbound) => Direction::Inbound,
+        match self.nodes[lane] {
+            Node { kind: Kind::Call, urgency: 0, .. } => Direction::Inbound,
             _ => Direction::Outbound,
         }
     }
 
     /// A tenant's call has its channel of a carrier no more: what others wait for may be there.
     fn wake_offers(&mut self, carrier: u32, tenant: u32) {
+        if !self.inbound.waits() {
+            return;
+        }
         let group = self.ledger.get(carrier).contract().group;
         for wants in [Wants::Channel(carrier), Wants::Share(tenant)] {
             self.inbound.wake(wants);

@@ -18,6 +18,12 @@ pub struct Link {
 }
 
 impl Link {
+    /// `next` is behind it.
+    #[inline]
+    pub(super) const fn set_next(&mut self, next: u32) {
+        self.next = next;
+    }
+
     /// The member behind, or [`NIL`]; of a member that is in no queue, any.
     #[inline]
     pub(super) const fn next(self) -> u32 {
@@ -62,6 +68,32 @@ impl Ring {
         self.head == NIL
     }
 
+    /// The member at the back, or [`NIL`].
+    #[inline]
+    pub(super) const fn back(&self) -> u32 {
+        self.tail
+    }
+
+    /// The front goes, and `next` is behind it.
+    #[inline]
+    pub(super) const fn behind_front(&mut self, next: u32) {
+        self.head = next;
+        if next == NIL {
+            self.tail = NIL;
+        }
+    }
+
+    /// `id` comes to the back: what its link is then. It is the next one of who was at the back before.
+    #[inline]
+    pub(super) const fn append(&mut self, id: u32) -> Link {
+        let link = Link { next: NIL, prev: self.tail };
+        if self.head == NIL {
+            self.head = id;
+        }
+        self.tail = id;
+        link
+    }
+
     /// The member at the front, or [`NIL`].
     #[inline]
     pub const fn front(&self) -> u32 {
@@ -73,13 +105,11 @@ impl Ring {
     /// Appends `id`, which is in no queue.
     #[inline]
     pub fn push_back<T: Member + Clone>(&mut self, table: &mut Slab<T>, id: u32) {
-        *table[id].link_mut() = Link { next: NIL, prev: self.tail };
-        if self.head == NIL {
-            self.head = id;
-        } else {
-            table[self.tail].link_mut().next = id;
+        let last = self.tail;
+        *table[id].link_mut() = self.append(id);
+        if last != NIL {
+            table[last].link_mut().next = id;
         }
-        self.tail = id;
     }
 
     /// Takes the front.
@@ -89,10 +119,7 @@ impl Ring {
         if id == NIL {
             return None;
         }
-        self.head = table[id].link().next;
-        if self.head == NIL {
-            self.tail = NIL;
-        }
+        self.behind_front(table[id].link().next);
         Some(id)
     }
 

@@ -50,6 +50,9 @@ impl Engine {
     /// The next timer. What those after it will need is asked for by the way.
     #[inline]
     fn pop(&mut self, limit: u64) -> Option<(u64, u32)> {
+        if self.wheel.is_quiet(limit) {
+            return None;
+        }
         let Self { wheel, nodes, gates, requests, caps, ledger, .. } = self;
         let ahead = Ahead { nodes, gates, caps, requests, ledger };
         wheel.pop_telling(limit, |key, stage| ahead.step(key, stage))
@@ -108,6 +111,10 @@ impl Engine {
     /// A turn rests until the ledger or the workers can serve it again.
     fn rest(&mut self, turn: Turn, denied: Denied) {
         self.order.rest(turn, denied.reason);
+        // What the carriers of a route have for a class they have for all urgencies.
+        if denied.reason != Reason::Workers {
+            self.order.rest_beside(turn, denied.reason);
+        }
         if let Some(at) = denied.until {
             let timer = self.wheel.set(at, Key::Turn.of(Order::rest_key(turn)));
             self.order.set_timer(turn, timer);
@@ -138,21 +145,19 @@ impl Engine {
         let held = self.held_on(&path);
         let held_by = held[path.len - 1];
         self.order.serve(turn, stand);
-        self.nodes[root].place = Place::Idle;
+        let node = &mut self.nodes[root];
+        node.place = Place::Idle;
+        let tenant = node.branch().tenant;
         self.order.take(turn, stand, &self.nodes);
-        let request = self.take_request(path);
-        let lane = path.lane();
+        let (path, lane) = (&path.nodes[..path.len], path.lane());
+        let (request, emptied, counts) = self.take_request(path, lane);
         let Node { kind, passed, .. } = self.nodes[lane];
         let units = if kind == Kind::Call { 1 } else { self.units.of(request) };
         let units_of_gates = if passed { 0 } else { units };
-        let tenant = self.nodes[root].branch().tenant;
-        let of = self.nodes[lane].lane_mut();
-        of.in_progress += 1;
-        let (emptied, counts) = (of.queue.is_empty(), of.counts);
-        for id in &path.nodes[..path.len] {
-            let node = &self.nodes[*id];
-            if node.gate != NIL {
-                let gate = &mut self.gates[node.gate];
+        for id in path {
+            let gate = self.nodes[*id].gate;
+            if gate != NIL {
+                let gate = &mut self.gates[gate];
                 gate.pass(units_of_gates, due, now, &mut self.caps);
                 gate.queued[usize::from(turn.urgency)] -= 1;
                 gate.lanes -= u32::from(emptied);
@@ -165,32 +170,35 @@ impl Engine {
         self.served(root, stand.rank, units);
         self.waiting -= 1;
         self.poppers.took_one(turn.route);
-        let class = self.ledger.class(tenant, turn.route);
-        self.ledger.take(carrier, tenant, units, due, now);
+        let reclassed = self.ledger.take(carrier, tenant, units, due, now);
         if worker != NO_WORKER {
             self.workers.change(worker, |worker| worker.in_use += 1);
         }
-        for level in (0..path.len).rev() {
-            if self.nodes[path.nodes[level]].place == Place::Idle {
-                self.stand(path.nodes[level], held[level]);
+        for (id, held) in path.iter().zip(held).rev() {
+            if self.nodes[*id].place == Place::Idle {
+                self.stand(*id, held);
             }
         }
-        if self.ledger.class(tenant, turn.route) != class {
+        if reclassed {
             self.reclass_beside(root);
         }
         Start { request, lane, carrier, worker, due, held_by }
     }
 
-    /// Takes the request at the end of a path; what is on it is idle.
+    /// Takes the request at the end of a path, on which everything is idle then. Says whether its lane has no other, and
+    /// whether the gate above the lane counts it.
     #[inline]
-    fn take_request(&mut self, path: Path) -> u32 {
-        for pair in path.nodes[..path.len].windows(2) {
-            let mut ready = self.nodes[pair[0]].ready();
-            ready.pop_front(&self.nodes);
-            self.nodes[pair[0]].branch_mut().ready = ready;
-            self.nodes[pair[1]].place = Place::Idle;
+    fn take_request(&mut self, path: &[u32], lane: u32) -> (u32, bool, bool) {
+        for pair in path.windows(2) {
+            let node = &mut self.nodes[pair[1]];
+            node.place = Place::Idle;
+            let next = node.link.next();
+            self.nodes[pair[0]].branch_mut().ready.behind_front(next);
         }
-        let lane = self.nodes[path.lane()].lane_mut();
-        self.requests.pop_front(&mut lane.queue).expect("a lane that is ready is not empty")
+        let lane = self.nodes[lane].lane_mut();
+        let request = self.requests.pop_front(&mut lane.queue);
+        lane.in_progress += 1;
+        let request = request.expect("a lane that is ready is not empty");
+        (request, lane.queue.is_empty(), lane.counts)
     }
 }

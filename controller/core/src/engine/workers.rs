@@ -47,7 +47,7 @@ pub struct Workers {
     workers: Vec<Worker>,
     /// Load of each leaf.
     keys: Vec<u64>,
-    /// Winners: node `i` is the better one of nodes `2i` and `2i + 1`; leaves are the agents.
+    /// Winners: node `i` is the better one of nodes `2i` and `2i + 1`; the last half are the agents themselves.
     tree: Vec<u16>,
 }
 
@@ -104,18 +104,16 @@ impl Workers {
     }
 
     fn match_of(&self, node: usize) -> u16 {
-        let leaves = self.keys.len();
-        let player = |node: usize| {
-            if node >= leaves { (node - leaves) as u16 } else { self.tree[node] }
-        };
-        let (left, right) = (player(2 * node), player(2 * node + 1));
-        if self.keys[usize::from(right)] < self.keys[usize::from(left)] { right } else { left }
+        let (left, right) = (self.tree[2 * node], self.tree[2 * node + 1]);
+        let better = self.keys[usize::from(right)] < self.keys[usize::from(left)];
+        // Nobody knows beforehand which.
+        std::hint::select_unpredictable(better, right, left)
     }
 
     fn grow(&mut self) {
         let leaves = self.workers.len().next_power_of_two().max(2);
         self.keys.resize(leaves, UNAVAILABLE);
-        self.tree = vec![0; leaves];
+        self.tree = (0..2 * leaves).map(|node| node.saturating_sub(leaves) as u16).collect();
         for node in (1..leaves).rev() {
             self.tree[node] = self.match_of(node);
         }

@@ -108,6 +108,8 @@ pub struct Carrier {
     pub(super) outbound: Held,
     pub(super) inbound: Held,
     pub(super) quarantine: VecDeque<Quarantined>,
+    /// What is left for outbound calls: the ledger keeps it.
+    room: u32,
     pub(super) tariff: Tariff,
     pub(super) rate: Gcra,
     /// Of the last request that it took.
@@ -188,8 +190,15 @@ impl Carrier {
 
     /// Outbound calls that could be taken now, but for the rate.
     #[inline]
-    pub fn room(&self) -> u32 {
-        self.room_beside(self.inbound.total())
+    pub const fn room(&self) -> u32 {
+        self.room
+    }
+
+    /// Counts anew what [`Carrier::room`] says.
+    #[inline]
+    pub(super) fn count_room(&mut self) -> u32 {
+        self.room = self.room_beside(self.inbound.total());
+        self.room
     }
 
     /// Outbound calls that could be taken beside so many inbound ones.

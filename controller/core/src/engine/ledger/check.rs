@@ -55,6 +55,10 @@ impl Ledger {
 /// a smaller contract left over.
 fn check_channels(carrier: &Carrier) -> Result<(), String> {
     let (active, contract) = (carrier.active(), carrier.contract());
+    let room = carrier.room_beside(carrier.held(Direction::Inbound).total());
+    if carrier.room() != room {
+        return Err(format!("it has room for {room}, {} are counted", carrier.room()));
+    }
     if active.min(contract.channels) != active {
         return Err(format!("{active:?} are active of {contract:?}"));
     }

@@ -209,13 +209,6 @@ impl Ledger {
         share.map_or(Some(2), Share::class)
     }
 
-    /// As [`Ledger::class`], of the group that a carrier belongs to.
-    #[inline]
-    pub fn class_at(&self, tenant: u32, carrier: u32) -> Option<u8> {
-        let share = self.shares.get(tenant, self.carriers[carrier].contract.group);
-        share.map_or(Some(2), Share::class)
-    }
-
     /// Asks memory for a tenant's shares.
     #[inline]
     pub(super) fn soon(&self, tenant: u32) {
@@ -313,14 +306,15 @@ impl Ledger {
     }
 
     /// A tenant's outbound request of so many units that was due at `due` takes a channel; its intent entered the log at `now`.
+    /// Whether the tenant's class is another one.
     #[inline]
-    pub fn take(&mut self, id: u32, tenant: u32, units: u32, due: u64, now: u64) {
+    pub fn take(&mut self, id: u32, tenant: u32, units: u32, due: u64, now: u64) -> bool {
         let carrier = &mut self.carriers[id];
         if carrier.contract.spacing > 0 {
             carrier.rate.take(due.max(now.saturating_sub(SETUP_LATENESS_MAX_US)), units);
             carrier.units = units;
         }
-        self.hold(id, tenant, Direction::Outbound);
+        self.hold(id, tenant, Direction::Outbound)
     }
 
     /// An inbound call takes a channel. Set-ups of inbound calls are the carrier's own.
@@ -329,9 +323,9 @@ impl Ledger {
     }
 
     #[inline]
-    fn hold(&mut self, id: u32, tenant: u32, direction: Direction) {
-        self.alter(id, |carrier| carrier.held_mut(direction).leased += 1);
-        self.count(self.carriers[id].contract.group, tenant, direction, 1);
+    fn hold(&mut self, id: u32, tenant: u32, direction: Direction) -> bool {
+        let group = self.alter(id, |carrier| carrier.held_mut(direction).leased += 1);
+        self.count(group, tenant, direction, 1)
     }
 
     /// The agent said that a call was sent.
@@ -341,11 +335,11 @@ impl Ledger {
         held.in_use += 1;
     }
 
-    /// A call is over and the carrier knows.
-    pub fn free(&mut self, hold: Hold) {
-        self.alter(hold.carrier, |carrier| carrier.let_go(hold.direction, hold.leased));
-        let group = self.carriers[hold.carrier].contract.group;
-        self.count(group, hold.tenant, hold.direction, -1);
+    /// A call is over and the carrier knows. Whether its tenant's class is another one.
+    pub fn free(&mut self, hold: Hold) -> bool {
+        let change = |carrier: &mut Carrier| carrier.let_go(hold.direction, hold.leased);
+        let group = self.alter(hold.carrier, change);
+        self.count(group, hold.tenant, hold.direction, -1)
     }
 
     /// A call is over and the carrier may not know before `until`: its channel is kept back, and stays in its tenant's
@@ -453,10 +447,11 @@ impl Ledger {
         *self.sums(group) = Group::default();
     }
 
+    /// Whether the tenant's class is another one.
     #[inline]
-    fn count(&mut self, group: u16, tenant: u32, direction: Direction, by: i32) {
+    fn count(&mut self, group: u16, tenant: u32, direction: Direction, by: i32) -> bool {
         if tenant == NIL {
-            return;
+            return false;
         }
         self.shares.change(tenant, group, &mut self.groups[usize::from(group)], |share| {
             let count = match direction {
@@ -464,7 +459,7 @@ impl Ledger {
                 Direction::Inbound => &mut share.inbound,
             };
             *count = count.checked_add_signed(by).expect("a share counts what its tenant holds");
-        });
+        })
     }
 
     fn sums(&mut self, group: u16) -> &mut Group {
@@ -475,14 +470,16 @@ impl Ledger {
         &mut self.groups[at]
     }
 
-    /// Changes a carrier, and its group's free channels with it.
+    /// Changes a carrier, and its group's free channels with it; that group.
     #[inline]
-    fn alter(&mut self, id: u32, change: impl FnOnce(&mut Carrier)) {
+    fn alter(&mut self, id: u32, change: impl FnOnce(&mut Carrier)) -> u16 {
         let carrier = &mut self.carriers[id];
         let before = carrier.room();
         change(carrier);
-        let after = carrier.room();
-        let group = &mut self.groups[usize::from(carrier.contract.group)];
+        let after = carrier.count_room();
+        let number = carrier.contract.group;
+        let group = &mut self.groups[usize::from(number)];
         group.room = group.room + u64::from(after) - u64::from(before);
+        number
     }
 }

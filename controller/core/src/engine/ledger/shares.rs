@@ -134,24 +134,26 @@ struct Of {
 impl Of {
     #[inline]
     fn get(&self, group: u16) -> Option<&Share> {
-        self.first.iter().chain(&self.more).find(|share| share.group == group)
-    }
-
-    fn get_mut(&mut self, group: u16) -> Option<&mut Share> {
-        self.first.iter_mut().chain(&mut self.more).find(|share| share.group == group)
+        match &self.first {
+            Some(share) if share.group == group => Some(share),
+            _ => self.more.iter().find(|share| share.group == group),
+        }
     }
 
     /// The share of a group, a new one if there is none.
     #[inline]
     fn entry(&mut self, group: u16) -> &mut Share {
-        if self.get(group).is_none() {
-            let share = Share::new(group, Terms::default());
-            match &mut self.first {
-                first @ None => *first = Some(share),
-                Some(_) => self.more.push(share),
-            }
+        let new = || Share::new(group, Terms::default());
+        let first = self.first.get_or_insert_with(new);
+        if first.group == group {
+            return first;
         }
-        self.get_mut(group).expect("it was there or put in")
+        let at = self.more.iter().position(|share| share.group == group);
+        let at = at.unwrap_or_else(|| {
+            self.more.push(new());
+            self.more.len() - 1
+        });
+        &mut self.more[at]
     }
 }
 
@@ -184,7 +186,7 @@ impl Shares {
         self.0.iter().flat_map(|of| of.first.iter().chain(&of.more))
     }
 
-    /// Changes a tenant's share, and the sums of its group with it.
+    /// Changes a tenant's share, and the sums of its group with it. Whether its class is another one.
     #[inline]
     pub(super) fn change(
         &mut self,
@@ -192,17 +194,19 @@ impl Shares {
         group: u16,
         sums: &mut Group,
         change: impl FnOnce(&mut Share),
-    ) {
+    ) -> bool {
         let at = tenant as usize;
         if at >= self.0.len() {
             self.0.resize_with(at + 1, Of::default);
         }
         let share = self.0[at].entry(group);
+        let class = share.class();
         sums.unfilled -= u64::from(share.unfilled());
         sums.kept -= u64::from(share.kept());
         change(share);
         sums.unfilled += u64::from(share.unfilled());
         sums.kept += u64::from(share.kept());
+        share.class() != class
     }
 
     /// The groups in which a tenant has a share.

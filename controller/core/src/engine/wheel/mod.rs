@@ -71,6 +71,9 @@ const EMPTY: Slot = Slot { head: NIL, tail: NIL };
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Wheel {
     cursor: u64,
+    /// No timer is due before; the first may be due later. Nothing is decided by it.
+    #[serde(skip)]
+    quiet_until: u64,
     /// By handle, a bit: whether the timer is set.
     live: Vec<u64>,
     /// Handles that no entry has.
@@ -96,6 +99,7 @@ impl Default for Wheel {
         let empty = Bucket { chain: Chain::default(), min: u64::MAX };
         Self {
             cursor: 0,
+            quiet_until: 0,
             live: Vec::new(),
             handles: Vec::new(),
             len: 0,
@@ -137,6 +141,7 @@ impl Wheel {
         let handle = self.handles.pop().unwrap_or_else(|| self.more_handles());
         self.live[handle as usize / 64] |= 1 << (handle % 64);
         self.len += 1;
+        self.quiet_until = self.quiet_until.min(at);
         self.place(Entry { at, key, handle });
         handle
     }
@@ -166,6 +171,12 @@ impl Wheel {
         }
     }
 
+    /// Whether it is known that no timer is due at `now` or before.
+    #[inline]
+    pub const fn is_quiet(&self, now: u64) -> bool {
+        now < self.quiet_until
+    }
+
     /// Takes the earliest timer that is due at `now` or before: its instant and key.
     #[inline]
     pub fn pop(&mut self, now: u64) -> Option<(u64, u32)> {
@@ -177,10 +188,14 @@ impl Wheel {
     /// each timer, so that what `soon` asks for comes while that timer is seen to.
     #[inline]
     pub fn pop_telling(&mut self, now: u64, soon: impl Fn(u32, u32)) -> Option<(u64, u32)> {
+        if self.is_quiet(now) {
+            return None;
+        }
         loop {
             if let Some(slot) = self.first(0, (self.cursor & MASK) as usize) {
                 let at = (self.cursor & !MASK) | slot as u64;
                 if at > now {
+                    self.quiet_until = at;
                     return None;
                 }
                 self.cursor = at;
@@ -199,11 +214,12 @@ impl Wheel {
                 }
                 continue;
             }
-            let (level, slot) = self.first_above()?;
-            let min = self.bucket(level, slot).min;
-            if min > now {
+            let above = self.first_above();
+            let min = above.map_or(u64::MAX, |(level, slot)| self.bucket(level, slot).min);
+            let Some((level, slot)) = above.filter(|_| min <= now) else {
+                self.quiet_until = min;
                 return None;
-            }
+            };
             self.cascade(level, slot, min);
             if level == 1 {
                 self.tell(usize::MAX, &soon);
