@@ -3,6 +3,11 @@
 //!
 //! One JSON object per line on stdout, the profile of what was measured on stderr.
 #![expect(clippy::disallowed_macros, reason = "a benchmark prints")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a benchmark starts itself anew, for huge pages"
+)]
 
 use std::{
     cmp::Reverse, collections::BinaryHeap, env, hint::black_box,
