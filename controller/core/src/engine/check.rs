@@ -48,18 +48,14 @@ impl Engine {
         if waits != (node.place == Place::Shut || timed && node.kind == Kind::Call) {
             return Err(format!("waiting at its gate: {waits}"));
         }
-        if waits && self.nodes[self.gates[node.gate].waiting.front()].ticket != node.ticket && timed
-        {
+        if waits && timed && self.timed(self.gates[node.gate].waiting) != Some(node.ticket) {
             return Err("waits for another timer than the others".into());
         }
         if node.place == Place::Timed && node.ticket == NO_TIMER {
             return Err("waits for a timer that is not set".into());
         }
         // What waits for a gate that lets it pass would wait for ever. Timers are exact, but for their own instant.
-        let open = || {
-            let units = if node.kind == Kind::Call { 1 } else { self.units_of_front(id) };
-            self.gates[node.gate].verdict(units, self.clock, &self.caps) == Verdict::Open
-        };
+        let open = || self.verdict(id) == Verdict::Open;
         if node.place == Place::Shut && open() {
             return Err("waits at a gate that is open".into());
         }

@@ -22,7 +22,7 @@ use super::{
     queue::Queue,
     ring::{Link, Member, NIL, Ring},
     turn::{RouteId, Turn},
-    wheel::NO_TIMER,
+    wheel::{Handle, NO_TIMER},
 };
 use crate::spec::Kind;
 
@@ -253,20 +253,27 @@ impl Engine {
             (node.place, node.held_by, node.ticket) = (Place::Timed, reason, ticket);
             return;
         }
+        let others = self.timed(self.gates[gate].waiting);
         let ring = &mut self.gates[gate].waiting;
         let last = ring.back();
         let link = ring.append(id);
-        let ticket = if last == NIL {
-            self.wheel.set(at, Key::Gate.of(gate))
-        } else {
-            let other = &mut self.nodes[last];
-            debug_assert_eq!(other.place, Place::Timed, "a gate says one thing");
-            other.link.set_next(id);
-            other.ticket
+        if last != NIL {
+            self.nodes[last].link.set_next(id);
+        }
+        let ticket = match others {
+            Some(ticket) => ticket,
+            None => self.wheel.set(at, Key::Gate.of(gate)),
         };
         let node = &mut self.nodes[id];
         (node.link, node.ticket) = (link, ticket);
         (node.place, node.held_by) = (Place::Timed, reason);
+    }
+
+    /// The timer of those who wait at a gate for its instant, if any do.
+    #[inline]
+    pub(super) fn timed(&self, waiting: Ring) -> Option<Handle> {
+        let nodes = waiting.iter(&self.nodes).map(|id| &self.nodes[id]);
+        nodes.into_iter().find(|node| node.place == Place::Timed).map(|node| node.ticket)
     }
 
     /// If a node whose gate opens at `at` is the only one beneath one that is idle and whose gate opens later: when that
@@ -350,7 +357,7 @@ impl Engine {
                     let mut ring = self.gates[gate].waiting;
                     ring.remove(&mut self.nodes, id);
                     self.gates[gate].waiting = ring;
-                    if place == Place::Timed && ring.is_empty() {
+                    if place == Place::Timed && self.timed(ring).is_none() {
                         self.wheel.cancel(ticket);
                     }
                     return;
@@ -390,11 +397,15 @@ impl Engine {
         }
     }
 
-    /// A gate has room again: who waits for that takes a stand.
+    /// A gate has room again: who waits for that takes a stand, in the order in which they came. Who waits for an instant goes
+    /// on waiting for it.
     pub(super) fn let_in(&mut self, gate: u32) {
-        let front = self.gates[gate].waiting.front();
-        if front != NIL && self.nodes[front].place == Place::Shut {
-            self.gate_due(gate);
+        let waiting = self.gates[gate].waiting.iter(&self.nodes);
+        let shut: Vec<_> = waiting.filter(|id| self.nodes[*id].place == Place::Shut).collect();
+        for id in shut {
+            let why = self.nodes[id].held_by;
+            self.leave(id);
+            self.stand(id, why);
         }
     }
 
