@@ -137,7 +137,11 @@ impl State {
     fn reroute(&mut self, request: u32) {
         let key = self.present_key(request);
         let old = self.requests.lane(request);
-        let held_by = self.engine.waited_for(old);
+        let held_by = match self.engine.waited_for(old) {
+            // What was never started is held by nothing that a tenant could name.
+            Reason::Draft => Reason::Ready,
+            held_by => held_by,
+        };
         let scheduled = self.requests.stage(request) == Stage::Scheduled;
         if scheduled {
             self.engine.take_up(old, request);

@@ -138,9 +138,13 @@ impl Line {
 
     /// Inbound calls take inbound-only channels first, then those that are held for them, then others.
     fn room_beside(&self, inbound: u32) -> u32 {
+        let channels = self.channels_beside(inbound);
+        channels.min(self.ports()).saturating_sub(self.held(Way::Outbound))
+    }
+
+    fn channels_beside(&self, inbound: u32) -> u32 {
         let taken = inbound.saturating_sub(self.usable.inbound).max(self.reserve());
-        let bound = self.usable.outbound + self.usable.both.saturating_sub(taken);
-        bound.min(self.ports()).saturating_sub(self.held(Way::Outbound))
+        self.usable.outbound + self.usable.both.saturating_sub(taken)
     }
 
     fn ports(&self) -> u32 {
@@ -172,10 +176,13 @@ impl Line {
         if self.room() > 0 {
             return reasons;
         }
-        reasons.insert(Reason::CarrierChannels);
         if self.held(Way::Outbound) >= self.ports() {
             reasons.insert(Reason::ServicePorts);
         }
+        if self.held(Way::Outbound) < self.channels_beside(self.held(Way::Inbound)) {
+            return reasons;
+        }
+        reasons.insert(Reason::CarrierChannels);
         if self.reserve() > 0 {
             reasons.insert(Reason::ChannelsReserved);
         }

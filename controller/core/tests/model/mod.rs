@@ -85,11 +85,6 @@ pub struct Model {
     pub choices: u64,
 }
 
-/// Whether another queue of the same tenant's turn is ready.
-fn more_of(candidates: &[Candidate], one: &Candidate) -> bool {
-    candidates.iter().any(|c| c.open && c.call != one.call && c.root() == one.root())
-}
-
 /// A call starts.
 #[derive(Clone, Copy, Debug)]
 enum Start<'a> {
@@ -178,8 +173,7 @@ impl Model {
             if dial.at != Timestamp(moment) {
                 return Err(format!("{:?} was due at {moment}, not {}", dial.call, dial.at.0));
             }
-            let more = more_of(&candidates, candidate);
-            self.turns.served(candidate, feasible.iter().copied(), more, moment);
+            self.turns.served(candidate, feasible.iter().copied());
             self.compare_words(dial)?;
             self.start(dial, candidate)?;
             self.decisions += 1;

@@ -9,7 +9,7 @@ use super::{
     Instant, Model,
     capacity::Route,
     limits::Gate,
-    turns::{Candidate, Range, Root},
+    turns::{Candidate, Queue, Range, Root, Scope},
     why::Held,
 };
 
@@ -103,7 +103,7 @@ pub struct Owner {
 }
 
 /// A queue: what passes the same limits over the same carriers.
-type Lane = (Root, (Option<ApplicationSid>, Option<BatchId>, Option<String>));
+type Lane = (Root, Queue);
 
 impl Model {
     pub(super) fn gates(&self) -> impl Iterator<Item = &Gate> {
@@ -205,15 +205,16 @@ impl Model {
                 lanes.entry(self.lane_of(request)).or_default().push((place, *call));
             }
         }
-        let fronts = lanes.into_iter().flat_map(|((root, _), waiting)| {
+        let fronts = lanes.into_iter().flat_map(|((root, queue), waiting)| {
             let (urgency, route, account, passed) = root;
             let first = waiting.iter().map(|(place, _)| place.most).min();
-            let open = self.limits_on(&self.requests[&waiting[0].1]).is_empty();
+            let limits = self.limits_on(&self.requests[&waiting[0].1]);
+            let stopped_by: BTreeSet<_> = limits.into_iter().map(Scope::of).collect();
             let class = self.capacity.class(account, &route);
             let fronts = waiting.into_iter().filter(move |(place, _)| Some(place.least) <= first);
             fronts.map(move |(_, call)| {
-                let route = route.clone();
-                Candidate { urgency, route, class, account, passed, call, open }
+                let (route, queue, stopped_by) = (route.clone(), queue.clone(), stopped_by.clone());
+                Candidate { urgency, route, class, account, passed, queue, call, stopped_by }
             })
         });
         fronts.collect()
@@ -293,8 +294,8 @@ impl Model {
         }
         let able = |candidate: &&Candidate| {
             let to = &self.requests[&candidate.call].to;
-            let Candidate { class, route, open, .. } = candidate;
-            *open && !self.capacity.able(*class, route, to, self.now).is_empty()
+            let Candidate { class, route, .. } = candidate;
+            candidate.is_open() && !self.capacity.able(*class, route, to, self.now).is_empty()
         };
         candidates.iter().filter(able).collect()
     }

@@ -18,7 +18,7 @@ use super::{
     carrier::SETUP_LATENESS_MAX,
     limits::Gate,
     outcomes::ATTEMPTS_MAX,
-    turns::{Candidate, Root, Standing, Turns},
+    turns::{Candidate, Root, Scope, Standing, Turns},
     why::Held,
 };
 
@@ -178,7 +178,7 @@ impl Texts {
             self.turns.keep(&candidates.iter().map(Candidate::root).collect());
             self.turns.look(&candidates, |_, _| 2, moment);
             let able = self.able();
-            let open = candidates.iter().filter(|candidate| candidate.open);
+            let open = candidates.iter().filter(|candidate| candidate.is_open());
             let feasible: Vec<_> = open.filter(|_| able.is_some()).collect();
             let allowed = self.turns.first(feasible.iter().copied());
             if allowed.is_empty() {
@@ -200,8 +200,7 @@ impl Texts {
             if self.lines[line].declared.name != send.carrier {
                 return Err(format!("sent {:?} over {}", send.message, send.carrier));
             }
-            let more = super::more_of(&candidates, candidate);
-            self.turns.served(candidate, feasible.iter().copied(), more, moment);
+            self.turns.served(candidate, feasible.iter().copied());
             self.compare_words(send)?;
             self.send(send, line);
             self.decisions += 1;
@@ -260,8 +259,10 @@ impl Texts {
         let fronts = lanes.into_values().map(|(_, message)| {
             let text = &self.texts[&message];
             let (urgency, route, account, passed) = root(text);
-            let open = self.limits_on(text).is_empty();
-            Candidate { urgency, route, class: 2, account, passed, call: named(message), open }
+            let queue = (None, None, Some(text.from.clone()));
+            let stopped_by = self.limits_on(text).into_iter().map(Scope::of).collect();
+            let call = named(message);
+            Candidate { urgency, route, class: 2, account, passed, queue, call, stopped_by }
         });
         fronts.collect()
     }

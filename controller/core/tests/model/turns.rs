@@ -4,18 +4,44 @@
 //!
 //! Who has nothing left that waits stands nowhere, and what comes later joins the end. What the documents leave open is left
 //! open here: whoever is stopped by a limit that another of its tenant's queues used up, or loses the request for which it
-//! stood to its expiry, may keep its place in line or join anew. So a rank and a standing are known as a range, and several
-//! may be next.
+//! stood to its expiry, may keep its place or join anew. That holds for a queue among those of its tenant, so that the
+//! tenant may stand in line for it, and for a tenant in line. So a rank and a standing are known as a range, and several may
+//! be next.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use busyhour_controller_core::spec::{CallId, Floors, OrderPolicy, Urgency};
+use busyhour_base::{ApplicationSid, Reason};
+use busyhour_controller_core::spec::{BatchId, CallId, Floors, OrderPolicy, Urgency};
 
 use super::{Instant, capacity::Route};
 
 const URGENCIES: [Urgency; 3] = [Urgency::Inbound, Urgency::Synchronous, Urgency::Ordinary];
 /// What a start costs a tenant of weight 1 in the weighted order: any number that every weight divides.
 const WHOLE: u64 = 1 << 22;
+
+/// What the requests of a queue have in common beside their [`Root`].
+pub type Queue = (Option<ApplicationSid>, Option<BatchId>, Option<String>);
+
+/// Whose limits they are.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Scope {
+    Tenant,
+    Application,
+    Batch,
+    Number,
+}
+
+impl Scope {
+    /// Whose limit this word is of.
+    pub const fn of(reason: Reason) -> Self {
+        match reason {
+            Reason::Throttle | Reason::Cap | Reason::Suspended => Self::Tenant,
+            Reason::ApplicationThrottle | Reason::ApplicationCap => Self::Application,
+            Reason::NumberThrottle | Reason::NumberCap => Self::Number,
+            _ => Self::Batch,
+        }
+    }
+}
 
 /// The first request of a queue.
 #[derive(Clone, Debug)]
@@ -27,14 +53,20 @@ pub struct Candidate {
     pub account: u128,
     /// It goes to its next carrier.
     pub passed: bool,
+    pub queue: Queue,
     pub call: CallId,
-    /// Its own limits let it start.
-    pub open: bool,
+    /// Whose limits do not let it start.
+    pub stopped_by: BTreeSet<Scope>,
 }
 
 impl Candidate {
     pub fn root(&self) -> Root {
         (self.urgency, self.route.clone(), self.account, self.passed)
+    }
+
+    /// Its own limits let it start.
+    pub fn is_open(&self) -> bool {
+        self.stopped_by.is_empty()
     }
 }
 
@@ -85,6 +117,8 @@ pub struct Turns {
     floors: Floors,
     tenants: BTreeMap<u128, Standing>,
     line: BTreeMap<Root, Stand>,
+    /// Whose limits have stopped a queue at every look since something of it started.
+    stopped: BTreeMap<(Root, Queue), BTreeSet<Scope>>,
     looks: u64,
     /// In the weighted order: what each has had, in parts of its weight.
     had: BTreeMap<Root, Range<u64>>,
@@ -217,8 +251,12 @@ impl Turns {
         now: Instant,
     ) {
         self.looks += 1;
-        let open = candidates.iter().filter(|candidate| candidate.open);
+        let open = candidates.iter().filter(|candidate| candidate.is_open());
         let ready: BTreeMap<Root, u8> = open.map(|c| (c.root(), c.class)).collect();
+        self.note_stopped(candidates);
+        let stood =
+            candidates.iter().filter(|c| self.stopped[&(c.root(), c.queue.clone())].is_empty());
+        let may_stand: BTreeMap<Root, u8> = stood.map(|c| (c.root(), c.class)).collect();
         // Another share class is another line: it may have joined that at once, or joins it when it is ready.
         let mut line = std::mem::take(&mut self.line);
         for (root, stand) in &mut line {
@@ -239,7 +277,7 @@ impl Turns {
                 stand.since.most = self.looks + 1;
             }
         }
-        for (root, class) in ready {
+        for (root, class) in may_stand {
             line.entry(root.clone()).or_insert_with(|| {
                 let rank = self.rank(&root, now);
                 self.had.insert(root, rank);
@@ -264,14 +302,24 @@ impl Turns {
         self.line = line;
     }
 
-    /// A tenant that had its turn goes to the end. `feasible` are those who could have had it. If `more` of its queues were
-    /// ready, it may stand there for them though this start has used up what they need.
+    /// A queue that no limit has stopped at every look has had a place among its tenant's, and may have it still.
+    fn note_stopped(&mut self, candidates: &[Candidate]) {
+        let before = std::mem::take(&mut self.stopped);
+        for candidate in candidates {
+            let queue = (candidate.root(), candidate.queue.clone());
+            let mut stopped = candidate.stopped_by.clone();
+            if let Some(before) = before.get(&queue) {
+                stopped.retain(|scope| before.contains(scope));
+            }
+            self.stopped.insert(queue, stopped);
+        }
+    }
+
+    /// A tenant that had its turn goes to the end. `feasible` are those who could have had it.
     pub fn served<'a>(
         &mut self,
         candidate: &Candidate,
         feasible: impl Iterator<Item = &'a Candidate>,
-        more: bool,
-        now: Instant,
     ) {
         let root = candidate.root();
         let stand = self.line[&root];
@@ -296,10 +344,7 @@ impl Turns {
             }
         }
         self.line.remove(&root);
-        if more {
-            let (rank, since) = (self.rank(&root, now), Range::at(self.looks + 1));
-            self.line.insert(root, Stand { class: stand.class, rank, since });
-        }
+        self.stopped.remove(&(root, candidate.queue.clone()));
     }
 
     fn floor(&self, urgency: Urgency) -> u64 {

@@ -204,10 +204,16 @@ impl Carrier {
     /// Outbound calls that could be taken beside so many inbound ones.
     #[inline]
     pub(super) fn room_beside(&self, inbound: u32) -> u32 {
+        let capacity = self.channels_beside(inbound).min(self.contract.ports);
+        capacity.saturating_sub(self.outbound.total())
+    }
+
+    /// Channels that outbound calls may have beside so many inbound ones.
+    #[inline]
+    fn channels_beside(&self, inbound: u32) -> u32 {
         let spilled = inbound.saturating_sub(self.active.inbound);
         let both = self.active.both.saturating_sub(spilled.max(self.contract.reserve));
-        let capacity = (self.active.outbound + both).min(self.contract.ports);
-        capacity.saturating_sub(self.outbound.total())
+        self.active.outbound + both
     }
 
     /// Inbound calls that could be taken now.
@@ -250,7 +256,7 @@ impl Carrier {
 
     /// Why there is no room.
     fn full(&self) -> Reason {
-        if self.outbound.total() >= self.contract.ports && self.free() > self.reserved() {
+        if self.outbound.total() < self.channels_beside(self.inbound.total()) {
             Reason::ServicePorts
         } else if self.reserved() > 0 {
             Reason::ChannelsReserved

@@ -1,0 +1,136 @@
+//! Histories on which the machine and the model once disagreed, shrunk.
+
+use crate::{
+    both::{
+        Action::{self, *},
+        Both,
+    },
+    model::declared::Plan,
+};
+
+fn follow(routes: [u8; 3], actions: &[Action]) {
+    let mut both = Both::new(routes);
+    for action in actions {
+        both.act(action);
+    }
+    both.finish();
+}
+
+/// A carrier is left with an inbound-only channel while two outbound calls are still up over it.
+#[test]
+fn mt_11_a_call_that_no_channel_could_take_did_not_wait_for_a_service_port() {
+    follow(
+        [24, 100, 0],
+        &[
+            Submit { tenant: 2, count: 3, urgency: 0, begins: 0, lasts: 0, of: 0 },
+            Submit { tenant: 1, count: 2, urgency: 0, begins: 0, lasts: 0, of: 0 },
+            Run { ms: 681, late_us: 0 },
+            Declare {
+                plan: Plan { carriers: [78, 3, 111, 0, 0, 74, 46, 0, 84, 0], ..Plan::default() },
+                routes: false,
+            },
+            End { which: 1703469821896041561, how: 4 },
+            Offer { tenant: 1, carrier: 2, agent: 0, rings: 2 },
+            Say { carrier: 2, active: 0, reserve: 0, margin: 0 },
+            Run { ms: 0, late_us: 0 },
+            End { which: 7551921403615221381, how: 6 },
+            End { which: 1363723505934555420, how: 1 },
+            GiveUp { which: 0 },
+            Run { ms: 2501, late_us: 0 },
+            End { which: 211782445146239672, how: 7 },
+        ],
+    );
+}
+
+/// The routes change at the instant at which a batch is started.
+#[test]
+fn dc_3_a_line_that_goes_over_another_route_as_its_batch_begins_was_held_by_nothing() {
+    follow(
+        [0, 0, 0],
+        &[
+            Declare { plan: Plan::default(), routes: false },
+            Declare { plan: Plan::default(), routes: false },
+            Say { carrier: 0, active: 0, reserve: 0, margin: 0 },
+            Batch { tenant: 2, count: 1, pace: [0, 0, 12, 0], begins: 0, lasts: 0, start: false },
+            Run { ms: 0, late_us: 0 },
+            Declare {
+                plan: Plan {
+                    tenants: [
+                        [0, 0, 0, 0, 0, 0],
+                        [0, 0, 0, 0, 0, 0],
+                        [0, 0, 1, 52, 196, 233],
+                        [102, 169, 253, 215, 122, 101],
+                    ],
+                    carriers: [29, 135, 36, 228, 72, 67, 226, 25, 215, 33],
+                    order: 206,
+                    floors: 65,
+                    texts: [22, 210, 93, 14, 64, 161],
+                },
+                routes: false,
+            },
+            Declare {
+                plan: Plan {
+                    tenants: [
+                        [12, 64, 148, 122, 73, 1],
+                        [252, 44, 104, 124, 35, 119],
+                        [166, 163, 108, 211, 33, 201],
+                        [243, 0, 142, 238, 33, 164],
+                    ],
+                    carriers: [67, 196, 162, 35, 55, 158, 202, 49, 166, 120],
+                    order: 180,
+                    floors: 57,
+                    texts: [99, 123, 152, 190, 95, 121],
+                },
+                routes: true,
+            },
+            Steer { which: 1403999775628713220, how: 1 },
+        ],
+    );
+}
+
+/// A queue of the third tenant stands while a more urgent one uses up their number's cap; its tenant keeps the place.
+#[test]
+fn mt_4_a_tenant_may_stand_for_a_queue_that_another_of_its_queues_stopped() {
+    follow(
+        [0; 3],
+        &[
+            Texts { tenant: 1, count: 4, of: 0, begins: 0, lasts: 0 },
+            Declare {
+                plan: Plan { texts: [0, 0, 0, 112, 0, 30], ..Plan::default() },
+                routes: false,
+            },
+            Batch { tenant: 1, count: 1, pace: [0, 0, 0, 83], begins: 13, lasts: 78, start: true },
+            Run { ms: 2710, late_us: 83888 },
+            Run { ms: 886, late_us: 0 },
+            Texts { tenant: 2, count: 3, of: 13, begins: 17, lasts: 37 },
+            Answer { which: 5676648450344802984, how: 4 },
+            Run { ms: 2224, late_us: 0 },
+            Answer { which: 4801160184514657224, how: 6 },
+            Texts { tenant: 3, count: 3, of: 156, begins: 22, lasts: 30 },
+            Texts { tenant: 2, count: 4, of: 229, begins: 22, lasts: 24 },
+            Declare {
+                plan: Plan {
+                    tenants: [
+                        [162, 149, 88, 147, 119, 236],
+                        [29, 85, 125, 149, 154, 181],
+                        [213, 199, 91, 99, 239, 12],
+                        [78, 175, 184, 165, 253, 137],
+                    ],
+                    carriers: [52, 107, 61, 18, 152, 245, 97, 183, 107, 241],
+                    order: 123,
+                    floors: 7,
+                    texts: [28, 246, 122, 19, 167, 236],
+                },
+                routes: false,
+            },
+            Run { ms: 140, late_us: 0 },
+            Texts { tenant: 3, count: 4, of: 207, begins: 25, lasts: 30 },
+            Run { ms: 1913, late_us: 78862 },
+            Answer { which: 2134048458178297110, how: 1 },
+            Run { ms: 1826, late_us: 0 },
+            Texts { tenant: 3, count: 2, of: 25, begins: 14, lasts: 21 },
+            Answer { which: 8132458843998253757, how: 1 },
+            Texts { tenant: 2, count: 3, of: 174, begins: 6, lasts: 9 },
+        ],
+    );
+}
