@@ -82,7 +82,9 @@ impl Model {
             let led: BTreeSet<_> = before.into_values().zip(after.into_values()).collect();
             self.turns.reroute(&led);
             self.move_waiting();
+            self.share_words();
         }
+        self.turns.relimited();
         self.end_offers_of_removed();
     }
 
@@ -98,6 +100,21 @@ impl Model {
                 self.readied += 1;
                 request.place = Place::Waiting(Range { least, most: self.readied });
             }
+        }
+    }
+
+    /// Those that come into one queue may say what any of them waited for.
+    fn share_words(&mut self) {
+        let mut said: BTreeMap<_, BTreeSet<Reason>> = BTreeMap::new();
+        let waits = |request: &Request| matches!(request.place, Place::Waiting(_));
+        for request in self.requests.values().filter(|request| waits(request)) {
+            let words = request.held.words(self.now);
+            said.entry(self.lane_of(request)).or_default().extend(words);
+        }
+        let waiting = self.requests.iter().filter(|(_, request)| waits(request));
+        let queues = waiting.map(|(call, request)| (*call, self.lane_of(request)));
+        for (call, queue) in queues.collect::<Vec<_>>() {
+            self.at(call).held.also(&said[&queue]);
         }
     }
 
@@ -184,6 +201,7 @@ impl Model {
                     batch.plan.max_concurrent = *max_concurrent;
                     batch.gate.declare(&Pace { throttle: *throttle, caps: Vec::new() });
                 });
+                self.turns.relimited();
             }
             (BatchCommand::Open { batch, openings }, _) => {
                 self.steer(*batch, |batch| batch.plan.openings = Some(openings.clone()));

@@ -360,6 +360,7 @@ impl Texts {
             gate.or_default().declare(&pace);
         }
         self.turns.declare(OrderPolicy::Alternating, Default::default(), self.now);
+        self.turns.relimited();
         self.lines.iter_mut().for_each(|line| line.there = false);
         for carrier in carriers {
             match self.lines.iter_mut().find(|line| line.declared.name == carrier.name) {

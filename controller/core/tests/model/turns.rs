@@ -302,6 +302,11 @@ impl Turns {
         self.line = line;
     }
 
+    /// Limits change, and who waits for one is looked at anew: it may take a place though another limit stops it still.
+    pub fn relimited(&mut self) {
+        self.stopped.values_mut().for_each(BTreeSet::clear);
+    }
+
     /// A queue that no limit has stopped at every look has had a place among its tenant's, and may have it still.
     fn note_stopped(&mut self, candidates: &[Candidate]) {
         let before = std::mem::take(&mut self.stopped);

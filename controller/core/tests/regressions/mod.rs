@@ -134,3 +134,51 @@ fn mt_4_a_tenant_may_stand_for_a_queue_that_another_of_its_queues_stopped() {
         ],
     );
 }
+
+/// An application's throttle is lifted while that of a number holds the same queue.
+#[test]
+fn mt_4_a_tenant_may_stand_for_a_queue_whose_other_limit_was_lifted() {
+    follow(
+        [2, 0, 12],
+        &[
+            Declare {
+                plan: Plan {
+                    tenants: [
+                        [0, 0, 0, 0, 0, 83],
+                        [0, 0, 0, 0, 0, 0],
+                        [0, 12, 51, 0, 0, 98],
+                        [0, 0, 0, 0, 0, 0],
+                    ],
+                    carriers: [1, 0, 0, 0, 0, 63, 29, 0, 0, 0],
+                    order: 156,
+                    floors: 0,
+                    texts: [0, 0, 0, 0, 0, 0],
+                },
+                routes: false,
+            },
+            Submit { tenant: 3, count: 3, urgency: 0, begins: 0, lasts: 0, of: 12 },
+            Run { ms: 460, late_us: 0 },
+            Offer { tenant: 1, carrier: 2, agent: 0, rings: 1 },
+            End { which: 0, how: 0 },
+            Submit { tenant: 3, count: 2, urgency: 0, begins: 0, lasts: 0, of: 64 },
+            End { which: 0, how: 0 },
+            Declare {
+                plan: Plan {
+                    tenants: [
+                        [0, 0, 0, 0, 0, 85],
+                        [0, 0, 0, 0, 0, 125],
+                        [30, 0, 192, 0, 0, 83],
+                        [0, 0, 0, 0, 0, 0],
+                    ],
+                    carriers: [1, 1, 0, 0, 4, 26, 205, 0, 0, 12],
+                    order: 61,
+                    floors: 0,
+                    texts: [0, 0, 0, 0, 0, 0],
+                },
+                routes: false,
+            },
+            Run { ms: 322, late_us: 0 },
+            End { which: 7705662581804721980, how: 0 },
+        ],
+    );
+}
