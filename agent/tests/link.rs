@@ -48,6 +48,15 @@ async fn orders_that_must_not_be_sent_are_not() {
     let both = [refused(&mut stub).await, refused(&mut stub).await];
     assert!(both.contains(&Reason::Fenced) && both.contains(&Reason::LeaseExpired), "{both:?}");
 
+    // The first after a quiet time has nothing but the clock to be compared with.
+    drop(agent);
+    let mut stub = Stub::start().await;
+    let agent = Agent::start(&stub);
+    assert_eq!(stub.linked().await, FENCE);
+    stub.clock().await;
+    stub.dial(&slow).await;
+    assert_eq!(refused(&mut stub).await, Reason::LeaseExpired);
+
     let mut nowhere = good.clone();
     // No part of a name is so long, which is known without asking any server.
     (nowhere.call, nowhere.trunk.address) = (79, format!("{}.invalid:5060", "x".repeat(64)));

@@ -173,7 +173,15 @@ async fn a_journal_that_is_an_old_copy_counts_as_lost() {
     })
     .await;
     agent.say(load(false)).await;
-    while agent.dial().await.call_sid.to_string() != sid {}
+    let order = loop {
+        let order = agent.dial().await;
+        if order.call_sid.to_string() == sid {
+            break order;
+        }
+    };
+    // Each load is answered with the clock that orders go by, so that an agent always has something to compare them with.
+    let [first, second] = agent.clocks[..] else { panic!("{:?}", agent.clocks) };
+    assert!(first < second && second <= order.sent_at.as_micros(), "{first} {second} {order:?}");
     drop(agent);
 
     let mut restored = hello("agent-1");

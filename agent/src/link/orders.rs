@@ -31,6 +31,9 @@ pub async fn take(
         Message::Welcome(welcome) => {
             node.allow_networks(&welcome.allowed_networks);
         }
+        Message::Clock(clock) => {
+            timing.sent(clock.sent_at_us);
+        }
         Message::Dial(dial) => take_dial(node, dial, timing).await?,
         Message::HangUp(order) => {
             let reason = Reason::from_code(&order.reason).unwrap_or(Reason::CanceledByTenant);
@@ -82,7 +85,7 @@ pub async fn take(
     Ok(())
 }
 
-/// When the orders of one connection were sent, on our clock.
+/// When the messages of one connection were sent, on our clock.
 pub struct Timing {
     began: Instant,
     transit: Transit,
@@ -94,18 +97,19 @@ impl Timing {
         Self { began: Instant::now(), transit: Transit::default() }
     }
 
-    /// When an order that is here now was sent, on our clock and but for what the quickest needs: what held it up on its way
-    /// makes it neither later nor valid for longer.
-    fn ordered(&mut self, order: &v1::Dial) -> Instant {
+    /// When a message that is here now was sent, on our clock and but for what the quickest needs: what held an order up on its
+    /// way makes it neither later nor valid for longer. Every second the controller's clock comes too, so that there is always
+    /// something to compare an order with.
+    fn sent(&mut self, sent_at_us: u64) -> Instant {
         let now = Instant::now();
         let received = Span::from(now - self.began);
-        let delay = self.transit.delay(Span::from_micros(order.sent_at_us), received);
+        let delay = self.transit.delay(Span::from_micros(sent_at_us), received);
         now.checked_sub(delay.into()).unwrap_or(now)
     }
 }
 
 async fn take_dial(node: &Arc<Node>, dial: v1::Dial, timing: &mut Timing) -> Result<(), LinkError> {
-    let ordered = timing.ordered(&dial);
+    let ordered = timing.sent(dial.sent_at_us);
     let (call, attempt) = (dial.call, dial.attempt);
     let order = match DialOrder::try_from(dial) {
         Ok(order) => order,

@@ -195,6 +195,12 @@ impl Stub {
         send(&out, message).await;
     }
 
+    /// Sends what its clock shows.
+    pub async fn clock(&self) {
+        let now = CLOCK + self.began.elapsed().into();
+        self.order(ToAgent::Clock(v1::Clock { sent_at_us: now.as_micros() })).await;
+    }
+
     /// Sends an order. One that does not say when it was sent is sent now, [`CLOCK`] after the stub's clock began.
     pub async fn dial(&self, order: &DialOrder) {
         let mut order = order.clone();

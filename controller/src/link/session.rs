@@ -249,6 +249,8 @@ fn take_in(
             taken.or_else(|error| wrong(error.to_string()))
         }
         Some(from_agent::Message::Load(message)) => {
+            let clock = v1::Clock { sent_at_us: clock::steady().as_micros() };
+            shared.links.send_over(entered.agent, entered.fence, Message::Clock(clock));
             said.load.take_in(&message).or_else(|problem| wrong(problem.to_owned()))
         }
         Some(from_agent::Message::FenceStored(stored)) if stored.fence == entered.fence => Ok(()),

@@ -25,6 +25,8 @@ pub struct Agent {
     pub welcome: v1::Welcome,
     /// Who may call in, as it was told last.
     pub trunks: Vec<v1::InboundTrunk>,
+    /// What the controller's clock has shown, in microseconds.
+    pub clocks: Vec<u64>,
     /// Callbacks that came while an acknowledgement was waited for: those that are owed come when they like.
     owed: VecDeque<Message>,
     seq: u64,
@@ -78,6 +80,7 @@ impl Agent {
                 out,
                 welcome: v1::Welcome::default(),
                 trunks: Vec::new(),
+                clocks: Vec::new(),
                 owed: VecDeque::new(),
                 seq: 0,
             };
@@ -102,7 +105,7 @@ impl Agent {
         let _ = self.out.send(FromAgent { message: Some(message) }).await;
     }
 
-    /// The next message, or how the stream ended. Who may call in is kept aside.
+    /// The next message, or how the stream ended. Who may call in and what the clock shows is kept aside.
     pub async fn next(&mut self) -> Result<Option<to_agent::Message>, Status> {
         match self.owed.pop_front() {
             Some(owed) => Ok(Some(owed)),
@@ -115,6 +118,7 @@ impl Agent {
             let next = within("a message of the controller", self.incoming.message()).await?;
             match next.map(|message| message.message.expect("a message that we know")) {
                 Some(Message::Trunks(trunks)) => self.trunks = trunks.trunks,
+                Some(Message::Clock(clock)) => self.clocks.push(clock.sent_at_us),
                 next => return Ok(next),
             }
         }
