@@ -52,7 +52,7 @@ pub(super) async fn run(client: &Client, sid: &str, as_json: bool) -> Result<()>
     }
 }
 
-/// How many calls were started lately.
+/// How many calls, or segments of messages, were started lately.
 #[derive(Default)]
 struct Pace {
     looks: VecDeque<(Instant, u64)>,
@@ -60,8 +60,7 @@ struct Pace {
 
 impl Pace {
     fn look(&mut self, batch: &Value, now: Instant) {
-        let counts = &batch["counts"];
-        let started = number(counts, "accepted").saturating_sub(number(counts, "queued"));
+        let started = number(&batch["rates"], "started");
         if self.looks.len() > LOOKS {
             self.looks.pop_front();
         }
@@ -72,7 +71,6 @@ impl Pace {
     fn per_s(&self) -> Option<f64> {
         let ((first, before), (last, now)) = (self.looks.front()?, self.looks.back()?);
         let lasted = last.duration_since(*first).as_secs_f64();
-        // A call that waits for another attempt is not started any more.
         (lasted >= 1.0).then(|| now.saturating_sub(*before) as f64 / lasted)
     }
 }
@@ -171,13 +169,15 @@ fn sentences(batch: &Value, pace: &Pace) -> Vec<String> {
     if waiting == 0 {
         return all;
     }
-    let (what, unit) = if is_of_messages(batch) { ("message", " segments") } else { ("call", "") };
     if let Some(rate) = pace.per_s() {
-        let allowed = batch["rates"]["allowed_per_s"].as_f64();
-        let allowed = allowed
-            .map_or(String::new(), |allowed| format!(" of {}{unit}/s allowed", short(allowed)));
-        all.push(format!("{}/s{allowed}", short(rate)));
+        let (rates, rate) = (&batch["rates"], short(rate));
+        let unit = text(rates, "unit");
+        all.push(match rates["allowed_per_s"].as_f64() {
+            Some(allowed) => format!("{rate} of {} {unit}/s that are allowed", short(allowed)),
+            None => format!("{rate} {unit}/s"),
+        });
     }
+    let what = if is_of_messages(batch) { "message" } else { "call" };
     all.extend(expected(&batch["eta"], what));
     all
 }
@@ -210,34 +210,38 @@ mod tests {
 
     #[test]
     fn a_batch_is_told_in_sentences() {
-        let batch = |queued: u64| {
+        let batch = |queued: u64, started: u64| {
             json!({
                 "counts": {"accepted": 10_000, "queued": queued, "in_progress": 20, "completed": 900, "busy": 2},
-                "rates": {"allowed_per_s": 1.5},
+                "rates": {"unit": "calls", "started": started, "allowed_per_s": 1.5},
                 "eta": {"in_ms": 3_725_000, "in_ms_p90": 4_000_000, "limiting_factor": "throttle", "message": "Paced."},
             })
         };
         let (mut pace, start) = (Pace::default(), Instant::now());
-        pace.look(&batch(9_088), start);
+        // Lines that were canceled are not waiting any more and were not started either.
+        pace.look(&batch(9_500, 908), start);
         assert_eq!(pace.per_s(), None);
-        pace.look(&batch(9_078), start + Duration::from_secs(8));
+        pace.look(&batch(9_078, 918), start + Duration::from_secs(8));
         let expected = [
             "9,078 waiting, 20 in progress",
             "900 completed, 2 busy",
-            "1.25/s of 1.5/s allowed",
+            "1.25 of 1.5 calls/s that are allowed",
             "last call in 1 h 2 min (9 times in 10 within 1 h 6 min)",
             "throttle: Paced.",
         ];
-        assert_eq!(sentences(&batch(9_078), &pace), expected);
-        let mut texts = batch(9_078);
+        assert_eq!(sentences(&batch(9_078, 918), &pace), expected);
+        let mut texts = batch(9_078, 918);
         texts["kind"] = "messages".into();
+        texts["rates"]["unit"] = "segments".into();
         texts["counts"] =
             json!({"accepted": 10_000, "queued": 9_078, "in_progress": 2, "delivered": 920});
         let told = sentences(&texts, &pace);
         assert_eq!(told[1], "920 delivered");
-        assert!(told[2].ends_with("of 1.5 segments/s allowed"), "{told:?}");
+        assert_eq!(told[2], "1.25 of 1.5 segments/s that are allowed");
+        texts["rates"]["allowed_per_s"] = Value::Null;
+        assert_eq!(sentences(&texts, &pace)[2], "1.25 segments/s");
         assert!(told[3].starts_with("last message in 1 h 2 min"), "{told:?}");
-        let mut shut = batch(5);
+        let mut shut = batch(5, 918);
         shut["shut_by"] = "window".into();
         shut["schedule"] = json!({"opens_at": "2026-03-10T08:00:00Z"});
         let told = sentences(&shut, &pace);

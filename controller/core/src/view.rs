@@ -228,6 +228,8 @@ pub struct BatchView {
     pub status: BatchStatus,
     /// Counts.
     pub counts: Counts,
+    /// Calls that were dialled, or segments that were handed to carriers; each attempt counts.
+    pub started: u64,
     /// When it was created.
     pub created_at: Timestamp,
     /// When its first call was dialled, or its first message handed to a carrier.
@@ -238,7 +240,8 @@ pub struct BatchView {
     pub eta: Option<(Span, Reason)>,
     /// Why none of its calls starts now, whatever the limits say.
     pub shut_by: Option<Reason>,
-    /// The time between two of its calls, or of its segments, by its own pacing or its tenant's throttle, whichever is longer.
+    /// The time between two of its calls, or of its segments, by its own pacing and by the throttles of its tenant and of the
+    /// applications and numbers that its open lines go out by, whichever is longest.
     pub spacing: Option<Span>,
     /// How far its upload is.
     pub upload: UploadView,

@@ -5,14 +5,15 @@ mod support;
 
 use std::sync::Arc;
 
-use busyhour_base::{CallEvent, Outcome, Reason, Span, Timestamp};
+use busyhour_base::{ApplicationSid, CallEvent, CallSpec, Outcome, Reason, Span, Timestamp};
 use busyhour_controller_core::{
     Options,
     command::{BatchCommand, Command},
     effect::Reply,
     spec::{
-        Again, AgainLine, BatchId, BatchPlan, CallId, DedupeBy, Lines, NewCall, Opening, Openings,
-        Part, Requests, Retry, RetryOn, Throttle, UploadFormat, WindowEnd,
+        Again, AgainLine, Application, BatchId, BatchPlan, CallId, Declaration, DedupeBy, Lines,
+        NewCall, Number, NumberKind, Opening, Openings, Pace, Part, Requests, Retry, RetryOn,
+        Throttle, UploadFormat, WindowEnd,
     },
     view::{BatchStatus, Record},
 };
@@ -96,6 +97,79 @@ mod dedupe_by {
         calls[2].custom_id = Some("a".into());
         let verdicts = verdicts(take(&mut machine, batch, calls, &[]));
         assert_eq!(verdicts, [Ok(()), Ok(()), Err(Reason::Duplicate)]);
+    }
+}
+
+/// The rate that a batch shows as allowed.
+mod pace {
+    use super::*;
+
+    fn paced(spacing: Span) -> Pace {
+        Pace { throttle: Some(Throttle { spacing }), ..Pace::default() }
+    }
+
+    #[test]
+    fn the_slowest_scope_says_how_fast_a_batch_may_be_and_numbers_add_up() {
+        let second = Span::from_secs(1);
+        let sid = ApplicationSid(7);
+        let mut one = tenant(1, Some(Span::from_millis(300)));
+        one.applications = vec![Application { sid, pace: paced(Span::from_millis(700)) }];
+        let number = |number: &str| Number {
+            number: number.into(),
+            account: account(1),
+            kind: NumberKind::Local,
+            pace: paced(second),
+        };
+        let numbers = vec![number("+4911"), number("+4922")];
+        let carriers = vec![carrier("c", 100, Span::ZERO)];
+        let mut machine = Machine::new();
+        let declaration = Declaration { numbers, ..declaration(vec![one], carriers) };
+        machine.apply(Command::Declare(Box::new(declaration)));
+        machine.agent_up("agent", 1, 100, 0);
+        let from = |number: &str, application| {
+            let NewCall { spec, .. } = call("+1");
+            let spec = Arc::new(CallSpec { from: number.into(), ..(*spec).clone() });
+            NewCall { application, ..NewCall::of(spec) }
+        };
+        let mut shown = |plan: BatchPlan, lines: Vec<NewCall>| {
+            let batch = machine.create_batch(1, plan, lines);
+            machine.state.batch(batch).unwrap().spacing.map(Span::as_millis)
+        };
+        let plan = BatchPlan::default;
+        assert_eq!(shown(plan(), vec![from("+4911", None)]), Some(1_000));
+        assert_eq!(shown(plan(), vec![from("+4911", None), from("+4922", None)]), Some(500));
+        let of_application = vec![from("+4911", Some(sid)), from("+4922", Some(sid))];
+        assert_eq!(shown(plan(), of_application), Some(700));
+        // One that is not declared lets everything through, up to the tenant's throttle.
+        let any = vec![from("+4911", None), from("+4933", None)];
+        assert_eq!(shown(plan(), any.clone()), Some(300));
+        let throttle = Some(Throttle { spacing: Span::from_millis(400) });
+        assert_eq!(shown(BatchPlan { throttle, ..plan() }, any), Some(400));
+    }
+
+    #[test]
+    fn what_was_dialled_is_counted_attempt_by_attempt_and_what_was_canceled_is_not() {
+        let mut machine = machine();
+        let on = RetryOn { busy: true, ..RetryOn::default() };
+        let retry = Retry { on, attempts_max: 2, delays: vec![Span::from_secs(60)] };
+        let throttle = Some(Throttle { spacing: Span::from_secs(1) });
+        let plan = BatchPlan { retry: Some(retry), throttle, ..BatchPlan::default() };
+        let (batch, calls) = machine.running_batch(1, plan, lines(&["+1"; 5]));
+        machine.run(Span::from_millis(1_500));
+        machine.says(calls[0], ended(Outcome::Busy, true));
+        machine.run(Span::from_millis(1_000));
+        let started = |machine: &Machine| machine.state.batch(batch).unwrap().started;
+        assert_eq!(started(&machine), 3);
+        machine.run(Span::from_secs(70));
+        assert_eq!(started(&machine), 6, "the first one twice");
+        let account = account(1);
+        let (batch, _) = machine.running_batch(
+            1,
+            BatchPlan { throttle, ..BatchPlan::default() },
+            lines(&["+1"; 5]),
+        );
+        machine.apply(Command::Batch(BatchCommand::Cancel { account, batch, hang_up: false }));
+        assert_eq!(machine.state.batch(batch).unwrap().started, 1);
     }
 }
 

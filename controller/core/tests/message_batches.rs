@@ -104,6 +104,7 @@ fn mt_2_the_pace_of_a_batch_counts_segments_and_is_changed_live() {
     // Two segments each.
     let two = "the quick brown fox jumps over the lazy dog 12345 ".repeat(4);
     let batch = machine.runs(paced(Span::from_millis(500)), lines(10, text(FROM, &two)));
+    assert_eq!(machine.view(batch).spacing, Some(Span::from_millis(500)));
     let eta = machine.view(batch).eta.expect("it is foretold");
     assert_eq!(eta, (Span::from_millis(9_000), Reason::BatchThrottle));
     machine.run(Span::from_secs(3));
@@ -118,6 +119,7 @@ fn mt_2_the_pace_of_a_batch_counts_segments_and_is_changed_live() {
     machine.run(Span::from_secs(10));
     assert_eq!(instants(&machine)[4..], [3_200, 3_400, 3_600, 3_800, 4_000, 4_200]);
     assert_eq!(machine.sends()[5].held_by, Reason::BatchThrottle);
+    assert_eq!(machine.view(batch).started, 20, "segments, as the pace counts them");
 }
 
 #[test]
@@ -128,6 +130,8 @@ fn mt_8_a_batch_passes_the_throttle_of_its_number_and_messages_beside_it_take_tu
     let other = requests.share(text(OTHER, "x"));
     (3..6).for_each(|n| requests.push(n as u64 + 1, other, &to(n), None));
     let batch = machine.runs(messages(), requests);
+    // Each of its two numbers sends one a second.
+    assert_eq!(machine.view(batch).spacing, Some(Span::from_millis(500)));
     let queues: Vec<_> = machine.state.queues_of(account(1)).collect();
     assert!(queues.iter().all(|queue| queue.batch == Some(batch)), "{queues:?}");
     machine.run(Span::from_secs(10));

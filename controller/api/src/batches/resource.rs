@@ -97,12 +97,17 @@ pub(crate) struct UploadBody {
     duplicates: u64,
 }
 
-/// Means since the first call was dialled, or the first message handed to a carrier.
+/// How fast a batch has been since its first call was dialled, or its first message handed to a carrier.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Rates {
-    /// Calls or messages that left the queue, per second.
+    /// What is counted: calls, or segments of messages.
+    unit: &'static str,
+    /// Calls that were dialled, or segments that were handed to carriers; each attempt counts.
+    started: u64,
+    /// The same per second.
     started_per_s: Option<f64>,
-    /// Most calls, or segments of messages, per second by its own pacing and its account's throttle, whichever is slower; null without either.
+    /// Most per second by its own pacing and by the throttles of its account and of the applications and numbers that its open
+    /// lines go out by, whichever is slowest; null without any.
     allowed_per_s: Option<f64>,
     /// Completed calls among those that ended; of messages the delivered ones, and those of carriers without reports that
     /// were sent.
@@ -137,10 +142,7 @@ impl BatchResource {
             date_ended: view.ended_at.map(Rfc3339),
             schedule: ScheduleBody::new(plan, now),
             pacing: PacingBody {
-                unit: match plan.kind {
-                    Kind::Call => "calls",
-                    Kind::Message => "segments",
-                },
+                unit: unit(plan.kind),
                 cps: plan.throttle.map(|throttle| 1.0 / throttle.spacing.as_secs_f64()),
                 max_concurrent: plan.max_concurrent,
             },
@@ -169,6 +171,14 @@ impl BatchResource {
     }
 }
 
+/// What paces count.
+const fn unit(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Call => "calls",
+        Kind::Message => "segments",
+    }
+}
+
 /// When its last call is dialled or its last message sent, by the last forecast, which the handlers that show batches have made sure is not old.
 fn eta(app: &App, view: &BatchView, now: Timestamp) -> Option<Eta> {
     let forward = app.forecasts.latest(view.plan.kind, |forecast| forecast.batch(view.batch));
@@ -190,10 +200,11 @@ impl Rates {
                 well.map(|end| view.counts.ended[end]).sum()
             }
         };
-        let started = view.counts.accepted.saturating_sub(view.counts.queued);
         let lasted = view.started_at.map(|start| view.ended_at.unwrap_or(now).since(start));
         Self {
-            started_per_s: lasted.and_then(|lasted| share(started, lasted.as_secs_f64())),
+            unit: unit(view.plan.kind),
+            started: view.started,
+            started_per_s: lasted.and_then(|lasted| share(view.started, lasted.as_secs_f64())),
             allowed_per_s: spacing.map(|spacing| rounded(1.0 / spacing.as_secs_f64())),
             completed_share: share(completed, ended as f64),
         }

@@ -110,6 +110,7 @@ async fn mt_1_dc_3_a_batch_of_messages_from_its_lines_to_its_results() {
     let started = rig.post(&format!("{url}/start"), &json!({})).await.json();
     assert_eq!((&started["status"], &started["counts"]["queued"]), (&json!("running"), &json!(2)));
     assert_eq!(started["rates"]["allowed_per_s"], 0.5);
+    assert_eq!(started["rates"]["unit"], "segments");
     let first = sends(&rig, Span::ZERO).remove(0);
     // It is an ordinary message.
     let sid = rig.key.message(first.message.0);
@@ -134,6 +135,8 @@ async fn mt_1_dc_3_a_batch_of_messages_from_its_lines_to_its_results() {
     let counts = json!({"accepted": 3, "queued": 0, "in_progress": 0, "delivered": 2, "sent": 0,
         "undelivered": 0, "failed": 1, "canceled": 0});
     assert_eq!(batch["counts"], counts);
+    let rates = &batch["rates"];
+    assert_eq!((&rates["started"], &rates["started_per_s"]), (&json!(3), &json!(0.75)));
     let through = rig.machine.record_messages(&rig.records).await;
     rig.messages_recorded.send_replace(through);
     let results = rig.get(&format!("{url}/results")).await.lines();

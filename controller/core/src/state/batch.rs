@@ -39,6 +39,8 @@ pub(super) struct Batch {
     /// records.
     pub gate: u32,
     pub counts: Counts,
+    /// See [`crate::view::BatchView::started`].
+    pub started: u64,
     pub created_at: Timestamp,
     pub started_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
@@ -199,6 +201,7 @@ impl State {
             status: BatchStatus::Draft,
             gate,
             counts: Counts::default(),
+            started: 0,
             created_at: now,
             started_at: None,
             ended_at: None,

@@ -25,6 +25,7 @@ mod batch_end;
 mod batch_gate;
 mod batch_lines;
 mod batch_notices;
+mod batch_pace;
 mod calls;
 mod cancel;
 mod carriers;

@@ -160,7 +160,9 @@ impl State {
             counts.in_progress += 1;
         });
         if let Some(batch) = self.lanes[lane].batch {
-            self.batches[batch].started_at.get_or_insert(Timestamp(self.now));
+            let batch = &mut self.batches[batch];
+            batch.started_at.get_or_insert(Timestamp(self.now));
+            batch.started += 1;
         }
         let tenant = &mut self.tenants[self.lanes[lane].tenant];
         tenant.dialled.count(self.now);

@@ -160,18 +160,18 @@ impl State {
     fn batch_view(&self, id: u32) -> BatchView {
         let batch = &self.batches[id];
         let tenant = &self.tenants[batch.tenant];
-        let (of_tenant, eta) = match batch.kind() {
-            Kind::Call => (tenant.limits.throttle, self.eta_of(&self.lanes_of_batch(id))),
-            Kind::Message => (self.message_throttle(batch.tenant), self.eta_of_messages(id)),
+        let eta = match batch.kind() {
+            Kind::Call => self.eta_of(&self.lanes_of_batch(id)),
+            Kind::Message => self.eta_of_messages(id),
         };
-        let throttles = [batch.plan.throttle, of_tenant];
         BatchView {
             batch: batch.id,
             account: tenant.account,
-            spacing: throttles.into_iter().flatten().map(|throttle| throttle.spacing).max(),
+            spacing: self.spacing_of_batch(id),
             plan: Arc::clone(&batch.plan),
             status: batch.shown_status(),
             counts: batch.counts,
+            started: batch.started,
             created_at: batch.created_at,
             started_at: batch.started_at,
             ended_at: batch.ended_at,

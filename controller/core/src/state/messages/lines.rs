@@ -114,10 +114,11 @@ impl State {
     /// A batch counts a line somewhere else.
     pub(super) fn line_moves(&mut self, id: u32, from: Counted, to: Counted) {
         let Some(batch) = self.batch_of_message(id) else { return };
-        let now = Timestamp(self.now);
+        let (now, body) = (Timestamp(self.now), self.messages.all[id].body);
         let batch = &mut self.batches[batch];
         if to == Counted::InProgress {
             batch.started_at.get_or_insert(now);
+            batch.started += u64::from(self.messages.bodies.segments(body).count);
         }
         if let Some(count) = batch.counts.at(from) {
             *count -= 1;

@@ -287,6 +287,13 @@ impl Queue {
         })
     }
 
+    /// The throttles of the numbers that a batch has lanes of; 0 for one without.
+    pub fn spacings_of_batch(&self, tenant: u32, batch: u32) -> impl Iterator<Item = u64> {
+        let numbers = self.batches.get(&batch).into_iter().flatten();
+        let numbers = numbers.filter_map(move |name| self.numbers.get(&(tenant, Arc::clone(name))));
+        numbers.map(|number| self.engine.limits_of(number.gate).0.spacing)
+    }
+
     /// Sets the lanes of a batch aside: nothing of them starts any more, and messages that come go into others.
     pub fn retire_batch(&mut self, tenant: u32, batch: u32) -> Vec<u32> {
         let Self { engine, numbers, batches, .. } = self;

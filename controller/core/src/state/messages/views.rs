@@ -181,6 +181,15 @@ impl State {
         self.messages.tenants[tenant].limits.throttle
     }
 
+    /// The throttles of the numbers that a batch has lanes of; 0 for one without.
+    pub(in crate::state) fn message_spacings(
+        &self,
+        tenant: u32,
+        batch: u32,
+    ) -> impl Iterator<Item = u64> {
+        self.messages.queue.spacings_of_batch(tenant, batch)
+    }
+
     pub(in crate::state) fn message_queues(&self, tenant: u32) -> impl Iterator<Item = QueueView> {
         let engine = self.messages.queue.engine();
         let batches = self.message_batches(tenant);
