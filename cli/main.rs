@@ -8,13 +8,11 @@ use busyhour::{
 };
 use clap::Parser;
 
+#[global_allocator]
+static ALLOCATOR: busyhour_controller::memory::Allocator = busyhour_controller::memory::Allocator;
+
 fn main() -> ExitCode {
     let args = Args::parse();
-    if matches!(args.command, Command::Controller(_))
-        && let Err(error) = busyhour_controller::memory::prefer_huge_pages()
-    {
-        eprintln!("the controller goes on without huge pages: {error}");
-    }
     process::prepare();
     if args.end_with_input {
         process::end_with_input();

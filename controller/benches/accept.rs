@@ -61,6 +61,10 @@ const ACCOUNTS: usize = 64;
 /// Requests that differ.
 const REQUESTS: usize = 256;
 
+// As the controller's own program has it.
+#[global_allocator]
+static ALLOCATOR: busyhour_controller::memory::Allocator = busyhour_controller::memory::Allocator;
+
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let after = |word| args.iter().position(|arg| arg == word).map(|at| &args[at + 1..]);
@@ -68,8 +72,6 @@ fn main() {
         println!("{}", read_load(load).run());
         return;
     }
-    // As the controller's own program does.
-    busyhour_controller::memory::prefer_huge_pages().expect("this program, started anew");
     match after("at") {
         Some(rate) => try_once(rate[0].parse().expect("a rate")),
         None => measure_all(),

@@ -43,9 +43,11 @@ const LINES: u64 = 400_000;
 const CHUNK: u64 = 500;
 const IN_FLIGHT: usize = 4;
 
+// As the controller's own program has it.
+#[global_allocator]
+static ALLOCATOR: busyhour_controller::memory::Allocator = busyhour_controller::memory::Allocator;
+
 fn main() {
-    // As the controller's own program does.
-    busyhour_controller::memory::prefer_huge_pages().expect("this program, started anew");
     let (mut bare, mut whole) = (0.0_f64, 0.0_f64);
     for _ in 0..ROUNDS {
         bare = bare.max(through_the_log());

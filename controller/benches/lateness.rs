@@ -40,9 +40,11 @@ const SETUP: Span = Span::from_secs(12);
 /// By how much the controller's machine runs ahead of the clock.
 const LEAD: Span = Span::from_millis(10);
 
+// As the controller's own program has it.
+#[global_allocator]
+static ALLOCATOR: busyhour_controller::memory::Allocator = busyhour_controller::memory::Allocator;
+
 fn main() {
-    // As the controller's own program does.
-    busyhour_controller::memory::prefer_huge_pages().expect("this program, started anew");
     let (disk_p50, disk_p99) = support::fdatasync_us();
     let behind = |lead| (0..ROUNDS).map(|_| run(lead)).min_by_key(|late| late.p99).expect("rounds");
     let bare = behind(Span::ZERO);

@@ -39,6 +39,10 @@ const LINES: u64 = 500;
 /// Bytes of log after which the first snapshot is taken.
 const SNAPSHOT_AFTER: u64 = 1 << 20;
 
+// As the controller's own program has it.
+#[global_allocator]
+static ALLOCATOR: busyhour_controller::memory::Allocator = busyhour_controller::memory::Allocator;
+
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     if let Some(at) = args.iter().position(|arg| arg == "start") {
@@ -90,8 +94,6 @@ fn started(folder: &Path) -> Started {
 
 /// The other process.
 fn start(folder: &Path) {
-    // As the controller's own program does.
-    busyhour_controller::memory::prefer_huge_pages().expect("this program, started anew");
     let core = support::silent_core(State::new());
     let began = Instant::now();
     let log = Log::open(settings(folder), core).expect("the log opens");

@@ -30,6 +30,7 @@ mod platform;
 mod proposer;
 mod reasons;
 mod run;
+mod serve;
 mod ticker;
 mod trace;
 

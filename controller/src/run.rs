@@ -2,7 +2,6 @@
 
 use std::{future::Future, path::Path, sync::Arc, sync::OnceLock, time::Duration};
 
-use axum::serve::ListenerExt as _;
 use busyhour_api::Platform;
 use busyhour_base::{SidKey, Span, Timestamp};
 use busyhour_controller_core::{
@@ -41,7 +40,7 @@ use crate::{
     outbox::{self, Writer},
     platform::Ports,
     proposer::Proposer,
-    reasons,
+    reasons, serve,
     ticker::{Ticker, Waker},
     trace::CallSpans,
 };
@@ -210,7 +209,8 @@ impl Controller {
                 gauges::refresh(self.proposer.clone(), self.recorder.clone(), self.stop.clone());
             refresh.map(Ok)
         });
-        spawn(&mut parts, "API", serve_api(api, platform, self.stop.clone()));
+        let router = busyhour_api::router(platform);
+        spawn(&mut parts, "API", serve::serve(api, router, self.stop.clone()));
         spawn(&mut parts, "agents' server", serve_links(grpc, links.clone(), self.stop.clone()));
         spawn(&mut parts, "declaration", {
             let follow = declarations.follow(
@@ -392,22 +392,6 @@ fn start_ticker(waker: Waker, proposer: Proposer) -> Result<Ticker, RunError> {
     };
     Ticker::start(waker, machine_now, tick)
         .map_err(|error| RunError::Part { part: "ticker", problem: error.to_string() })
-}
-
-async fn serve_api(
-    listener: TcpListener,
-    platform: Platform,
-    stop: CancellationToken,
-) -> Result<(), String> {
-    // Answers are short and each is awaited: nothing is won by waiting for more to send.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection to the API keeps its delay");
-        }
-    });
-    let router = busyhour_api::router(platform);
-    let serve = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-    serve.await.map_err(|error| error.to_string())
 }
 
 async fn serve_links(

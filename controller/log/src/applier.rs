@@ -75,6 +75,11 @@ impl<M: Machine> Applier<M> {
         self.at
     }
 
+    /// Whether nobody reads the machine at the moment.
+    pub(crate) fn is_free(&self) -> bool {
+        self.machine.try_write().is_some()
+    }
+
     pub(crate) fn freeze(&self) -> Box<dyn Frozen> {
         Box::new(self.machine.write().freeze())
     }

@@ -1,9 +1,8 @@
-//! The log's own thread: gathers proposals into a group, makes it durable, and hands it on to be applied and answered.
+//! The log's own thread: gathers proposals into a group, makes it durable, and has it applied and answered.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -16,7 +15,7 @@ use crate::{
     batch::{self, Batch},
     config::Config,
     error::{Fatal, ProposeError},
-    gather,
+    gather::Crowd,
     growth::Growth,
     machine::Machine,
     node::Node,
@@ -39,8 +38,10 @@ pub(crate) struct Driver<M: Machine> {
     pub(crate) status: Arc<Mutex<Status>>,
     /// The last raft entry, the last command and its instant that are in the machine or on their way there.
     pub(crate) handed: Handed,
-    /// When the last group began, and how many commands it carried.
-    pub(crate) last: (Instant, usize),
+    /// When the last group began.
+    pub(crate) last_began: Instant,
+    /// How many commands such groups carry.
+    pub(crate) crowd: Crowd,
     /// Where the next entry is put together.
     pub(crate) batch: Batch,
     /// What is being written.
@@ -98,10 +99,8 @@ impl<M: Machine> Driver<M> {
             if !self.node.marked() {
                 wait = wait.min(self.config.idle_mark);
             }
-            let (began, commands) = self.last;
-            let pause = gather::pause(commands, began.elapsed(), self.exit.waiting());
-            if !pause.is_zero() {
-                thread::sleep(pause);
+            if let Some((many, wait)) = self.crowd.company(self.last_began.elapsed()) {
+                self.exit.gather(many, wait);
             }
             match self.exit.next(wait) {
                 Next::Proposal(first) => self.group(first)?,
@@ -146,7 +145,8 @@ impl<M: Machine> Driver<M> {
             next = (bytes < self.config.group_bytes).then(|| self.exit.try_next()).flatten();
         }
         let data = self.batch.bytes();
-        self.last = (began, group.commands.len());
+        self.last_began = began;
+        self.crowd.saw(group.commands.len());
         // From here on nobody is let go before it is known what happened.
         self.in_flight = Some(group);
         match self.room(data.len())? {
@@ -191,7 +191,7 @@ impl<M: Machine> Driver<M> {
                 self.handed.at = group.at;
                 // Whoever is answered finds the log as it is now.
                 self.tell_status();
-                self.applying.entry(entry.index, group)?;
+                self.applying.entry(entry.index, entry.data.len(), group)?;
             }
         }
         // Nothing but the end of the process keeps what was handed on from being applied.

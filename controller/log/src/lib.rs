@@ -14,11 +14,12 @@
 //!    ([`ProposeError::NoRoom`]); nothing has happened then either.
 //! 3. The entry, raft's term and vote, and the commit index are written as one *group*, with one
 //!    `fdatasync`.
-//! 4. A thread of its own applies the commands in order, under one write lock, and then answers the proposers.
+//! 4. The commands are applied in order, under one write lock, and then the proposers are answered. A thread of its own does
+//!    that with a large entry, or when it is not done with the one before. A small one takes less time than to hand it over.
 //!
 //! While step 3 waits for the disk, the next group gathers: the slower the disk, the larger the
-//! groups. While step 4 works, step 3 goes on with the next group; it waits when one entry is being applied and another
-//! is to be.
+//! groups. While that other thread works, step 3 goes on with the next group; it waits when one entry is being applied and
+//! another is to be.
 //!
 //! # What is written when
 //!

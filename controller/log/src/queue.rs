@@ -1,17 +1,21 @@
 //! The bounded way from proposers to the log's thread.
+//!
+//! Proposers lay down what they have and go on: the log's thread says how many it waits for, and only who brings the last of
+//! them wakes it. A wake-up costs more than all the rest of a proposal's way.
 
 use std::{
+    collections::VecDeque,
     future::Future,
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-        mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError},
+        atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use crate::{config::Config, error::ProposeError, machine::Machine};
@@ -26,18 +30,11 @@ pub(crate) struct Proposal<M: Machine> {
     pub(crate) reply: oneshot::Sender<Answer<M>>,
 }
 
-enum Item<M: Machine> {
-    Proposal(Proposal<M>),
-    /// Look whether the queue was closed.
-    Wake,
-}
-
-/// How full the queue is, and whether it is closed.
+/// How full the queue is.
 #[derive(Default)]
 pub(crate) struct Load {
     commands: AtomicUsize,
     bytes: AtomicUsize,
-    closed: AtomicBool,
 }
 
 impl Load {
@@ -85,18 +82,36 @@ impl<R> Future for Pending<R> {
     }
 }
 
-/// The proposers' end.
+/// What both ends share.
+struct Shared<M: Machine> {
+    laid: Mutex<Laid<M>>,
+    /// Tells the log's thread that as many lie there as it waits for, or that the queue is closed.
+    enough: Condvar,
+    load: Load,
+}
+
+/// What lies between the two ends.
+struct Laid<M: Machine> {
+    proposals: VecDeque<Proposal<M>>,
+    /// How many the log's thread sleeps for; `usize::MAX` if it is awake.
+    wanted: usize,
+    /// Nothing is taken any more.
+    is_closed: bool,
+}
+
+/// The proposers' end. Dropping it closes the queue.
 pub(crate) struct Entrance<M: Machine> {
-    sender: SyncSender<Item<M>>,
-    load: Arc<Load>,
+    shared: Arc<Shared<M>>,
+    commands_max: usize,
     bytes_max: usize,
     command_bytes_max: usize,
 }
 
-/// The log's end.
+/// The log's end. Dropping it closes the queue, and lets go of what is in it.
 pub(crate) struct Exit<M: Machine> {
-    receiver: Receiver<Item<M>>,
-    load: Arc<Load>,
+    shared: Arc<Shared<M>>,
+    /// Taken from the shared part, all at once.
+    taken: VecDeque<Proposal<M>>,
 }
 
 /// What comes out of the queue.
@@ -109,93 +124,136 @@ pub(crate) enum Next<M: Machine> {
 }
 
 pub(crate) fn queue<M: Machine>(config: &Config) -> (Entrance<M>, Exit<M>) {
-    let (sender, receiver) = mpsc::sync_channel(config.queue_commands);
-    let load = Arc::new(Load::default());
+    let laid = Laid { proposals: VecDeque::new(), wanted: usize::MAX, is_closed: false };
+    let shared = Shared { laid: Mutex::new(laid), enough: Condvar::new(), load: Load::default() };
+    let shared = Arc::new(shared);
     let entrance = Entrance {
-        sender,
-        load: load.clone(),
+        shared: shared.clone(),
+        commands_max: config.queue_commands,
         bytes_max: config.queue_bytes,
         command_bytes_max: config.command_bytes,
     };
-    (entrance, Exit { receiver, load })
+    (entrance, Exit { shared, taken: VecDeque::new() })
+}
+
+impl<M: Machine> Shared<M> {
+    fn close(&self) {
+        self.laid.lock().is_closed = true;
+        self.enough.notify_one();
+    }
+
+    /// Waits until so many lie there, until the queue is closed, or until it has taken too long.
+    fn wait_for(&self, many: usize, until: Instant) -> MutexGuard<'_, Laid<M>> {
+        let mut laid = self.laid.lock();
+        while laid.proposals.len() < many && !laid.is_closed {
+            laid.wanted = many;
+            if self.enough.wait_until(&mut laid, until).timed_out() {
+                break;
+            }
+        }
+        laid.wanted = usize::MAX;
+        laid
+    }
 }
 
 impl<M: Machine> Entrance<M> {
     pub(crate) fn load(&self) -> &Load {
-        &self.load
+        &self.shared.load
     }
 
     /// Puts a command into the queue, behind all that were put there before.
     pub(crate) fn submit(&self, command: M::Command) -> Result<Pending<M::Reply>, ProposeError> {
-        if self.load.closed.load(Ordering::Acquire) {
-            return Err(ProposeError::Closed);
-        }
         let bytes = postcard::to_extend(&command, Vec::with_capacity(256))
             .map_err(|error| ProposeError::Encode(error.to_string()))?;
         let length = bytes.len();
         if length > self.command_bytes_max {
             return Err(ProposeError::TooLarge { bytes: length, limit: self.command_bytes_max });
         }
-        self.load.commands.fetch_add(1, Ordering::Relaxed);
-        let before = self.load.bytes.fetch_add(length, Ordering::Relaxed);
-        if before > 0 && before + length > self.bytes_max {
-            self.load.leave(length);
-            return Err(self.load.busy());
+        let load = &self.shared.load;
+        let commands = load.commands.fetch_add(1, Ordering::Relaxed);
+        let before = load.bytes.fetch_add(length, Ordering::Relaxed);
+        if commands >= self.commands_max || before > 0 && before + length > self.bytes_max {
+            load.leave(length);
+            return Err(load.busy());
         }
         let (reply, answer) = oneshot::channel();
         let proposal = Proposal { bytes, command, reply };
-        match self.sender.try_send(Item::Proposal(proposal)) {
-            Ok(()) => Ok(Pending(answer)),
-            Err(error) => {
-                self.load.leave(length);
-                Err(match error {
-                    TrySendError::Full(_) => self.load.busy(),
-                    TrySendError::Disconnected(_) => ProposeError::Closed,
-                })
-            }
+        let mut laid = self.shared.laid.lock();
+        if laid.is_closed {
+            drop(laid);
+            load.leave(length);
+            return Err(ProposeError::Closed);
         }
+        laid.proposals.push_back(proposal);
+        let is_last = laid.proposals.len() >= laid.wanted;
+        if is_last {
+            laid.wanted = usize::MAX;
+        }
+        drop(laid);
+        if is_last {
+            self.shared.enough.notify_one();
+        }
+        Ok(Pending(answer))
     }
 
     /// Takes no more proposals. Those in the queue are still written.
     pub(crate) fn close(&self) {
-        self.load.closed.store(true, Ordering::Release);
-        // A full queue needs no waking: its reader looks at the flag when it has emptied it.
-        let _ = self.sender.try_send(Item::Wake);
+        self.shared.close();
+    }
+}
+
+impl<M: Machine> Drop for Entrance<M> {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
 impl<M: Machine> Exit<M> {
-    /// Waits for a proposal.
-    pub(crate) fn next(&self, wait: Duration) -> Next<M> {
-        match self.receiver.recv_timeout(wait) {
-            Ok(Item::Proposal(proposal)) => Next::Proposal(self.left(proposal)),
-            Ok(Item::Wake) | Err(RecvTimeoutError::Timeout) => match self.try_next() {
-                Some(proposal) => Next::Proposal(proposal),
-                None if self.load.closed.load(Ordering::Acquire) => Next::Closed,
-                None => Next::Idle,
-            },
-            Err(RecvTimeoutError::Disconnected) => Next::Closed,
+    /// Waits until so many proposals wait, or for so long.
+    pub(crate) fn gather(&self, many: usize, wait: Duration) {
+        let here = self.taken.len();
+        if here < many {
+            drop(self.shared.wait_for(many - here, Instant::now() + wait));
         }
     }
 
-    /// How many proposals wait.
-    pub(crate) fn waiting(&self) -> usize {
-        self.load.commands()
+    /// Waits for a proposal.
+    pub(crate) fn next(&mut self, wait: Duration) -> Next<M> {
+        if let Some(proposal) = self.try_next() {
+            return Next::Proposal(proposal);
+        }
+        let mut laid = self.shared.wait_for(1, Instant::now() + wait);
+        std::mem::swap(&mut laid.proposals, &mut self.taken);
+        let is_closed = laid.is_closed;
+        drop(laid);
+        match self.taken.pop_front() {
+            Some(proposal) => Next::Proposal(self.left(proposal)),
+            None if is_closed => Next::Closed,
+            None => Next::Idle,
+        }
     }
 
     /// A proposal that is there already.
-    pub(crate) fn try_next(&self) -> Option<Proposal<M>> {
-        loop {
-            match self.receiver.try_recv() {
-                Ok(Item::Proposal(proposal)) => return Some(self.left(proposal)),
-                Ok(Item::Wake) => {}
-                Err(_) => return None,
-            }
+    pub(crate) fn try_next(&mut self) -> Option<Proposal<M>> {
+        if self.taken.is_empty() {
+            let mut laid = self.shared.laid.lock();
+            std::mem::swap(&mut laid.proposals, &mut self.taken);
         }
+        let proposal = self.taken.pop_front()?;
+        Some(self.left(proposal))
     }
 
     fn left(&self, proposal: Proposal<M>) -> Proposal<M> {
-        self.load.leave(proposal.bytes.len());
+        self.shared.load.leave(proposal.bytes.len());
         proposal
+    }
+}
+
+impl<M: Machine> Drop for Exit<M> {
+    fn drop(&mut self) {
+        self.shared.close();
+        // Who waits for them is told outside of the lock.
+        let rest = std::mem::take(&mut self.shared.laid.lock().proposals);
+        drop(rest);
     }
 }
