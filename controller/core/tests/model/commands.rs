@@ -80,6 +80,7 @@ impl Model {
         if self.capacity.served() != served {
             let after = self.roots();
             let led: BTreeSet<_> = before.into_values().zip(after.into_values()).collect();
+            self.tables += 1;
             self.turns.reroute(&led);
             self.move_waiting();
             self.share_words();
@@ -168,6 +169,7 @@ impl Model {
             unsent: 0,
             failed: 0,
             without: Vec::new(),
+            table: 0,
             canceled: false,
             held: Held::new(Reason::Ready, self.now),
         };

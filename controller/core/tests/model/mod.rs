@@ -78,6 +78,8 @@ pub struct Model {
     readied: i64,
     put_back: i64,
     planned: u64,
+    /// Tables of routes that have been in force.
+    tables: u64,
     ended: BTreeSet<CallId>,
     pub texts: Texts,
     /// Decisions that the model made alike, and those that left a choice.
@@ -197,6 +199,7 @@ impl Model {
         let moved = line.moved;
         line.set_up(candidate.account, now, made);
         let (sent, answered) = (false, false);
+        self.at(call).table = self.tables;
         self.at(call).place = Place::Up { carrier, due: now, made, moved, sent, answered };
         Ok(())
     }

@@ -86,7 +86,8 @@ impl Model {
         let before = self.root_of(&self.requests[&call]);
         self.at(call).without.push(carrier);
         let after = self.root_of(&self.requests[&call]);
-        self.turns.carry(&before, &after);
+        let late = self.requests[&call].table != self.tables;
+        self.turns.carry(&before, &after, late);
         self.put_back(call, Reason::CarrierFailure);
         true
     }
@@ -116,7 +117,8 @@ impl Model {
                 request.failed += 1;
                 request.without.clear();
                 let after = self.root_of(&self.requests[&call]);
-                self.turns.carry(&before, &after);
+                let late = self.requests[&call].table != self.tables;
+                self.turns.carry(&before, &after, late);
                 self.planned += 1;
                 let planned = self.planned;
                 let request = self.at(call);

@@ -52,6 +52,8 @@ pub struct Request {
     pub failed: u16,
     /// The carriers that could not complete it since it was last placed.
     pub without: Vec<usize>,
+    /// Tables of routes that had been in force when it was dialled.
+    pub table: u64,
     /// Its queue was cancelled while it was up.
     pub canceled: bool,
     pub held: Held,

@@ -217,15 +217,16 @@ impl Turns {
     }
 
     /// A queue goes over another route. In the weighted order its tenant stands beside those who were served last there as it
-    /// stood here.
-    pub fn carry(&mut self, from: &Root, to: &Root) {
+    /// stood here; unless it is `late`, because the route from which it comes is not in force any more.
+    pub fn carry(&mut self, from: &Root, to: &Root, late: bool) {
         if from == to || self.policy != OrderPolicy::Weighted {
             return;
         }
         let served = |root: &Root| self.served.get(&(root.0, root.1.clone())).copied();
         let (here, there) = (served(from).unwrap_or_default(), served(to).unwrap_or_default());
         let had = self.had.get(from).copied().unwrap_or_default();
-        let least = there.least + had.least.saturating_sub(here.most);
+        let ahead = if late { 0 } else { had.least.saturating_sub(here.most) };
+        let least = there.least + ahead;
         let most = there.most + had.most.saturating_sub(here.least);
         let own = self.had.entry(to.clone()).or_default();
         *own = own.at_least(Range { least, most });
@@ -278,10 +279,12 @@ impl Turns {
             }
         }
         for (root, class) in may_stand {
+            // It stands by now if it is ready, and may stand if it is not.
+            let most = self.looks + u64::from(!ready.contains_key(&root));
             line.entry(root.clone()).or_insert_with(|| {
                 let rank = self.rank(&root, now);
                 self.had.insert(root, rank);
-                Stand { class, rank, since: Range::at(self.looks) }
+                Stand { class, rank, since: Range { least: self.looks, most } }
             });
         }
         for (root, stand) in &mut line {
