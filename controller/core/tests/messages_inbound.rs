@@ -103,6 +103,19 @@ fn mt_9_nothing_comes_in_while_the_tenant_is_suspended() {
     assert_eq!(asks(&machine).len(), 1);
 }
 
+/// A carrier that is not declared any more brings nothing, also while a message that it has taken is not answered.
+#[test]
+fn mt_9_a_carrier_that_is_not_declared_any_more_brings_nothing() {
+    let mut machine = simple();
+    machine.queued(1, "on its way", message(FROM));
+    assert_eq!(machine.sends().len(), 1);
+    let mut without = declared(MessageLimits::default(), None, carrier(1_000, Span::ZERO));
+    without.messages.carriers.clear();
+    machine.apply(Command::Declare(Box::new(without)));
+    let arrived = MessageCommand::Arrived(vec![arrival("in-1")]);
+    assert_eq!(machine.verdicts(Command::Message(arrived)), [Err(Reason::NoCarrier)]);
+}
+
 /// What carriers bring does not make a tenant's own keys be forgotten.
 #[test]
 fn mt_9_messages_that_come_in_leave_the_tenants_idempotency_keys_alone() {

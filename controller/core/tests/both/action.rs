@@ -19,6 +19,11 @@ pub enum Action {
     Tell { which: usize, how: u8, ago_us: u64 },
     End { which: usize, how: u8 },
     Texts { tenant: u128, count: usize, of: u8, begins: u16, lasts: u16 },
+    TextBatch { tenant: u128, count: usize, pace: [u8; 4], begins: u16, lasts: u16, start: bool },
+    TextLines { which: usize, count: usize },
+    Arrive { tenant: u128, carrier: u8, reference: u8, count: u8 },
+    Asked { which: usize, how: u8 },
+    Deliver { which: usize, how: u8 },
     CancelTexts { which: usize, how: u8 },
     Answer { which: usize, how: u8 },
     RestartTexts,
@@ -74,10 +79,21 @@ pub fn action() -> impl Strategy<Value = Action> {
         1 => (any::<usize>(), 0u8..4).prop_map(|(which, how)| CancelTexts { which, how }),
         8 => (any::<usize>(), 0u8..8).prop_map(|(which, how)| Answer { which, how }),
         1 => Just(RestartTexts),
+        4 => (tenant(), 1usize..6, any::<[u8; 4]>(), 0u16..40, 0u16..80, any::<bool>()).prop_map(
+            |(tenant, count, pace, begins, lasts, start)| {
+                TextBatch { tenant, count, pace, begins, lasts, start }
+            }
+        ),
+        1 => (any::<usize>(), 1usize..8).prop_map(|(which, count)| TextLines { which, count }),
+        3 => (tenant(), 0u8..3, 0u8..24, 1u8..4).prop_map(
+            |(tenant, carrier, reference, count)| Arrive { tenant, carrier, reference, count }
+        ),
+        4 => (any::<usize>(), 0u8..9).prop_map(|(which, how)| Asked { which, how }),
+        3 => (any::<usize>(), 0u8..3).prop_map(|(which, how)| Deliver { which, how }),
     ];
     prop_oneof![
         66 => calls,
-        16 => texts,
+        32 => texts,
         1 => Just(Snapshot),
         2 => Just(Restart),
     ]

@@ -6,7 +6,7 @@ use busyhour_base::{CallEvent, CallSpec, Direction, Outcome, Span, Timestamp};
 use busyhour_controller_core::{
     command::{BatchCommand, CallReport, Cancel, Change, Command, Offer, Submit, Update, Waiting},
     effect::{Effect, Reply},
-    spec::{AgentIx, BatchPlan, CallId, NewCall, Opening, Openings, Retry, RetryOn},
+    spec::{AgentIx, BatchPlan, CallId, NewCall, Opening, Openings, Retry, RetryOn, WindowEnd},
 };
 
 use super::{Both, pick};
@@ -66,7 +66,7 @@ impl Both {
                 busy: true,
                 no_answer: false,
                 failed: retry / 8 % 2 == 1,
-                ..RetryOn::default()
+                undelivered: retry / 16 % 2 == 1,
             },
             attempts_max: u16::from(retry % 4) + 1,
             delays: vec![Span(u64::from(retry / 4 % 2) * 1_500_007), Span(2_500_013)],
@@ -78,6 +78,11 @@ impl Both {
             not_after: (lasts > 40).then(|| now + Span(u64::from(lasts - 40) * 1_000_039)),
             openings: (hours % 4 == 3).then_some(openings),
             retry: (retry > 100).then_some(retry_plan),
+            on_window_end: if hours > 200 && begins <= 20 {
+                WindowEnd::Expire
+            } else {
+                WindowEnd::Pause
+            },
             ..BatchPlan::default()
         }
     }

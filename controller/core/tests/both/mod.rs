@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use busyhour_base::{CallEvent, Outcome, Reason, Span};
 use busyhour_controller_core::{
-    State,
+    MessageOptions, State,
     command::{AgentCommand, Capacity, Command},
     effect::{Effect, Reply},
     message::{MessageCommand, MessageEffect, MessageId},
@@ -27,6 +27,16 @@ use crate::{
 
 /// Of each agent.
 const SLOTS: [u32; 2] = [4, 3];
+/// So few that histories come to each bound.
+const MESSAGES: MessageOptions = MessageOptions {
+    submit_max: 100,
+    report_wait: Span(3_600_000_003),
+    unreported_max: 1_000,
+    inbound_max: 4,
+    asked_max: 4,
+    asked_of_tenant_max: 2,
+    answers_max: 2,
+};
 
 /// The two of them.
 pub struct Both {
@@ -38,14 +48,19 @@ pub struct Both {
     snapshot: (usize, Vec<u8>),
     offers: u64,
     sent: BTreeMap<MessageId, u16>,
+    /// Messages that have ended.
+    recorded: usize,
 }
 
 impl Both {
     pub fn new(routes: [u8; 3]) -> Self {
-        let machine = Machine::new();
+        let mut machine = Machine::new();
+        machine.state = State::new().with_messages(MESSAGES);
         let snapshot = (0, machine.state.snapshot());
-        let (model, offers, sent) = (Model::default(), 0, BTreeMap::new());
-        let mut both = Self { machine, model, routes, snapshot, offers, sent };
+        let (mut model, sent) = (Model::default(), BTreeMap::new());
+        model.texts.options = MESSAGES;
+        let (offers, recorded) = (0, 0);
+        let mut both = Self { machine, model, routes, snapshot, offers, sent, recorded };
         let plan = Plan {
             carriers: [3, 6, 0, 0, 0, 1, 1, 0, 0, 0],
             texts: [5, 0, 0, 6, 1, 0],
@@ -69,6 +84,7 @@ impl Both {
         for _ in 0..100 {
             self.act(&Action::End { which: 0, how: 9 });
             self.act(&Action::Answer { which: 0, how: 7 });
+            self.act(&Action::Asked { which: 0, how: 0 });
             self.run(Span::from_secs(1), Span::ZERO);
         }
     }
@@ -90,7 +106,10 @@ impl Both {
             }
         }
         let entry = self.machine.log.last().expect("it was just applied");
-        if let Err(error) = self.model.follow(entry, &reply, effects) {
+        let ended: Vec<_> = self.machine.state.message_outbox(usize::MAX).collect();
+        let records: Vec<_> = ended[self.recorded..].iter().map(|one| (*one).clone()).collect();
+        self.recorded = ended.len();
+        if let Err(error) = self.model.follow(entry, &reply, effects, &records) {
             panic!("the machine {error}\nin {entry:?}\nwhich it answered with {reply:?}");
         }
         reply
@@ -183,6 +202,16 @@ impl Both {
             Action::Texts { tenant, count, of, begins, lasts } => {
                 self.texts(tenant, count, of, begins, lasts);
             }
+            Action::TextBatch { tenant, count, pace, begins, lasts, start } => {
+                let plan = self.plan(pace, begins, lasts);
+                self.text_batch(tenant, count, plan, lasts, start);
+            }
+            Action::TextLines { which, count } => self.text_lines(which, count),
+            Action::Arrive { tenant, carrier, reference, count } => {
+                self.arrive(tenant, carrier, reference, count);
+            }
+            Action::Asked { which, how } => self.asked(which, how),
+            Action::Deliver { which, how } => self.deliver(which, how),
             Action::CancelTexts { which, how } => self.cancel_texts(which, how),
             Action::Answer { which, how } => self.answer(which, how),
             Action::RestartTexts => {

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
-use busyhour_base::{Body, Direction, MessageEvent, MessageSpec, Reason, Span};
+use busyhour_base::{Body, Direction, MessageEvent, MessageSpec, Method, Reason, Span, Webhook};
 use busyhour_controller_core::{
-    command::Command,
-    message::{Cancel, MessageCommand, MessageReport, NewMessage, Reported, SubmitMessages},
-    spec::Urgency,
+    command::{BatchCommand, Command},
+    effect::Reply,
+    message::{
+        After, Answer, Arrival, Asked, Cancel, MessageCommand, MessageReport, NewMessage, Reported,
+        SubmitMessages,
+    },
+    spec::{BatchId, BatchPlan, Kind, Lines, NewText, Requests, Urgency},
 };
 
 use super::{Both, pick};
@@ -19,16 +23,8 @@ impl Both {
     pub(super) fn texts(&mut self, tenant: u128, count: usize, of: u8, begins: u16, lasts: u16) {
         let now = self.machine.now;
         let from = if of.is_multiple_of(2) { number(tenant) } else { other_number(tenant) };
-        let spec = MessageSpec {
-            to: "+1777".into(),
-            from: from.to_string(),
-            direction: Direction::OutboundApi,
-            status_callback: None,
-        };
-        let segments = tenant as usize;
-        let text = "x".repeat(1 + (segments - 1) * 153 + usize::from(segments == 2) * 10);
         let new = NewMessage {
-            spec: Arc::new(spec),
+            spec: Arc::new(spec("+1777", &from, Direction::OutboundApi)),
             body: 0,
             not_before: (begins > 20).then(|| now + Span(u64::from(begins - 20) * 1_000_003)),
             expires: (lasts > 40).then(|| now + Span(u64::from(lasts - 40) * 1_000_033)),
@@ -37,7 +33,7 @@ impl Both {
         self.apply(Command::Message(MessageCommand::Submit(SubmitMessages {
             account: account(tenant),
             idempotency: None,
-            bodies: vec![Body::from(text)],
+            bodies: vec![text_of(tenant)],
             messages: vec![new; count],
         })));
     }
@@ -63,4 +59,118 @@ impl Both {
         let of = Reported::Attempt { message, attempt };
         self.apply(Command::Message(MessageCommand::Reports(vec![MessageReport { of, event }])));
     }
+
+    pub(super) fn text_batch(
+        &mut self,
+        tenant: u128,
+        count: usize,
+        plan: BatchPlan,
+        lasts: u16,
+        start: bool,
+    ) {
+        let account = account(tenant);
+        let plan = Box::new(BatchPlan { kind: Kind::Message, ..plan });
+        let create = BatchCommand::Create { account, idempotency: None, plan };
+        let Reply::Batch(batch) = self.apply(Command::Batch(create)) else { return };
+        self.take(batch, tenant, count, lasts);
+        if start {
+            self.apply(Command::Batch(BatchCommand::Start { account, batch }));
+        }
+    }
+
+    /// So many lines of a batch, by name; those that it has are told to be duplicates.
+    fn take(&mut self, batch: BatchId, tenant: u128, count: usize, lasts: u16) {
+        let now = self.machine.now;
+        let mut requests = Requests::default();
+        let shared = [number(tenant), other_number(tenant)].map(|from| {
+            requests.share(NewText {
+                spec: Arc::new(spec("", &from, Direction::OutboundApi)),
+                body: text_of(tenant),
+                not_before: None,
+                expires: (lasts > 60).then(|| now + Span(u64::from(lasts - 60) * 1_000_033)),
+                urgency: Urgency::Ordinary,
+            })
+        });
+        for line in 0..count {
+            let (name, to) = (format!("row-{line}"), format!("+1777{line:04}"));
+            requests.push(line as u64 + 1, shared[line % 2], &to, Some(&name));
+        }
+        let (account, part) = (account(tenant), None);
+        let (keys, faults) = (Vec::new(), Vec::new());
+        let lines = Lines { account, batch, part, requests, keys, faults };
+        self.apply(Command::Batch(BatchCommand::Take(Arc::new(lines))));
+    }
+
+    pub(super) fn text_lines(&mut self, which: usize, count: usize) {
+        let Some((batch, tenant)) = pick(&self.model.texts.open_batches(), which) else { return };
+        self.take(batch, tenant, count, 0);
+    }
+
+    /// A carrier brings messages, some of them again.
+    pub(super) fn arrive(&mut self, tenant: u128, carrier: u8, reference: u8, count: u8) {
+        let arrivals = (0..count).map(|nth| Arrival {
+            account: account(tenant),
+            carrier: ["a-text", "b-text", "nobody"][usize::from(carrier)].into(),
+            reference: format!("in-{}", reference + nth).into(),
+            spec: Arc::new(spec(&number(tenant), "+1777", Direction::Inbound)),
+            body: Body::from("hi"),
+        });
+        let arrivals = arrivals.collect();
+        self.apply(Command::Message(MessageCommand::Arrived(arrivals)));
+    }
+
+    /// What a tenant's application answered, or that it did not; also twice, of a question before, and from a number of nobody.
+    pub(super) fn asked(&mut self, which: usize, how: u8) {
+        let questions = self.model.texts.questions();
+        let Some((message, step, tenant)) = pick(&questions, which) else { return };
+        let from = [number(tenant), other_number(tenant), "+1000".into()];
+        let answers = match how {
+            0 | 1 => Vec::new(),
+            2..5 => vec![0],
+            5 => vec![0, 1, 0],
+            6 => vec![1, 2],
+            _ => vec![2],
+        };
+        let answer = |nth: usize| Answer {
+            spec: Arc::new(spec("+1777", &from[nth], Direction::OutboundReply)),
+            body: text_of(tenant),
+        };
+        let hook = Webhook { url: format!("https://shop.example/{step}"), method: Method::Post };
+        let after = match how {
+            1 => After::Failed(Reason::DocumentFailed),
+            4 | 6 | 7 => After::Again(hook),
+            _ => After::Done,
+        };
+        let answers = answers.into_iter().map(answer).collect();
+        let step = if how == 8 { step - 1 } else { step };
+        let asked = Asked { message, step, answers, after };
+        let said = if how == 3 { vec![asked.clone(), asked] } else { vec![asked] };
+        self.apply(Command::Message(MessageCommand::Asked(said)));
+    }
+
+    /// What a carrier reports of a message that it took.
+    pub(super) fn deliver(&mut self, which: usize, how: u8) {
+        let unreported = self.model.texts.unreported();
+        if unreported.is_empty() {
+            return;
+        }
+        let (carrier, reference) = unreported[which % unreported.len()].clone();
+        let of = Reported::Reference { carrier: carrier.into(), reference: reference.into() };
+        let event = match how {
+            0 => MessageEvent::Undelivered(Reason::UnreachableHandset),
+            _ => MessageEvent::Delivered,
+        };
+        self.apply(Command::Message(MessageCommand::Reports(vec![MessageReport { of, event }])));
+    }
+}
+
+fn spec(to: &str, from: &str, direction: Direction) -> MessageSpec {
+    let (to, from) = (to.to_owned(), from.to_owned());
+    MessageSpec { to, from, direction, status_callback: None }
+}
+
+/// As many segments as the tenant's number, of every tenant's messages.
+fn text_of(tenant: u128) -> Body {
+    let segments = tenant as usize;
+    Body::from("x".repeat(1 + (segments - 1) * 153 + usize::from(segments == 2) * 10))
 }

@@ -6,7 +6,7 @@ use busyhour_base::Reason;
 use busyhour_controller_core::{
     command::{AgentCommand, BatchCommand, Cancel, Change, Command, Submit, Update},
     effect::{Accepted, Reply},
-    spec::{BatchId, CallId, Declaration, NewCall, Pace},
+    spec::{BatchId, CallId, Declaration, Kind, NewCall, Pace},
 };
 
 use super::{
@@ -180,13 +180,13 @@ impl Model {
     fn batch(&mut self, command: &BatchCommand, reply: &Reply) {
         match (command, reply) {
             (BatchCommand::Create { plan, .. }, Reply::Batch(batch)) => {
-                let plan = (**plan).clone();
-                let gate = Gate::of(&Pace { throttle: plan.throttle, caps: Vec::new() });
-                let (started, paused, over) = (false, false, false);
-                self.batches.insert(*batch, Batch { plan, started, paused, over, gate });
+                if plan.kind == Kind::Call {
+                    self.batches.insert(*batch, Batch::new(plan));
+                }
             }
             (BatchCommand::Start { batch, .. }, _) => {
-                self.steer(*batch, |batch| batch.started = true);
+                let now = self.now;
+                self.steer(*batch, |batch| batch.started = Some(now));
             }
             (BatchCommand::Pause { batch, .. }, _) => {
                 self.steer(*batch, |batch| batch.paused = true);
@@ -213,7 +213,8 @@ impl Model {
     }
 
     fn steer(&mut self, batch: BatchId, how: impl FnOnce(&mut Batch)) {
-        how(self.batches.get_mut(&batch).expect("it is known"));
+        // That of messages is not known here.
+        self.batches.get_mut(&batch).map(how);
     }
 
     /// A call that waits is cancelled at once; one that is up goes on until its end is reported.

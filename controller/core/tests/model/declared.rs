@@ -169,9 +169,9 @@ fn texts(plan: &Plan) -> MessageDeclaration {
     let carrier = |name: &str, outbound, spacing| MessageCarrier {
         name: name.into(),
         outbound,
-        inbound: 1,
+        inbound: 1 + u32::from(channels / 12 % 5),
         segment_spacing: Span(spacing),
-        delivery_reports: true,
+        delivery_reports: name == "a-text",
     };
     let mut carriers = vec![
         carrier("a-text", u32::from(channels % 4), 90_017),

@@ -15,7 +15,7 @@
 //! | `why` | what a request waited for |
 //! | `commands`, `outcomes` | what tenants, operators and agents say |
 //! | `callers` | inbound calls |
-//! | `texts` | messages |
+//! | `texts` | messages, batches of them, and those that come in |
 
 mod callers;
 mod capacity;
@@ -35,6 +35,7 @@ use busyhour_base::{ApplicationSid, Reason, Timestamp};
 use busyhour_controller_core::{
     command::Entry,
     effect::{Answer, Dial, Effect, Phase, Reply},
+    message::MessageRecord,
     spec::{BatchId, CallId},
 };
 
@@ -95,12 +96,14 @@ enum Start<'a> {
 }
 
 impl Model {
-    /// Goes along with an entry that the machine has applied, and says where the machine did otherwise.
+    /// Goes along with an entry that the machine has applied, and says where the machine did otherwise. `records` are those of
+    /// the messages that ended with it.
     pub fn follow(
         &mut self,
         entry: &Entry,
         reply: &Reply,
         effects: &[Effect],
+        records: &[MessageRecord],
     ) -> Result<(), String> {
         let starts = effects.iter().filter_map(|effect| match effect {
             Effect::Dial(dial) => Some(Start::Dial(dial)),
@@ -131,7 +134,7 @@ impl Model {
         if told != ended {
             return Err(format!("ended {told:?} instead of {ended:?}"));
         }
-        self.texts.follow(entry, reply, effects)
+        self.texts.follow(entry, reply, effects, records.iter())
     }
 
     /// The next instant at which time alone changes something.
@@ -275,8 +278,9 @@ impl Model {
         waiting.map(|(call, request)| (*call, request.account)).collect()
     }
 
-    /// Batches that are not over.
+    /// Batches that are not over, of messages after those of calls.
     pub fn open_batches(&self) -> Vec<BatchId> {
-        self.batches.iter().filter(|(_, batch)| !batch.over).map(|(id, _)| *id).collect()
+        let calls = self.batches.iter().filter(|(_, batch)| !batch.over).map(|(id, _)| *id);
+        calls.chain(self.texts.open_batches().into_iter().map(|(batch, _)| batch)).collect()
     }
 }

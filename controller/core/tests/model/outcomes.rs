@@ -6,7 +6,7 @@ use busyhour_controller_core::{command::CallReport, spec::CallId};
 use super::{
     Instant, Model,
     carrier::{SETUP_LATENESS_MAX, Way},
-    requests::{Batch, Place},
+    requests::Place,
     turns::Range,
     why::Held,
 };
@@ -135,31 +135,14 @@ impl Model {
     fn next_attempt(&self, call: CallId, ending: &Ending) -> Option<Instant> {
         let (now, request) = (self.now, &self.requests[&call]);
         let batch = &self.batches[&request.batch?];
-        let retry = batch.plan.retry.as_ref()?;
+        let on = batch.plan.retry.as_ref()?.on;
         let named = match ending.outcome {
-            Outcome::Busy => retry.on.busy,
-            Outcome::NoAnswer => retry.on.no_answer,
-            Outcome::Failed => retry.on.failed,
+            Outcome::Busy => on.busy,
+            Outcome::NoAnswer => on.no_answer,
+            Outcome::Failed => on.failed,
             _ => false,
         };
-        let fits = ending.confirmed && named && !batch.over && !request.canceled;
-        if !fits || request.failed + 1 >= retry.attempts_max {
-            return None;
-        }
-        let nth = usize::from(request.failed).min(retry.delays.len().checked_sub(1)?);
-        let at = now + retry.delays[nth].0;
-        let begins = batch.first_opening(at);
-        let ends = [request.expires, batch.plan.not_after.map(|at| at.0)];
-        ends.into_iter().flatten().all(|end| begins < end).then_some(at)
-    }
-}
-
-impl Batch {
-    /// The first instant from `at` on that is within its calling hours; behind what is known of them there may be one.
-    fn first_opening(&self, at: Instant) -> Instant {
-        self.plan.openings.as_ref().map_or(at, |openings| {
-            let open = openings.spans.iter().find(|span| span.to.0 > at);
-            open.map_or(openings.through.0, |span| span.from.0).max(at)
-        })
+        let fits = ending.confirmed && named && !request.canceled;
+        batch.next_attempt(request.failed, request.expires, now).filter(|_| fits)
     }
 }

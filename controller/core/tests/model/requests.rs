@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use busyhour_base::{ApplicationSid, Reason};
-use busyhour_controller_core::spec::{BatchId, BatchPlan, CallId, Tenant, Urgency};
+use busyhour_controller_core::spec::{
+    BatchId, BatchPlan, CallId, Pace, Tenant, Urgency, WindowEnd,
+};
 
 use super::{
     Instant, Model,
@@ -73,13 +75,70 @@ impl Request {
 #[derive(Clone, Debug)]
 pub struct Batch {
     pub plan: BatchPlan,
-    pub started: bool,
+    pub started: Option<Instant>,
     pub paused: bool,
     pub over: bool,
+    /// Its tenant ended it.
+    pub canceled: bool,
     pub gate: Gate,
 }
 
 impl Batch {
+    pub fn new(plan: &BatchPlan) -> Self {
+        let gate = Gate::of(&Pace { throttle: plan.throttle, caps: Vec::new() });
+        let plan = plan.clone();
+        Self { plan, started: None, paused: false, over: false, canceled: false, gate }
+    }
+
+    /// What has not started by then expires: it is told so, or its first window since it was started is its only one.
+    pub fn end(&self) -> Option<Instant> {
+        let only = self.plan.on_window_end == WindowEnd::Expire;
+        let window = self.plan.openings.as_ref().filter(|_| only);
+        let window = window.zip(self.started).and_then(|(openings, started)| {
+            openings.spans.iter().map(|span| span.to.0).find(|to| *to > started)
+        });
+        [window, self.plan.not_after.map(|at| at.0)].into_iter().flatten().min()
+    }
+
+    /// Why nothing of it starts, whatever its pace, when so many of its requests are in progress.
+    pub fn shut_by(&self, now: Instant, entry: Instant, in_progress: u32) -> BTreeSet<Reason> {
+        let full = self.plan.max_concurrent.is_some_and(|most| in_progress >= most);
+        let rules = [
+            (self.started.is_none(), Reason::Draft),
+            (self.paused, Reason::Paused),
+            (!self.has_begun(now), Reason::NotBefore),
+            (!self.in_hours(now, entry), Reason::Window),
+            (full, Reason::BatchConcurrency),
+        ];
+        rules.into_iter().filter(|(binds, _)| *binds).map(|(_, reason)| reason).collect()
+    }
+
+    /// When a request that so many attempts came to nothing before this one is tried again, if it can still begin.
+    pub fn next_attempt(
+        &self,
+        failed: u16,
+        expires: Option<Instant>,
+        now: Instant,
+    ) -> Option<Instant> {
+        let retry = self.plan.retry.as_ref()?;
+        if self.over || failed + 1 >= retry.attempts_max {
+            return None;
+        }
+        let nth = usize::from(failed).min(retry.delays.len().checked_sub(1)?);
+        let at = now + retry.delays[nth].0;
+        let begins = self.first_opening(at);
+        let ends = [expires, self.end()];
+        ends.into_iter().flatten().all(|end| begins < end).then_some(at)
+    }
+
+    /// The first instant from `at` on that is within its calling hours; behind what is known of them there may be one.
+    fn first_opening(&self, at: Instant) -> Instant {
+        self.plan.openings.as_ref().map_or(at, |openings| {
+            let open = openings.spans.iter().find(|span| span.to.0 > at);
+            open.map_or(openings.through.0, |span| span.from.0).max(at)
+        })
+    }
+
     /// Nothing starts at or after the end of an opening, however late the tick (`entry` is its instant).
     fn in_hours(&self, now: Instant, entry: Instant) -> bool {
         self.plan.openings.as_ref().is_none_or(|openings| {
@@ -136,7 +195,7 @@ impl Model {
     /// MT-5: not tried at its expiry or after; what a batch has not started by its end expires.
     pub(super) fn expire(&mut self, now: Instant) {
         for batch in self.batches.values_mut() {
-            batch.over |= batch.plan.not_after.is_some_and(|at| at.0 <= now);
+            batch.over |= batch.end().is_some_and(|at| at <= now);
         }
         let over = self.requests.iter().filter(|(_, request)| {
             let batch_over = request.batch.is_some_and(|batch| self.batches[&batch].over);
@@ -264,15 +323,7 @@ impl Model {
         let up = self.requests.values().filter(|request| {
             request.batch == Some(id) && matches!(request.place, Place::Up { .. })
         });
-        let full = batch.plan.max_concurrent.is_some_and(|most| up.count() as u32 >= most);
-        let rules = [
-            (!batch.started, Reason::Draft),
-            (batch.paused, Reason::Paused),
-            (!batch.has_begun(self.now), Reason::NotBefore),
-            (!batch.in_hours(self.now, self.entry), Reason::Window),
-            (full, Reason::BatchConcurrency),
-        ];
-        rules.into_iter().filter(|(binds, _)| *binds).map(|(_, reason)| reason).collect()
+        batch.shut_by(self.now, self.entry, up.count() as u32)
     }
 
     /// Everything that keeps a request from starting now. That its batch was never started is nobody's limit.

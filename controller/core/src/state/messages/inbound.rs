@@ -40,8 +40,8 @@ impl State {
         if waiting >= self.message_options.inbound_max {
             return Err(Reason::QueueFull);
         }
-        let contract = self.messages.carriers.get_mut(&arrival.carrier);
-        let carrier = contract.ok_or(Reason::NoCarrier)?;
+        let known = self.messages.carriers.get_mut(&arrival.carrier);
+        let carrier = known.filter(|carrier| carrier.declared).ok_or(Reason::NoCarrier)?;
         if carrier.inbound >= carrier.contract.inbound {
             return Err(Reason::CarrierChannels);
         }

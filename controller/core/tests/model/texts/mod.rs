@@ -1,0 +1,341 @@
+//! Messages (MT-8): a queue for each number and batch, one order over tenants, segments as the unit, and carriers of their own.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `queue` | what keeps a message, and which of them could be sent |
+//! | `commands` | what operators and tenants say |
+//! | `lines` | batches of messages, and when a line is sent again |
+//! | `reports` | what carriers say |
+//! | `arrivals` | messages that come in, and the asking of applications |
+
+mod arrivals;
+mod commands;
+mod lines;
+mod queue;
+mod reports;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use busyhour_base::{MessageStatus, Reason, Timestamp};
+use busyhour_controller_core::{
+    MessageOptions,
+    command::Entry,
+    effect::{Effect, Reply},
+    message::{MessageCarrier, MessageEffect, MessageId, MessageRecord, Send},
+    spec::{BatchId, CallId, Urgency},
+};
+
+use self::arrivals::Arrivals;
+use super::{
+    Instant, LATENESS_MAX,
+    carrier::SETUP_LATENESS_MAX,
+    limits::Gate,
+    requests::Batch,
+    turns::{Candidate, Root, Turns},
+    why::Held,
+};
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Place {
+    Scheduled,
+    Waiting(i64),
+    /// With this carrier, which has not answered, since this entry.
+    Sending(usize, u64),
+    /// A carrier has it under this name, and is to report on it until then.
+    Sent {
+        carrier: String,
+        reference: String,
+        until: Instant,
+    },
+    Over,
+}
+
+#[derive(Clone, Debug)]
+struct Text {
+    account: u128,
+    from: String,
+    to: String,
+    batch: Option<BatchId>,
+    segments: u32,
+    urgency: Urgency,
+    not_before: Option<Instant>,
+    expires: Option<Instant>,
+    place: Place,
+    /// Counted over all messages each time that one is told when it may begin.
+    planned: u64,
+    /// Orders to send it, those of which nothing was sent, and those that came to an end and were followed by another.
+    attempts: u32,
+    unsent: u32,
+    failed: u16,
+    held: Held,
+}
+
+impl Text {
+    fn waits(&self) -> bool {
+        matches!(self.place, Place::Scheduled | Place::Waiting(_))
+    }
+
+    /// Messages of one queue have this in common.
+    fn queue(&self) -> (Urgency, u128, Option<BatchId>, String) {
+        (self.urgency, self.account, self.batch, self.from.clone())
+    }
+}
+
+struct Line {
+    declared: MessageCarrier,
+    there: bool,
+    in_use: u32,
+    /// When the last message went, and how many segments it had.
+    last: Option<(Instant, u32)>,
+}
+
+/// Everything about messages.
+#[derive(Default)]
+pub struct Texts {
+    now: Instant,
+    entry: Instant,
+    index: u64,
+    pub options: MessageOptions,
+    tenants: BTreeMap<u128, (Gate, bool)>,
+    numbers: BTreeMap<(u128, String), Gate>,
+    texts: BTreeMap<MessageId, Text>,
+    batches: BTreeMap<BatchId, (u128, Batch)>,
+    /// The names of lines that were taken.
+    named: BTreeSet<(BatchId, String)>,
+    lines: Vec<Line>,
+    /// The declared ones, in the order in which they are tried.
+    order: Vec<usize>,
+    turns: Turns,
+    readied: i64,
+    put_back: i64,
+    planned: u64,
+    arrivals: Arrivals,
+    ended: BTreeMap<MessageId, MessageStatus>,
+    pub decisions: u64,
+}
+
+impl Texts {
+    /// As [`super::Model::follow`]; `records` are those of the messages that have ended with this entry.
+    pub fn follow<'a>(
+        &mut self,
+        entry: &Entry,
+        reply: &Reply,
+        effects: &[Effect],
+        records: impl Iterator<Item = &'a MessageRecord>,
+    ) -> Result<(), String> {
+        let mut sends = Vec::new();
+        for effect in effects {
+            if let Effect::Message(MessageEffect::Send(send)) = effect {
+                sends.push(&**send);
+            }
+        }
+        sends.reverse();
+        let at = entry.at.0;
+        (self.entry, self.index) = (at, entry.index);
+        self.expire(at);
+        while let Some(moment) = self.next_moment().filter(|moment| *moment <= at) {
+            self.moment(moment.max(at - LATENESS_MAX), &mut sends)?;
+        }
+        self.now = at;
+        self.command(&entry.command, reply, effects)?;
+        self.moment(at, &mut sends)?;
+        if let Some(send) = sends.last() {
+            return Err(format!("sent {:?} of {}, which may not", send.message, send.account.0));
+        }
+        self.compare_asks(effects)?;
+        self.compare_ends(effects, records.map(|record| (record.message, record.status)).collect())
+    }
+
+    /// Each message that is over has one record of how it ended, and its tenant is told; except that no report came.
+    fn compare_ends(
+        &mut self,
+        effects: &[Effect],
+        records: BTreeMap<MessageId, MessageStatus>,
+    ) -> Result<(), String> {
+        let ended = std::mem::take(&mut self.ended);
+        if records != ended {
+            return Err(format!("recorded the ends {records:?} instead of {ended:?}"));
+        }
+        let told = effects.iter().filter_map(|effect| match effect {
+            Effect::Message(MessageEffect::Changed { message, status, .. }) => {
+                let over = *status == MessageStatus::Received || status.end().is_some();
+                (over && *status != MessageStatus::Sent).then_some((*message, *status))
+            }
+            _ => None,
+        });
+        let told: BTreeMap<_, _> = told.collect();
+        let sent = |status: &MessageStatus| *status == MessageStatus::Sent;
+        if !told.iter().eq(ended.iter().filter(|(_, status)| !sent(status))) {
+            return Err(format!("told of the ends {told:?} instead of {ended:?}"));
+        }
+        Ok(())
+    }
+
+    fn next_moment(&self) -> Option<Instant> {
+        let waiting = self.texts.values().filter(|text| text.waits());
+        let own = waiting.flat_map(|text| [text.not_before, text.expires]).flatten();
+        let tenants = self.tenants.values().map(|(gate, _)| gate);
+        let batches = self.batches.values().map(|(_, batch)| batch).filter(|batch| !batch.over);
+        let times = batches.clone().flat_map(Batch::moments);
+        let gates = tenants.chain(self.numbers.values()).chain(batches.map(|batch| &batch.gate));
+        let moments = own.chain(times).chain(gates.flat_map(Gate::moments));
+        let moments = moments.chain(self.lines.iter().map(Line::next));
+        moments.filter(|at| *at > self.now).min()
+    }
+
+    /// MT-5: not tried at its expiry or after; what a batch has not sent by its end expires. A report that does not come is
+    /// not waited for longer.
+    fn expire(&mut self, now: Instant) {
+        for (_, batch) in self.batches.values_mut() {
+            batch.over |= batch.end().is_some_and(|at| at <= now);
+        }
+        let ended = self.batches.iter().filter(|(_, (_, batch))| batch.over);
+        let ended: BTreeSet<_> = ended.map(|(batch, _)| *batch).collect();
+        let over = |text: &Text| {
+            let batch_over = text.batch.is_some_and(|batch| ended.contains(&batch));
+            text.waits() && (batch_over || text.expires.is_some_and(|at| at <= now))
+        };
+        self.end_all(over, MessageStatus::Failed);
+        let unreported =
+            |text: &Text| matches!(text.place, Place::Sent { until, .. } if until <= now);
+        self.end_all(unreported, MessageStatus::Sent);
+        self.keep_turns();
+    }
+
+    fn end_all(&mut self, over: impl Fn(&Text) -> bool, status: MessageStatus) {
+        let over = self.texts.iter().filter(|(_, text)| over(text));
+        for message in over.map(|(message, _)| *message).collect::<Vec<_>>() {
+            self.end(message, status);
+        }
+    }
+
+    fn end(&mut self, message: MessageId, status: MessageStatus) {
+        let text = self.texts.get_mut(&message).expect("it is known");
+        if matches!(text.place, Place::Waiting(_)) {
+            self.turns.disturbed(&root(text));
+        }
+        text.place = Place::Over;
+        self.ended.insert(message, status);
+    }
+
+    fn keep_turns(&mut self) {
+        let waiting = self.texts.values().filter(|text| matches!(text.place, Place::Waiting(_)));
+        self.turns.keep(&waiting.map(root).collect());
+    }
+
+    /// As [`super::Model::begin`].
+    fn begin(&mut self) {
+        let now = self.now;
+        let due = self.texts.iter().filter(|(_, text)| {
+            text.place == Place::Scheduled && text.not_before.is_none_or(|at| at <= now)
+        });
+        let due = due.map(|(message, text)| (text.not_before, text.planned, *message));
+        let mut due: Vec<_> = due.collect();
+        due.sort();
+        for (begins, _, message) in due {
+            self.readied += 1;
+            let text = self.texts.get_mut(&message).expect("it is known");
+            text.place = Place::Waiting(self.readied);
+            let late = begins.is_some_and(|at| text.held.before(at));
+            let why = match text.failed {
+                0 if late => Reason::NotBefore,
+                0 => Reason::Ready,
+                _ => Reason::Retry,
+            };
+            text.held = Held::new(why, now);
+        }
+    }
+
+    fn moment(&mut self, moment: Instant, sends: &mut Vec<&Send>) -> Result<(), String> {
+        self.now = moment;
+        self.begin();
+        loop {
+            let candidates = self.candidates();
+            self.turns.keep(&candidates.iter().map(Candidate::root).collect());
+            self.turns.look(&candidates, |_, _| 2, moment);
+            let able = self.able();
+            let open = candidates.iter().filter(|candidate| candidate.is_open());
+            let feasible: Vec<_> = open.filter(|_| able.is_some()).collect();
+            let allowed = self.turns.first(feasible.iter().copied());
+            if allowed.is_empty() {
+                self.look_at_waiting();
+                return Ok(());
+            }
+            let Some(send) = sends.pop() else {
+                return Err(format!("sent nothing at {moment}, though {allowed:?} may be"));
+            };
+            let call = named(send.message);
+            let candidate = feasible.iter().find(|candidate| candidate.call == call);
+            let Some(candidate) = candidate.filter(|_| allowed.contains(&call)) else {
+                return Err(format!("sent {:?} instead of {allowed:?}", send.message));
+            };
+            if send.at != Timestamp(moment) {
+                return Err(format!("{:?} was due at {moment}, not {}", send.message, send.at.0));
+            }
+            let line = able.expect("something may be sent");
+            if self.lines[line].declared.name != send.carrier {
+                return Err(format!("sent {:?} over {}", send.message, send.carrier));
+            }
+            self.turns.served(candidate, feasible.iter().copied());
+            self.compare_words(send)?;
+            self.send(send, line);
+            self.decisions += 1;
+        }
+    }
+
+    fn send(&mut self, send: &Send, at: usize) {
+        let (now, made, index) = (self.now, self.entry, self.index);
+        let text = self.texts.get_mut(&send.message).expect("it is known");
+        text.place = Place::Sending(at, index);
+        text.attempts += 1;
+        let (units, account, batch) = (text.segments, text.account, text.batch);
+        let number = self.numbers.get_mut(&(account, text.from.clone()));
+        number.expect("it is known").start(units, now, made);
+        if let Some((_, batch)) = batch.and_then(|batch| self.batches.get_mut(&batch)) {
+            batch.gate.start(units, now, made);
+        }
+        self.tenants.get_mut(&account).expect("it is known").0.start(units, now, made);
+        let line = &mut self.lines[at];
+        line.in_use += 1;
+        let slot = now.max(made - SETUP_LATENESS_MAX);
+        line.last = Some((slot, units));
+    }
+
+    /// Messages that a carrier has to answer, for a history to go on with.
+    pub fn sending(&self) -> Vec<(MessageId, u16)> {
+        let sending =
+            self.texts.iter().filter(|(_, text)| matches!(text.place, Place::Sending(..)));
+        sending.map(|(message, text)| (*message, text.attempts as u16)).collect()
+    }
+
+    /// Messages that a carrier is to report on: which carrier, and its name for them.
+    pub fn unreported(&self) -> Vec<(String, String)> {
+        let sent = self.texts.values().filter_map(|text| match &text.place {
+            Place::Sent { carrier, reference, .. } => Some((carrier.clone(), reference.clone())),
+            _ => None,
+        });
+        sent.collect()
+    }
+
+    /// Messages that wait, with their tenants and numbers.
+    pub fn waiting(&self) -> Vec<(MessageId, u128)> {
+        let waiting = self.texts.iter().filter(|(_, text)| text.waits());
+        waiting.map(|(message, text)| (*message, text.account)).collect()
+    }
+
+    /// Batches that are not over, with their tenants.
+    pub fn open_batches(&self) -> Vec<(BatchId, u128)> {
+        let open = self.batches.iter().filter(|(_, (_, batch))| !batch.over);
+        open.map(|(id, (account, _))| (*id, *account)).collect()
+    }
+}
+
+/// Messages share one order over every carrier.
+fn root(text: &Text) -> Root {
+    (text.urgency, Vec::new(), text.account, false)
+}
+
+/// [`Turns`] names whoever stands by a call's number.
+fn named(message: MessageId) -> CallId {
+    CallId(message.0)
+}
