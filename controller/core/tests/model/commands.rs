@@ -179,10 +179,8 @@ impl Model {
 
     fn batch(&mut self, command: &BatchCommand, reply: &Reply) {
         match (command, reply) {
-            (BatchCommand::Create { plan, .. }, Reply::Batch(batch)) => {
-                if plan.kind == Kind::Call {
-                    self.batches.insert(*batch, Batch::new(plan));
-                }
+            (BatchCommand::Create { plan, .. }, Reply::Batch(batch)) if plan.kind == Kind::Call => {
+                self.batches.insert(*batch, Batch::new(plan));
             }
             (BatchCommand::Start { batch, .. }, _) => {
                 let now = self.now;
