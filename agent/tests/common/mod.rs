@@ -282,7 +282,7 @@ impl Agent {
         let mut options = Options::new("agent-1", controller, TOKEN, folder.to_owned());
         options.slots = 10;
         options.timers = Timers {
-            t1: Duration::from_millis(50),
+            t1: Duration::from_millis(150),
             session_min: Duration::from_secs(1),
             ..Timers::default()
         };
