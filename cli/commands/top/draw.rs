@@ -2,7 +2,7 @@
 
 use ratatui::{
     Frame,
-    layout::{Constraint, Layout, Rect},
+    layout::{Constraint, Direction, Layout, Rect},
     style::{Color, Modifier, Style, Stylize as _},
     text::{Line, Span, Text},
     widgets::{
@@ -23,19 +23,23 @@ use crate::{
     words::{count, many, rate},
 };
 
-/// Rows of the sparkline at least, and where tables leave some over.
-const SPARK: u16 = 4;
-const SPARK_MAX: u16 = 6;
-/// Below so many rows only the focused table is shown.
-const LOW: u16 = 22;
-/// Above carriers and agents so many rows are enough for tenants and queues both.
-const BOTH: u16 = 14;
+/// Rows of the summary at least, and where tables leave some over.
+const SUMMARY: u16 = 4;
+const SUMMARY_MAX: u16 = 6;
+/// On a screen of fewer rows than this the summary gives way to the tables, down to this.
+const LOW: u16 = 31;
+const SUMMARY_LOW: u16 = 2;
+/// A table with one row. Where four of these do not fit only the focused one is shown.
+const TABLE_MIN: u16 = 4;
+/// Columns of the summary's numbers, and how many a sparkline with its title needs.
+const NUMBERS: u16 = 30;
+const SPARK_MIN: u16 = 40;
 
 /// Draws everything.
 pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App) {
     let [head, spark, tables, foot] = Layout::vertical([
         Constraint::Length(1),
-        Constraint::Length(spark_rows(frame.area().height, app)),
+        Constraint::Length(summary_rows(frame.area().height, app)),
         Constraint::Min(5),
         Constraint::Length(1),
     ])
@@ -67,38 +71,32 @@ fn wanted(app: &App) -> [u16; 4] {
         .map(|rows| rows.min(1_000) as u16 + 3)
 }
 
-/// What the tables leave over goes to the sparkline.
-fn spark_rows(screen: u16, app: &App) -> u16 {
+/// What the tables leave over goes to the summary.
+fn summary_rows(screen: u16, app: &App) -> u16 {
     let tables: u16 = wanted(app).iter().sum();
-    screen.saturating_sub(tables + 2).clamp(SPARK, SPARK_MAX)
+    let left = screen.saturating_sub(tables + 2);
+    if left < SUMMARY && screen < LOW { SUMMARY_LOW } else { left.clamp(SUMMARY, SUMMARY_MAX) }
 }
 
 /// Where each table goes. If not all rows fit, carriers and agents have a quarter each at most, and tenants and queues share
-/// the rest; on a screen that is too low for both, the one that was chosen last has it.
+/// the rest.
 fn areas(all: Rect, app: &App) -> Vec<(Pane, Rect)> {
-    if all.height < LOW - SPARK - 2 {
+    if all.height < 4 * TABLE_MIN {
         return vec![(app.focus, all)];
     }
     let [tenants, queues, carriers, agents] = wanted(app);
     let fits = tenants + queues + carriers + agents <= all.height;
-    let most = if fits { u16::MAX } else { (all.height / 4).max(5) };
+    let most = if fits { u16::MAX } else { all.height / 4 };
     let [upper, carriers, agents] = Layout::vertical([
         Constraint::Fill(1),
         Constraint::Length(carriers.min(most)),
         Constraint::Length(agents.min(most)),
     ])
     .areas(all);
-    let mut areas = if upper.height < BOTH {
-        let pane = if app.focus == Pane::Queues { Pane::Queues } else { Pane::Tenants };
-        vec![(pane, upper)]
-    } else {
-        let queues = queues.min((upper.height / 2).max(upper.height.saturating_sub(tenants)));
-        let [above, below] =
-            Layout::vertical([Constraint::Fill(1), Constraint::Length(queues)]).areas(upper);
-        vec![(Pane::Tenants, above), (Pane::Queues, below)]
-    };
-    areas.extend([(Pane::Carriers, carriers), (Pane::Agents, agents)]);
-    areas
+    let queues = queues.min((upper.height / 2).max(upper.height.saturating_sub(tenants)));
+    let [tenants, queues] =
+        Layout::vertical([Constraint::Fill(1), Constraint::Length(queues)]).areas(upper);
+    Pane::ALL.into_iter().zip([tenants, queues, carriers, agents]).collect()
 }
 
 fn heading(app: &App) -> Line<'_> {
@@ -118,8 +116,10 @@ fn heading(app: &App) -> Line<'_> {
 }
 
 fn summary(frame: &mut Frame<'_>, area: Rect, app: &App) {
+    let is_low = area.height < SUMMARY;
+    let numbers = if is_low { 2 * NUMBERS } else { NUMBERS };
     let [numbers, spark] =
-        Layout::horizontal([Constraint::Length(30), Constraint::Min(10)]).areas(area);
+        Layout::horizontal([Constraint::Length(numbers), Constraint::Min(10)]).areas(area);
     let overview = &app.overview;
     let carriers = &overview.carriers;
     let held = carriers.iter().map(|one| u64::from(one.in_use + one.leased + one.quarantined));
@@ -129,14 +129,20 @@ fn summary(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let line = |name: &'static str, value: String| {
         Line::from(vec![format!(" {name:<12}").dim(), value.bold()])
     };
-    let text = Text::from(vec![
-        line("in progress", count(overview.in_progress)),
-        line("waiting", waiting(overview)),
+    let requests =
+        [line("in progress", count(overview.in_progress)), line("waiting", waiting(overview))];
+    let capacity = [
         line("channels", format!("{} of {}", count(held.sum()), count(channels))),
         line("set-ups/s", format!("{} of {}", rate(setups), rate(setups_max))),
-    ]);
-    frame.render_widget(Paragraph::new(text), numbers);
-    sparkline(frame, spark, app);
+    ];
+    let direction = if is_low { Direction::Horizontal } else { Direction::Vertical };
+    let places = Layout::new(direction, [Constraint::Fill(1), Constraint::Fill(1)]);
+    let [above, below] = places.areas(Rect { height: numbers.height.min(SUMMARY), ..numbers });
+    frame.render_widget(Paragraph::new(requests.to_vec()), above);
+    frame.render_widget(Paragraph::new(capacity.to_vec()), below);
+    if spark.width >= SPARK_MIN || !is_low {
+        sparkline(frame, spark, app);
+    }
 }
 
 /// What waits: calls, and messages if there are any.

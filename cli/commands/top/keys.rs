@@ -8,7 +8,7 @@ use crate::commands::explain::About;
 /// The keys, as they are listed on the screen.
 pub(super) const KEYS: [(&str, &str); 9] = [
     ("q, Ctrl-C", "quit"),
-    ("Tab", "next table; on a low screen tenants and queues share a place"),
+    ("Tab", "next table"),
     ("↑ ↓ PgUp PgDn", "choose a row; Home and End for the first and the last"),
     ("← →", "sort by the next column"),
     ("r", "turn the order round"),
