@@ -5,7 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    batch::args::BatchArgs, cancel::CancelArgs, explain::ExplainArgs, top::TopArgs,
+    batch::args::BatchArgs, cancel::CancelArgs, explain::ExplainArgs, opt_outs::OptOutsArgs,
+    top::TopArgs,
 };
 
 /// Self-hosted, multi-tenant telephony with a capacity-managing control plane.
@@ -39,6 +40,8 @@ pub enum Command {
     Batch(BatchArgs),
     /// Cancel at once the calls or messages that a tenant has waiting.
     Cancel(CancelArgs),
+    /// Show who takes no messages from a tenant's numbers, having said STOP to them.
+    OptOuts(OptOutsArgs),
     /// Watch tenants, carriers and agents live.
     Top(TopArgs),
     /// Say where a call, a batch, a tenant or a carrier stands, what holds it, and what would change that.

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
             Command::Application(args) => commands::application::run(args).await,
             Command::Batch(args) => commands::batch::run(args).await,
             Command::Cancel(args) => commands::cancel::run(&args).await,
+            Command::OptOuts(args) => commands::opt_outs::run(&args).await,
             Command::Top(args) => commands::top::run(&args).await,
             Command::Explain(args) => commands::explain::run(&args).await,
             Command::Check(args) => commands::check::run(&args),

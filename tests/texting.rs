@@ -14,11 +14,14 @@ use axum::{
     routing::any,
 };
 use busyhour_agent_core::webhook::sign::{self, Key};
+use busyhour_base::Keyword;
+use reqwest::Method;
 use serde_json::{Value, json};
-use support::{Running, until};
+use support::{Running, cli::busyhour, tenant::answer, until};
 use tokio::sync::{Mutex, watch};
 
 const COUNTER: &str = "+15550100001";
+const WRITER: &str = "+15557654321";
 const WITHIN: Duration = Duration::from_secs(90);
 
 /// A request's path and form.
@@ -83,8 +86,7 @@ async fn serve(State(shop): State<Shop>, uri: Uri, headers: HeaderMap, body: Byt
 
 /// Brings a message as its carrier would, again and again until it is taken, and gives its sid.
 async fn brought(running: &Running, reference: &str, body: &str) -> String {
-    let message =
-        json!({"reference": reference, "from": "+15557654321", "to": COUNTER, "body": body});
+    let message = json!({"reference": reference, "from": WRITER, "to": COUNTER, "body": body});
     until("a message to be taken", WITHIN, async || {
         running.api.bring_message("quay", &message).await.ok()
     })
@@ -183,6 +185,47 @@ async fn mt_9_a_message_is_answered_once_whoever_is_killed_while_the_shop_thinks
         }
     }
     assert!(handed.values().all(|times| *times == 1), "handed over twice: {handed:?}");
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_says_stop_is_sent_nothing_also_after_a_kill_until_they_say_start() {
+    let shop = Shop::start().await;
+    let mut running = Running::start_answered_at("texting-stop", "texting", shop.address).await;
+    let tenant = running.tenant("shop");
+    let offer = [("To", WRITER), ("From", COUNTER), ("Body", "ten percent off")];
+    let send = async || {
+        answer(tenant.request(Method::POST, &tenant.path("Messages.json")).form(&offer)).await
+    };
+    let stop = brought(&running, "in-1", "Stop").await;
+    received(&running, &stop).await;
+    assert!(send().await.refuses(400, 21_610).contains("STOP"));
+    // The shop was asked, and what it answered was not sent; the last word was.
+    let last = Keyword::Stop.answer().to_owned();
+    assert_eq!(answers(&running).await, BTreeMap::from([(last.clone(), 1)]));
+    let kinds = async || {
+        let asked = shop.asked.lock().await;
+        let kinds = asked.iter().filter_map(|(_, form)| form.get("OptOutType").cloned());
+        let mut kinds: Vec<_> = kinds.collect();
+        // It may be asked twice about one message.
+        kinds.dedup();
+        kinds
+    };
+    assert_eq!(kinds().await, ["STOP"]);
+    let listed = busyhour(&running, &["opt-outs", "--tenant", "shop"]).await.unwrap();
+    assert!(listed.starts_with(&format!("{WRITER} takes no messages from {COUNTER}")), "{listed}");
+
+    running.stage.take("controller").unwrap().kill().await.unwrap();
+    running.stage.start_controller(&[]).await.unwrap();
+    assert!(send().await.refuses(400, 21_610).contains("STOP"));
+
+    let start = brought(&running, "in-2", "START").await;
+    received(&running, &start).await;
+    assert_eq!(send().await.status, 201);
+    assert_eq!(kinds().await, ["STOP", "START"]);
+    let (again, re) = (Keyword::Start.answer().to_owned(), "re: START".to_owned());
+    assert_eq!(answers(&running).await, BTreeMap::from([(last, 1), (again, 1), (re, 1)]));
+    assert_eq!(busyhour(&running, &["opt-outs", "--tenant", "shop"]).await.unwrap(), "");
     running.end().await;
 }
 

@@ -11,7 +11,7 @@ mod sid;
 mod time;
 
 pub use call::{CallEvent, CallSpec, Ending, Instructions, Method, Outcome, StatusEvents, Webhook};
-pub use message::{Body, Direction, MessageEvent, MessageSpec, MessageStatus, Segments};
+pub use message::{Body, Direction, Keyword, MessageEvent, MessageSpec, MessageStatus, Segments};
 pub use number::is_e164;
 pub use reason::Reason;
 pub use refusal::refusal;

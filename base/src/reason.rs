@@ -78,6 +78,8 @@ reasons! {
     UnknownCall "unknown_call" "There is no such call.";
     UnknownMessage "unknown_message" "There is no such message.";
     UnknownNumber "unknown_number" "There is no such number, or nothing answers it.";
+    OptedOut "opted_out" "The recipient has said STOP to this number and takes no messages from it.";
+    OptOutsFull "opt_outs_full" "No more people can be kept who take no messages.";
     TextsFull "texts_full" "The store of message texts is full.";
     UnknownBatch "unknown_batch" "There is no such batch.";
     UnknownScope "unknown_scope" "There is no such application or number of this tenant.";

@@ -9,6 +9,7 @@ pub mod check;
 pub mod controller;
 pub mod crds;
 pub mod explain;
+pub mod opt_outs;
 pub mod simulate;
 pub mod top;
 

@@ -72,9 +72,12 @@ fn unused(proposer: &Proposer, shown: &mut Shown) {
 }
 
 fn state(proposer: &Proposer, shown: &mut Shown) {
-    let messages = proposer
-        .read(|state| state.message_tenants().map(|tenant| tenant.counts.waiting).sum::<u64>());
+    let (messages, opted_out) = proposer.read(|state| {
+        let waiting = state.message_tenants().map(|tenant| tenant.counts.waiting);
+        (waiting.sum::<u64>(), state.opted_out())
+    });
     gauge!(names::MESSAGES_QUEUED).set(messages as f64);
+    gauge!(names::OPTED_OUT).set(opted_out as f64);
     let (waiting, in_progress, carriers, groups, routes) = proposer.read(|state| {
         let carriers: Vec<_> = state.carriers().collect();
         let groups: Vec<_> = state.groups().collect();

@@ -22,6 +22,8 @@ pub(crate) const CALL_DURATION: &str = "busyhour_call_duration_seconds";
 pub(crate) const MESSAGES: &str = "busyhour_messages_total";
 /// Messages that wait, over all tenants.
 pub(crate) const MESSAGES_QUEUED: &str = "busyhour_messages_queued";
+/// People who take no messages from a number, over all tenants.
+pub(crate) const OPTED_OUT: &str = "busyhour_messages_opted_out";
 /// How long after its due instant a message was handed on to its carrier; 0 if it was ahead of it.
 pub(crate) const MESSAGE_LATENESS: &str = "busyhour_message_lateness_seconds";
 /// What carriers answered to messages. Labels `carrier`, `answer`: accepted, refused, not_sent, none.
@@ -118,6 +120,7 @@ pub(crate) fn describe() {
     describe_histogram!(CALL_DURATION, Unit::Seconds, "From the answer to the end");
     describe_counter!(MESSAGES, Unit::Count, "Messages that reached a status");
     describe_gauge!(MESSAGES_QUEUED, Unit::Count, "Messages that wait");
+    describe_gauge!(OPTED_OUT, Unit::Count, "People who take no messages from a number");
     describe_histogram!(
         MESSAGE_LATENESS,
         Unit::Seconds,

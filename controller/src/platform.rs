@@ -1,12 +1,12 @@
 //! The API's ports, filled with the running controller.
 
-use busyhour_api::{Applied, MessageViews, Propose, ProposeError, Views};
+use busyhour_api::{Applied, MessageViews, Propose, ProposeError, Views, WantedOptOuts};
 use busyhour_base::{AccountSid, Timestamp};
 use busyhour_controller_core::{
     State,
     command::Command,
     forward::{About, Inquiry, Outlook},
-    message::{MessageId, MessageView},
+    message::{MessageId, MessageView, OptOut},
     spec::{BatchId, CallId},
     view::{
         AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, LineFault, LineView,
@@ -140,6 +140,10 @@ impl MessageViews for Ports {
         max: usize,
     ) -> Vec<MessageView> {
         self.0.read(|state| state.messages_of(account, before).take(max).collect())
+    }
+
+    fn opt_outs_of(&self, account: AccountSid, wanted: &WantedOptOuts, max: usize) -> Vec<OptOut> {
+        self.0.read(|state| wanted.of(state, account, max))
     }
 }
 

@@ -176,9 +176,10 @@ impl Controller {
             teller.run(self.stop.clone()).map(Ok)
         });
         spawn(&mut parts, "messages that come in", {
-            let book = self.published.dial_book.subscribe();
+            let declared =
+                (self.published.dial_book.subscribe(), self.published.directory.subscribe());
             let stop = self.stop.clone();
-            let take_in = messages::take_in(arrived, book, self.proposer.clone());
+            let take_in = messages::take_in(arrived, declared, self.proposer.clone());
             async move { stop.run_until_cancelled(take_in).await }.map(|_| Ok(()))
         });
         spawn(&mut parts, "questions to applications", {

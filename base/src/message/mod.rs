@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::{Reason, Webhook};
 
 pub mod gsm7;
+mod keyword;
 mod segments;
 
+pub use keyword::Keyword;
 pub use segments::{Encoding, Segments, split};
 
 /// The text of a message. It is personal, so that neither logs nor errors can show it: `Debug` tells its length only.
@@ -179,6 +181,7 @@ pub const fn error_code(reason: Reason) -> Option<u32> {
         Reason::Expired => Some(30_036),
         Reason::QueueFull => Some(30_001),
         Reason::Suspended => Some(30_002),
+        Reason::OptedOut => Some(21_610),
         Reason::UnreachableHandset => Some(30_003),
         Reason::MessageBlocked => Some(30_004),
         Reason::UnknownHandset => Some(30_005),

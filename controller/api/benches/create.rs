@@ -13,14 +13,14 @@ use std::{
 use axum::body::Body;
 use busyhour_api::{
     Account, Applied, Bring, Brought, Directory, EdgeLimits, MessageViews, Number, Platform,
-    Propose, ProposeError, Readiness, Receipt, Secret, Views, router,
+    Propose, ProposeError, Readiness, Receipt, Secret, Views, WantedOptOuts, router,
 };
 use busyhour_base::{AccountSid, SidKey, Span, Timestamp};
 use busyhour_controller_core::{
     command::Command,
     effect::{Accepted, Reply},
     forward::{About, Inquiry, Outlook},
-    message::{MessageId, MessageView},
+    message::{MessageId, MessageView, OptOut},
     spec::{BatchId, CallId},
     view::{
         AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, LineFault, LineView,
@@ -71,6 +71,9 @@ impl MessageViews for AtOnce {
         None
     }
     fn messages_of(&self, _: AccountSid, _: Option<MessageId>, _: usize) -> Vec<MessageView> {
+        Vec::new()
+    }
+    fn opt_outs_of(&self, _: AccountSid, _: &WantedOptOuts, _: usize) -> Vec<OptOut> {
         Vec::new()
     }
 }

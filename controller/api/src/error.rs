@@ -81,6 +81,7 @@ codes! {
     MessageFromMissing 21603 400 "A 'From' number is required" "From is required: a number of this account. Messaging services are not offered.";
     MessageToMissing 21604 400 "A 'To' number is required" "To is required: an E.164 number.";
     MessageFromNotOwned 21606 400 "'From' cannot send messages" "Send from a number that the operator has declared for this account.";
+    OptedOut 21610 400 "Recipient has opted out" "The recipient has said STOP to this number. Nothing can be sent to them from it until they say START. GET /v1/OptOuts shows who has.";
     MessageQueueFull 21611 400 "Too many messages queued" "The message could not be sent within its validity period or the longest wait that the account's queue allows, or its queue holds as many as it may. Nothing was queued.";
     BodyTooLong 21617 400 "Message body is too long" "At most 1,600 characters, and no more segments than the caps of the account and of its number let through in a window.";
     WaitTooLong 22005 400 "Queue full" "The call could not start within the longest wait that the account's queue allows, or its queue holds as many as it may. Nothing was queued.";

@@ -37,7 +37,7 @@ pub use batches::{AHEAD as HOURS_AHEAD, openings};
 pub use directory::{Account, ApiKey, Application, Directory, Number, Secret};
 pub use platform::{
     Applied, Bring, Brought, EdgeLimits, MessageViews, Platform, Propose, ProposeError, Readiness,
-    Receipt, Views,
+    Receipt, Views, WantedOptOuts,
 };
 
 use error::{ApiError, Code};

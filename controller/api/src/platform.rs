@@ -5,10 +5,11 @@ use std::{sync::Arc, time::Duration};
 
 use busyhour_base::{AccountSid, Body, Reason, SidKey, Timestamp};
 use busyhour_controller_core::{
+    State,
     command::Command,
     effect::Reply,
     forward::{About, Inquiry, Outlook},
-    message::{AcceptedMessage, MessageId, MessageView},
+    message::{AcceptedMessage, MessageId, MessageView, OptOut},
     spec::{BatchId, CallId},
     view::{
         AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, LineFault, LineView,
@@ -122,6 +123,30 @@ pub trait MessageViews: Send + Sync {
         before: Option<MessageId>,
         max: usize,
     ) -> Vec<MessageView>;
+    /// At most `max` people who take no messages from numbers of an account.
+    fn opt_outs_of(&self, account: AccountSid, wanted: &WantedOptOuts, max: usize) -> Vec<OptOut>;
+}
+
+/// Which of an account's opt-outs are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct WantedOptOuts {
+    /// Of this number of the account.
+    pub from: Option<Arc<str>>,
+    /// Of this person.
+    pub to: Option<Arc<str>>,
+    /// Behind this number and person.
+    pub after: Option<(Arc<str>, Arc<str>)>,
+}
+
+impl WantedOptOuts {
+    /// The first of them in a state.
+    pub fn of(&self, state: &State, account: AccountSid, max: usize) -> Vec<OptOut> {
+        let after = self.after.as_ref().map(|(from, to)| (&**from, &**to));
+        state
+            .opt_outs_of(account, self.from.as_deref(), self.to.as_deref(), after)
+            .take(max)
+            .collect()
+    }
 }
 
 /// Puts commands into the log.

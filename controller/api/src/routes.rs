@@ -37,6 +37,7 @@ pub(crate) fn table() -> Vec<Route> {
         post "/v1/Calls/cancel" calls::cancel;
         post "/v1/Messages/cancel" messages::cancel;
         post "/v1/Carriers/{Name}/Messages" messages::bring;
+        get "/v1/OptOuts" messages::opt_outs;
         get "/v1/Messages/{Sid}/explain" messages::explain;
         get "/v1/Calls/{Sid}/explain" explain::call;
         get "/v1/Batches/{Sid}/explain" explain::batch;

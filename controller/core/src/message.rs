@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use busyhour_base::{
-    AccountSid, Body, MessageEvent, MessageSpec, MessageStatus, Reason, Segments, Span, Timestamp,
-    Webhook,
+    AccountSid, Body, Keyword, MessageEvent, MessageSpec, MessageStatus, Reason, Segments, Span,
+    Timestamp, Webhook,
 };
 use serde::{Deserialize, Serialize};
 
@@ -127,6 +127,19 @@ pub struct Arrival {
     pub spec: Arc<MessageSpec>,
     /// Its text, joined if it came in several segments.
     pub body: Body,
+    /// The tenant may write to the sender, so that STOP, START and HELP are answered.
+    pub answers: bool,
+}
+
+/// Somebody takes no messages from a number.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OptOut {
+    /// The tenant's number.
+    pub from: Arc<str>,
+    /// Who.
+    pub to: Arc<str>,
+    /// Since when, to the second.
+    pub since: Timestamp,
 }
 
 /// A message with which a tenant's application answers an inbound one.
@@ -294,6 +307,8 @@ pub struct Ask {
     pub step: u16,
     /// Where, if not at the number's own application.
     pub again: Option<Again>,
+    /// What it says, if that was obeyed.
+    pub keyword: Option<Keyword>,
 }
 
 /// Something about messages to be done outside.

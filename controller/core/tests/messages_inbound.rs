@@ -31,6 +31,7 @@ fn arrival(reference: &str) -> Arrival {
             status_callback: None,
         }),
         body: Body::from("hi"),
+        answers: true,
     }
 }
 

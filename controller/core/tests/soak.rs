@@ -392,6 +392,7 @@ impl Soak {
                 status_callback: None,
             }),
             body: Body::from(format!("hello {name}")),
+            answers: true,
         };
         self.apply(Command::Message(MessageCommand::Arrived(vec![arrival])))
     }

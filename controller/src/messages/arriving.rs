@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use busyhour_api::{Brought, Receipt};
+use busyhour_api::{Brought, Directory, Receipt};
 use busyhour_base::{AccountSid, Body, Direction, MessageSpec, Reason};
 use busyhour_controller_core::{
     command::Command,
@@ -30,15 +30,15 @@ pub(crate) struct Arriving {
 /// Takes in what carriers bring, until the log is closed.
 pub(crate) async fn take_in(
     mut arriving: mpsc::Receiver<Arriving>,
-    book: watch::Receiver<Arc<DialBook>>,
+    (book, directory): (watch::Receiver<Arc<DialBook>>, watch::Receiver<Arc<Directory>>),
     proposer: Proposer,
 ) {
     let mut batch = Vec::new();
     while arriving.recv_many(&mut batch, ARRIVALS_MAX).await > 0 {
-        let known = book.borrow().clone();
+        let (known, accounts) = (book.borrow().clone(), directory.borrow().clone());
         let (mut arrivals, mut waiting) = (Vec::new(), Vec::new());
         for Arriving { carrier, message, tell } in batch.drain(..) {
-            match arrival(&known, &carrier, message) {
+            match arrival(&known, &accounts, &carrier, message) {
                 Ok(arrival) => {
                     waiting.push((Arc::clone(&carrier), arrival.account, tell));
                     arrivals.push(arrival);
@@ -62,7 +62,12 @@ pub(crate) async fn take_in(
 }
 
 /// Whose message it is.
-fn arrival(book: &DialBook, carrier: &Arc<str>, message: Brought) -> Result<Arrival, Reason> {
+fn arrival(
+    book: &DialBook,
+    directory: &Directory,
+    carrier: &Arc<str>,
+    message: Brought,
+) -> Result<Arrival, Reason> {
     let contract = book.message_carriers.get(carrier);
     if contract.is_none_or(|contract| contract.inbound_channels == 0) {
         return Err(Reason::CarrierUndeclared);
@@ -77,6 +82,7 @@ fn arrival(book: &DialBook, carrier: &Arc<str>, message: Brought) -> Result<Arri
         account: texting.account,
         carrier: Arc::clone(carrier),
         reference,
+        answers: directory.accounts.get(&texting.account).is_some_and(|of| of.may_call(&spec.from)),
         spec: Arc::new(spec),
         body,
     })
@@ -108,6 +114,7 @@ fn receipt(account: AccountSid, verdict: Verdict) -> Receipt {
             reason @ (Reason::QueueFull
             | Reason::TextsFull
             | Reason::CarrierChannels
+            | Reason::OptOutsFull
             | Reason::Suspended),
         ) => Receipt::Later(reason),
         Err(reason) => Receipt::Refused(reason),

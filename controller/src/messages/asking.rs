@@ -238,6 +238,7 @@ fn parameters(ask: &Ask, key: SidKey) -> Vec<(&'static str, String)> {
         }
         Some(again) => of_answer(again, key),
     };
+    parameters.extend(ask.keyword.map(|keyword| ("OptOutType", keyword.as_str().to_owned())));
     parameters.extend([
         ("AccountSid", ask.account.to_string()),
         ("From", ask.spec.from.clone()),

@@ -46,6 +46,7 @@ impl World<'_> {
             reference: written.reference.into(),
             spec: Arc::new(spec),
             body: writers.body.clone(),
+            answers: true,
         };
         match self.apply(Command::Message(MessageCommand::Arrived(vec![arrival]))) {
             Reply::Messages(verdicts) if verdicts.iter().all(Result::is_ok) => {}

@@ -112,6 +112,7 @@ pub(crate) fn refused(reason: Reason) -> ApiError {
             ApiError::new(Code::MessageQueueFull, reason.message())
         }
         Reason::UnknownNumber => ApiError::new(Code::MessageFromNotOwned, reason.message()),
+        Reason::OptedOut => ApiError::new(Code::OptedOut, reason.message()),
         Reason::UnknownMessage => ApiError::not_found(),
         Reason::SegmentsOverCap => ApiError::new(Code::BodyTooLong, reason.message()),
         _ => ApiError::refused(reason),

@@ -9,7 +9,7 @@ use busyhour_controller_core::{
     spec::Cap,
 };
 use http::Request;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{A, Answer, B, NUMBER_A, Rig, basic, declaration, request};
 
@@ -235,6 +235,51 @@ async fn waiting_messages_are_canceled_in_bulk_by_number_and_never_by_an_unknown
     assert_eq!(rig.form(path, &[("To", "+4930123456")]).await.json()["canceled"], 0);
     assert_eq!(rig.form(path, &[("From", NUMBER_A)]).await.json()["canceled"], 3);
     assert_eq!(status(&rig, &first).await, "sending", "it is with its carrier");
+}
+
+#[tokio::test]
+async fn who_has_said_stop_is_listed_and_is_sent_nothing_until_they_say_start() {
+    let rig = Rig::new().await;
+    let says = async |from: &str, body: &str| {
+        let reference = format!("{from}-{body}");
+        let text = json!({"reference": reference, "from": from, "to": NUMBER_A, "body": body});
+        let asked = Request::post("/v1/Carriers/text/Messages")
+            .header("authorization", "Bearer operator-token")
+            .header("content-type", "application/json");
+        let brought = rig.send(asked.body(Body::from(text.to_string())).unwrap()).await;
+        assert_eq!(brought.status, 201, "{}", brought.text);
+    };
+    says(TO, "Stop").await;
+    create(&rig, &[]).await.is_error(400, 21_610, &["STOP"]);
+    let list = async |query: &str| {
+        let page = rig.get(&format!("/v1/OptOuts{query}")).await;
+        assert_eq!(page.status, 200, "{}", page.text);
+        page.json()
+    };
+    let one = json!({"from": NUMBER_A, "to": TO, "since": "2026-03-10T12:00:00.000Z"});
+    assert_eq!(list("").await, json!({"opt_outs": [one], "next_page_url": null}));
+    says("+14155550177", "unsubscribe").await;
+    let first = list("?PageSize=1").await;
+    let path = first["next_page_url"].as_str().unwrap();
+    let second = rig.get(path).await.json();
+    assert_eq!(second["next_page_url"], Value::Null);
+    let of = |page: &Value| page["opt_outs"][0]["to"].as_str().unwrap().to_owned();
+    let mut both = [of(&first), of(&second)];
+    both.sort_unstable();
+    let mut expected = [TO, "+14155550177"];
+    expected.sort_unstable();
+    assert_eq!(both, expected);
+    let only = list("?To=%2B14155550177").await;
+    assert_eq!(
+        (only["opt_outs"].as_array().unwrap().len(), of(&only).as_str()),
+        (1, "+14155550177")
+    );
+    for (query, word) in [("?Number=1", "From, To"), ("?PageToken=x", "next_page_url")] {
+        rig.get(&format!("/v1/OptOuts{query}")).await.is_error(400, 20_001, &[word]);
+    }
+    says(TO, "START").await;
+    assert_eq!(create(&rig, &[]).await.status, 201);
+    assert_eq!(list("").await["opt_outs"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -36,6 +36,7 @@ const MESSAGES: MessageOptions = MessageOptions {
     asked_max: 4,
     asked_of_tenant_max: 2,
     answers_max: 2,
+    opt_outs_max: 1_000,
 };
 
 /// The two of them.

@@ -114,6 +114,7 @@ impl Both {
             reference: format!("in-{}", reference + nth).into(),
             spec: Arc::new(spec(&number(tenant), "+1777", Direction::Inbound)),
             body: Body::from("hi"),
+            answers: true,
         });
         let arrivals = arrivals.collect();
         self.apply(Command::Message(MessageCommand::Arrived(arrivals)));

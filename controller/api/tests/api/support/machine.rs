@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use busyhour_api::{Applied, Bring, Brought, MessageViews, Propose, ProposeError, Receipt, Views};
+use busyhour_api::{
+    Applied, Bring, Brought, MessageViews, Propose, ProposeError, Receipt, Views, WantedOptOuts,
+};
 use busyhour_base::{
     AccountSid, CallEvent, Direction, Ending, MessageSpec, Outcome, Reason, Span, Timestamp,
 };
@@ -13,7 +15,7 @@ use busyhour_controller_core::{
     forward::{About, Inquiry, Outlook},
     message::{
         Arrival, MessageCarrier, MessageCommand, MessageDeclaration, MessageId, MessageNumber,
-        MessageView,
+        MessageView, OptOut,
     },
     spec::{
         AgentIx, Application, BatchId, CallId, Carrier, Declaration, Excess, Limits, Number,
@@ -266,6 +268,10 @@ impl MessageViews for Machine {
     ) -> Vec<MessageView> {
         self.read(|state| state.messages_of(account, before).take(max).collect())
     }
+
+    fn opt_outs_of(&self, account: AccountSid, wanted: &WantedOptOuts, max: usize) -> Vec<OptOut> {
+        self.read(|state| wanted.of(state, account, max))
+    }
 }
 
 /// One carrier brings messages, to the first tenant's number.
@@ -279,7 +285,14 @@ impl Bring for Machine {
             let Brought { reference, from, to, body } = brought;
             let direction = Direction::Inbound;
             let spec = MessageSpec { to, from, direction, status_callback: None };
-            let arrival = Arrival { account: A, carrier, reference, spec: Arc::new(spec), body };
+            let arrival = Arrival {
+                account: A,
+                carrier,
+                reference,
+                spec: Arc::new(spec),
+                body,
+                answers: true,
+            };
             let arrived = Command::Message(MessageCommand::Arrived(vec![arrival]));
             match self.apply(arrived) {
                 Reply::Messages(verdicts) => match verdicts[0] {

@@ -11,6 +11,7 @@ impl State {
     pub(in crate::state) fn check_messages(&self) -> Result<(), String> {
         let messages = &self.messages;
         messages.queue.check()?;
+        messages.opt_outs.check()?;
         let mut known = 0;
         for (id, tenant) in messages.tenants.iter() {
             let mut counts = MessageCounts {

@@ -95,6 +95,8 @@ impl State {
         let message = &messages.all[id];
         let live = match message.stage {
             Stage::Ended(_) => return None,
+            // Its turn had come, and nothing was sent.
+            Stage::Sending(_) if reason == Reason::OptedOut => None,
             Stage::Sending(live) | Stage::Sent(live) => Some(&messages.live[live]),
             _ => None,
         };

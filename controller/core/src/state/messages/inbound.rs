@@ -40,6 +40,7 @@ impl State {
         if waiting >= self.message_options.inbound_max {
             return Err(Reason::QueueFull);
         }
+        let keyword = self.keyword_in(arrival)?;
         let known = self.messages.carriers.get_mut(&arrival.carrier);
         let carrier = known.filter(|carrier| carrier.declared).ok_or(Reason::NoCarrier)?;
         if carrier.inbound >= carrier.contract.inbound {
@@ -57,7 +58,7 @@ impl State {
         let id = self.insert_message(tenant, none, &arrival.spec, body, Stage::Receiving);
         let messages = &mut self.messages;
         let (carrier, reference) = (Arc::clone(&arrival.carrier), Arc::clone(&arrival.reference));
-        messages.origins.insert(id, Origin { carrier, reference, again: None });
+        messages.origins.insert(id, Origin { carrier, reference, again: None, keyword });
         let state = &mut messages.tenants[tenant];
         state.counts.accepted += 1;
         state.counts.receiving += 1;
@@ -70,6 +71,9 @@ impl State {
         let reply = Reply::Messages(vec![Ok(accepted)]);
         self.messages.tenants[tenant].brought.put(key, now, &reply);
         self.message_changed(id, MessageStatus::Receiving, Reason::Ready, fx);
+        if let Some(keyword) = keyword {
+            self.obey(tenant, keyword, arrival, fx);
+        }
         self.take_turn(tenant);
         Ok(accepted)
     }
@@ -103,6 +107,7 @@ impl State {
 
     fn ask(&self, id: u32, fx: &mut Vec<Effect>) {
         let message = &self.messages.all[id];
+        let origin = self.messages.origins.get(&id);
         fx.push(Effect::Message(MessageEffect::Ask(Box::new(Ask {
             message: message.message,
             account: self.tenants[message.tenant].account,
@@ -110,7 +115,8 @@ impl State {
             body: self.messages.bodies.body(message.body).clone(),
             segments: self.messages.bodies.segments(message.body),
             step: message.attempt,
-            again: self.messages.origins.get(&id).and_then(|origin| origin.again.clone()),
+            again: origin.and_then(|origin| origin.again.clone()),
+            keyword: origin.and_then(|origin| origin.keyword),
         }))));
     }
 

@@ -114,18 +114,22 @@ impl State {
     /// A batch counts a line somewhere else.
     pub(super) fn line_moves(&mut self, id: u32, from: Counted, to: Counted) {
         let Some(batch) = self.batch_of_message(id) else { return };
-        let (now, body) = (Timestamp(self.now), self.messages.all[id].body);
         let batch = &mut self.batches[batch];
-        if to == Counted::InProgress {
-            batch.started_at.get_or_insert(now);
-            batch.started += u64::from(self.messages.bodies.segments(body).count);
-        }
         if let Some(count) = batch.counts.at(from) {
             *count -= 1;
         }
         if let Some(count) = batch.counts.at(to) {
             *count += 1;
         }
+    }
+
+    /// A line is handed to a carrier.
+    pub(super) fn line_starts(&mut self, id: u32) {
+        let Some(batch) = self.batch_of_message(id) else { return };
+        let segments = self.messages.bodies.segments(self.messages.all[id].body).count;
+        let batch = &mut self.batches[batch];
+        batch.started_at.get_or_insert(Timestamp(self.now));
+        batch.started += u64::from(segments);
     }
 
     /// A line has ended: its batch may be over with it.

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use busyhour_base::{MessageSpec, MessageStatus, Reason, Span, Timestamp};
+use busyhour_base::{Keyword, MessageSpec, MessageStatus, Reason, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{State, remembered::Remembered};
@@ -33,6 +33,7 @@ mod declare;
 mod end;
 mod inbound;
 mod lines;
+mod opt_outs;
 mod outlook;
 mod queue;
 mod report;
@@ -43,6 +44,7 @@ mod views;
 
 use bodies::Bodies;
 use lines::Line;
+use opt_outs::OptOuts;
 use queue::{Place, Queue};
 pub(super) use tick::Begins;
 
@@ -85,6 +87,8 @@ pub(super) struct Message {
     /// Its [`Line`] of a batch, or [`NIL`].
     line: u32,
     attempt: u16,
+    /// It answers STOP, START or HELP.
+    answers_keyword: bool,
     stage: Stage,
 }
 
@@ -133,6 +137,8 @@ struct Origin {
     reference: Arc<str>,
     /// Where its tenant's application is asked again.
     again: Option<Again>,
+    /// What it says, if that was obeyed.
+    keyword: Option<Keyword>,
 }
 
 /// What is kept of a tenant.
@@ -179,11 +185,14 @@ pub struct MessageOptions {
     pub asked_of_tenant_max: u32,
     /// Answers that an application may give to one message.
     pub answers_max: usize,
+    /// People who may have opted out of messages, each from one number. Beyond it a STOP is refused, and carriers bring it again.
+    pub opt_outs_max: u64,
 }
 
 impl Default for MessageOptions {
     /// A report that takes longer than an hour is rare. A message that awaits one takes some 300 bytes, so that a million take
-    /// 300 MB. An application that takes the longest 15 s to answer gets two messages a second.
+    /// 300 MB. An application that takes the longest 15 s to answer gets two messages a second. Ten million people who have opted out
+    /// take some 200 MB.
     fn default() -> Self {
         Self {
             submit_max: 100_000,
@@ -193,6 +202,7 @@ impl Default for MessageOptions {
             asked_max: 512,
             asked_of_tenant_max: 32,
             answers_max: 10,
+            opt_outs_max: 10_000_000,
         }
     }
 }
@@ -248,7 +258,9 @@ pub(super) struct Messages {
     given: u64,
     records_given: u64,
     stray_reports: u64,
-    /// Answers of applications that no queue took.
+    /// Who takes no messages from which numbers.
+    opt_outs: OptOuts,
+    /// Answers, of applications or to keywords, that no queue took.
     answers_refused: u64,
     /// How long carriers took to answer.
     holding: Holding,
@@ -313,6 +325,7 @@ impl State {
             times: NIL,
             line: NIL,
             attempt: 0,
+            answers_keyword: false,
             stage,
         });
         messages.index.insert(message, id);

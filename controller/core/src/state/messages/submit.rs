@@ -63,6 +63,22 @@ impl State {
         line: Option<LineOf<'_>>,
         fx: &mut Vec<Effect>,
     ) -> Result<AcceptedMessage, Reason> {
+        let account = self.tenants[tenant].account;
+        if self.messages.opt_outs.has(account, &new.spec.from, &new.spec.to) {
+            return Err(Reason::OptedOut);
+        }
+        self.accept_message(tenant, new, body, (line, false), fx)
+    }
+
+    /// The same, whoever has opted out; `answers_keyword` has it sent to them too.
+    pub(super) fn accept_message(
+        &mut self,
+        tenant: u32,
+        new: &NewMessage,
+        body: &Body,
+        (line, answers_keyword): (Option<LineOf<'_>>, bool),
+        fx: &mut Vec<Effect>,
+    ) -> Result<AcceptedMessage, Reason> {
         let now = Timestamp(self.now);
         let begins = new.not_before.unwrap_or(now).max(now);
         if new.expires.is_some_and(|expires| expires <= begins) {
@@ -86,6 +102,7 @@ impl State {
         let lane = self.messages.queue.lane_of(place);
         let wait = starts.since(now);
         let id = self.take_in_message(lane, new, body, wait, (tenant, line), fx);
+        self.messages.all[id].answers_keyword = answers_keyword;
         let (message, segments) =
             (self.messages.all[id].message, self.messages.bodies.segments(body));
         Ok(AcceptedMessage { message, segments, wait })

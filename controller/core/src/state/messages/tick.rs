@@ -183,12 +183,16 @@ impl State {
         });
         let message = &mut messages.all[id];
         message.stage = Stage::Sending(live);
-        message.attempt += 1;
         let counts = &mut messages.tenants[message.tenant].counts;
         counts.waiting -= 1;
         counts.sending += 1;
         self.line_moves(id, Counted::Waits, Counted::InProgress);
+        if self.is_opted_out(id) {
+            return self.end_opted_out(id, fx);
+        }
+        self.line_starts(id);
         let messages = &mut self.messages;
+        messages.all[id].attempt += 1;
         let message = &messages.all[id];
         fx.push(Effect::Message(MessageEffect::Send(Box::new(Send {
             message: message.message,
