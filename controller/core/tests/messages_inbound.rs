@@ -162,16 +162,47 @@ fn mt_9_an_inbound_message_waits_is_asked_about_and_its_answer_is_queued_once() 
     machine.replays_alike(2);
 }
 
+fn bounded(options: MessageOptions) -> Machine {
+    let mut machine = Machine::with(Options::default());
+    machine.state = State::new().with_messages(options);
+    let carrier = carrier(9, Span::ZERO);
+    machine.apply(Command::Declare(Box::new(declared(MessageLimits::default(), None, carrier))));
+    machine
+}
+
+#[test]
+fn mt_9_tenants_take_turns_in_being_asked() {
+    let mut machine = bounded(MessageOptions { asked_max: 2, ..MessageOptions::default() });
+    let of = |tenant, name: &str| Arrival { account: account(tenant), ..arrival(name) };
+    let arrivals = vec![of(1, "in-1"), of(1, "in-2"), of(2, "in-3"), of(2, "in-4")];
+    let verdicts = machine.verdicts(Command::Message(MessageCommand::Arrived(arrivals)));
+    let ids: Vec<_> = verdicts.iter().map(|one| one.expect("taken in").message).collect();
+    assert_eq!(asks(&machine), [ids[0], ids[2]], "one of each");
+    machine.apply(told(ids[2], 1, Vec::new(), After::Done));
+    machine.apply(told(ids[0], 1, Vec::new(), After::Done));
+    assert_eq!(asks(&machine)[2..], [ids[1], ids[3]]);
+}
+
+#[test]
+fn mt_9_no_more_of_a_tenants_messages_wait_than_may() {
+    let options = MessageOptions { asked_of_tenant_max: 1, inbound_max: 1, ..Default::default() };
+    let mut machine = bounded(options);
+    let mut brings = |name| {
+        let arrived = MessageCommand::Arrived(vec![arrival(name)]);
+        machine.verdicts(Command::Message(arrived))[0].map(|accepted| accepted.message)
+    };
+    let first = brings("in-1").expect("its application is asked");
+    assert!(brings("in-2").is_ok(), "it waits");
+    assert_eq!(brings("in-3"), Err(Reason::QueueFull));
+    machine.apply(told(first, 1, Vec::new(), After::Done));
+    let again = Command::Message(MessageCommand::Arrived(vec![arrival("in-3")]));
+    assert!(machine.verdicts(again)[0].is_ok(), "brought later");
+}
+
 #[test]
 fn mt_9_inbound_channels_and_the_questions_to_one_application_are_bounded() {
     let options = MessageOptions { asked_of_tenant_max: 2, ..MessageOptions::default() };
-    let mut machine = Machine::with(Options::default());
-    machine.state = State::new().with_messages(options);
-    machine.apply(Command::Declare(Box::new(declared(
-        MessageLimits::default(),
-        None,
-        carrier(9, Span::ZERO),
-    ))));
+    let mut machine = bounded(options);
     let arrivals = (0..5).map(|n| arrival(&format!("in-{n}"))).collect();
     let verdicts = machine.verdicts(Command::Message(MessageCommand::Arrived(arrivals)));
     assert_eq!(verdicts.iter().filter(|verdict| verdict.is_ok()).count(), 4);

@@ -32,7 +32,7 @@ const MESSAGES: MessageOptions = MessageOptions {
     submit_max: 100,
     report_wait: Span(3_600_000_003),
     unreported_max: 1_000,
-    inbound_max: 4,
+    inbound_max: 2,
     asked_max: 4,
     asked_of_tenant_max: 2,
     answers_max: 2,
