@@ -99,6 +99,8 @@ impl Desk {
     ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (new, coming) = mpsc::channel(ON_THEIR_WAY);
+        // Every connection looks at it all the time: one of its own needs no word with other threads.
+        let stop = stop.child_token();
         let thread = thread::Builder::new().name(format!("busyhour-api-{n}")).spawn(move || {
             // The budget of a task is meant for one connection.
             let all = unconstrained(all(coming, router, stop));
@@ -158,6 +160,7 @@ async fn converse(stream: std::net::TcpStream, router: Router, stop: &Cancellati
     let connection = http.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
+        biased;
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();

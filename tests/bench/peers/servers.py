@@ -1,5 +1,5 @@
-"""Private Redis and PostgreSQL servers for the peers' benchmarks: their data under target/, Unix sockets and no ports,
-stopped and removed at the end, and a client of Redis that costs little."""
+"""Private Redis and PostgreSQL servers for the peers' benchmarks: their data under target/, Unix sockets, a port of
+the loopback only if asked for, stopped and removed at the end, and a client of Redis that costs little."""
 
 import contextlib
 import glob
@@ -64,15 +64,16 @@ def folders(owner=None):
 
 
 class Redis:
-    """redis-server; `appendfsync` is None (no file), or "always" or "everysec"."""
+    """redis-server; `appendfsync` is None (no file), or "always" or "everysec". With `tcp` it also listens on a port."""
 
-    def __init__(self, data, sockets, appendfsync=None):
+    def __init__(self, data, sockets, appendfsync=None, tcp=False):
         self.data, self.socket = data, os.path.join(sockets, "redis.sock")
+        self.port = free_port() if tcp else 0
         self.appendfsync, self.process, self.client = appendfsync, None, None
 
     def start(self):
         """Starts it and waits until it has loaded its data; gives the seconds that took."""
-        options = ["--port", "0", "--unixsocket", self.socket, "--dir", self.data, "--save", "", "--daemonize", "no"]
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", self.socket, "--dir", self.data, "--save", "", "--daemonize", "no"]
         if self.appendfsync:
             options += ["--appendonly", "yes", "--appendfsync", self.appendfsync]
             options += ["--auto-aof-rewrite-percentage", "0"]
@@ -106,10 +107,16 @@ class Redis:
             return self.client.call("SCRIPT", "LOAD", file.read()).decode()
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 @contextlib.contextmanager
-def redis(appendfsync=None):
+def redis(appendfsync=None, tcp=False):
     with folders() as (data, sockets):
-        server = Redis(data, sockets, appendfsync)
+        server = Redis(data, sockets, appendfsync, tcp)
         try:
             server.start()
             yield server
