@@ -102,9 +102,13 @@ impl Desk {
         // Every connection looks at it all the time: one of its own needs no word with other threads.
         let stop = stop.child_token();
         let thread = thread::Builder::new().name(format!("busyhour-api-{n}")).spawn(move || {
-            // The budget of a task is meant for one connection.
-            let all = unconstrained(all(coming, router, stop));
-            runtime.block_on(cut_off.run_until_cancelled(all));
+            // The budget of a task is meant for one connection. It is a task, since the future that a runtime blocks on has to
+            // ask the kernel for events each time that it wakes itself.
+            let all = runtime.spawn(unconstrained(all(coming, router, stop)));
+            let ended = runtime.block_on(cut_off.run_until_cancelled(all));
+            if let Some(Err(panic)) = ended {
+                tracing::error!(%panic, "a thread of the API lost its connections");
+            }
             // What was begun beside a request need not be waited for.
             runtime.shutdown_background();
         })?;

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 /// So many at once are a crowd: more will come before the next group.
-const CROWD: usize = 8;
+const CROWD: usize = 4;
 
 /// From the beginning of one group to that of the next, at most.
 const SPACING: Duration = Duration::from_micros(500);
