@@ -142,3 +142,23 @@ fn too_large(most: usize) -> ApiError {
     let message = format!("The body is larger than {most} bytes");
     ApiError::new(Code::TooLarge, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_looked_at_twice_before_a_timer_is_set() {
+        let there_at = |look: u32| {
+            let mut looks = 0;
+            let body = poll_fn(move |_| {
+                looks += 1;
+                if looks < look { Poll::Pending } else { Poll::Ready(looks) }
+            });
+            futures::executor::block_on(at_once(pin!(body)))
+        };
+        assert_eq!(there_at(1), Some(1));
+        assert_eq!(there_at(2), Some(2));
+        assert_eq!(there_at(3), None, "it is waited for, with a bound");
+    }
+}
