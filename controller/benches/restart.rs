@@ -50,13 +50,13 @@ fn main() {
     }
     let dir = tempfile::tempdir().expect("a folder");
     let queued = fill(dir.path());
-    let mut started: Vec<_> = (0..ROUNDS).map(|_| started(dir.path())).collect();
-    started.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+    let started = starts(dir.path());
     let (best, median) = (&started[0], &started[ROUNDS / 2]);
     assert!(started.iter().all(|started| started.queued == queued), "every call is there");
     lengthen(dir.path());
-    let tail = self::started(dir.path());
-    assert_eq!(tail.queued, queued + TAIL, "every call is there");
+    let tails = starts(dir.path());
+    let tail = &tails[ROUNDS / 2];
+    assert!(tails.iter().all(|tail| tail.queued == queued + TAIL), "every call is there");
     let how = format!(
         "from opening the folder to a state that takes the next entry, in a process of its own: a snapshot of {queued} \
          queued calls of {TENANTS} tenants, {} MB, checked and read, and {} commands of log after it; the files are in \
@@ -68,6 +68,14 @@ fn main() {
         (tail.seconds - median.seconds).max(0.0),
     );
     support::figure("restart.seconds_10m", best.seconds, ("s", "less"), &how);
+}
+
+/// Several starts, the quickest first. The first of them finds memory that was never touched, which a virtual machine's host has
+/// yet to provide.
+fn starts(dir: &Path) -> Vec<Started> {
+    let mut starts: Vec<_> = (0..ROUNDS).map(|_| started(dir)).collect();
+    starts.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+    starts
 }
 
 /// What a start came to.
