@@ -1,7 +1,7 @@
 //! Questions to tenants' applications about messages that came in. What they answer goes to the controller, which asks again
 //! what it hears nothing of; so nothing is kept here.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use busyhour_agent_core::{
     texting::{Conversation, Next, Said},
@@ -9,9 +9,8 @@ use busyhour_agent_core::{
 };
 use busyhour_base::Reason;
 use busyhour_protocol::{AskOrder, Replies, Reply, v1, v1::answered::Outcome};
-use parking_lot::Mutex;
-use tokio::sync::Notify;
 
+use super::errands::Errands;
 use crate::{metric_definitions as metric, node::Node};
 
 /// Questions under way at once. Beyond it one comes back as busy, and the controller asks it again.
@@ -20,48 +19,7 @@ const RUNNING_MAX: usize = 1_024;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Questions under way, and the answers to those that are over.
-#[derive(Default)]
-pub struct Asks {
-    state: Mutex<State>,
-    news: Notify,
-}
-
-#[derive(Default)]
-struct State {
-    running: usize,
-    answered: VecDeque<v1::Answered>,
-}
-
-impl Asks {
-    /// Completes when there is something to pass on.
-    pub async fn changed(&self) {
-        self.news.notified().await;
-    }
-
-    /// The answers since this was asked last.
-    pub fn take(&self) -> Vec<v1::Answered> {
-        self.state.lock().answered.drain(..).collect()
-    }
-
-    fn begin(&self) -> bool {
-        let mut state = self.state.lock();
-        let room = state.running < RUNNING_MAX;
-        state.running += usize::from(room);
-        room
-    }
-
-    fn end(&self, answered: v1::Answered, ran: bool) {
-        let mut state = self.state.lock();
-        state.running -= usize::from(ran);
-        if state.answered.len() >= RUNNING_MAX {
-            // The controller asks again for what it hears nothing of.
-            state.answered.pop_front();
-        }
-        state.answered.push_back(answered);
-        drop(state);
-        self.news.notify_one();
-    }
-}
+pub type Asks = Errands<v1::Answered, RUNNING_MAX>;
 
 /// Asks an application, beside everything else.
 pub fn ask(node: &Arc<Node>, order: v1::Ask) {

@@ -1,6 +1,7 @@
 //! The stream to the controller: opened by the agent, opened again whenever it breaks.
 
 mod asks;
+mod errands;
 mod load;
 mod orders;
 mod reports;

@@ -2,13 +2,12 @@
 //! those that were not accepted; so nothing is kept here, and an answer that is lost with the connection costs one
 //! repetition.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use busyhour_agent_core::{leg::Request, webhook::sign::Key};
 use busyhour_protocol::{FieldError, v1};
-use parking_lot::Mutex;
-use tokio::sync::Notify;
 
+use super::errands::Errands;
 use crate::{metric_definitions as metric, node::Node};
 
 /// Tells under way at once. Beyond it one is answered as not accepted, and comes again.
@@ -17,48 +16,7 @@ const RUNNING_MAX: usize = 256;
 const ANSWER_MAX: usize = 64 << 10;
 
 /// Tells under way, and what became of those that are over.
-#[derive(Default)]
-pub struct Tells {
-    state: Mutex<State>,
-    news: Notify,
-}
-
-#[derive(Default)]
-struct State {
-    running: usize,
-    told: VecDeque<v1::Told>,
-}
-
-impl Tells {
-    /// Completes when there is something to pass on.
-    pub async fn changed(&self) {
-        self.news.notified().await;
-    }
-
-    /// What became of tells since this was asked last.
-    pub fn take(&self) -> Vec<v1::Told> {
-        self.state.lock().told.drain(..).collect()
-    }
-
-    fn begin(&self) -> bool {
-        let mut state = self.state.lock();
-        let room = state.running < RUNNING_MAX;
-        state.running += usize::from(room);
-        room
-    }
-
-    fn end(&self, told: v1::Told, ran: bool) {
-        let mut state = self.state.lock();
-        state.running -= usize::from(ran);
-        if state.told.len() >= RUNNING_MAX {
-            // The controller asks again for what it hears nothing of.
-            state.told.pop_front();
-        }
-        state.told.push_back(told);
-        drop(state);
-        self.news.notify_one();
-    }
-}
+pub type Tells = Errands<v1::Told, RUNNING_MAX>;
 
 /// Tells a webhook, beside everything else.
 pub fn tell(node: &Arc<Node>, order: v1::Tell) -> Result<(), FieldError> {

@@ -74,8 +74,8 @@ fn main() {
     );
 }
 
-/// Starts this program anew with huge pages, as the controller's own starts itself, unless the environment says otherwise. The
-/// peer has them too.
+/// Starts this program anew with huge pages, which the controller's own has from its allocator, unless the environment says
+/// otherwise. The peer has them too.
 fn prefer_huge_pages() {
     const TUNABLES: &str = "GLIBC_TUNABLES";
     if env::var_os(TUNABLES).is_none() {

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use busyhour_base::{
-    AccountSid, Body, Keyword, MessageEvent, MessageSpec, MessageStatus, Reason, Segments, Span,
-    Timestamp, Webhook,
+    AccountSid, Body, Direction, Keyword, MessageEvent, MessageSpec, MessageStatus, Reason,
+    Segments, Span, Timestamp, Webhook,
 };
 use serde::{Deserialize, Serialize};
 
@@ -309,6 +309,24 @@ pub struct Ask {
     pub again: Option<Again>,
     /// What it says, if that was obeyed.
     pub keyword: Option<Keyword>,
+}
+
+impl Ask {
+    /// An answer; what it leaves open is the other way round of what it answers.
+    pub fn answer(
+        &self,
+        (to, from): (Option<String>, Option<String>),
+        body: Body,
+        status_callback: Option<Webhook>,
+    ) -> Answer {
+        let spec = MessageSpec {
+            to: to.unwrap_or_else(|| self.spec.from.clone()),
+            from: from.unwrap_or_else(|| self.spec.to.clone()),
+            direction: Direction::OutboundReply,
+            status_callback,
+        };
+        Answer { spec: Arc::new(spec), body }
+    }
 }
 
 /// Something about messages to be done outside.

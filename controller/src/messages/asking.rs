@@ -7,7 +7,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use busyhour_api::Directory;
-use busyhour_base::{Direction, MessageSpec, Reason, SidKey, message::error_code};
+use busyhour_base::{Reason, SidKey, message::error_code};
 use busyhour_controller_core::{
     command::Command,
     message::{After, Again, Answer, Ask, Asked, MessageCommand, MessageId},
@@ -213,15 +213,8 @@ fn finished(ask: &Ask, answers: Vec<Answer>, after: After) -> Asked {
     Asked { message: ask.message, step: ask.step, answers, after }
 }
 
-/// An answer as a message; what it leaves open is the other way round of what it answers.
 fn answer(ask: &Ask, reply: Reply) -> Answer {
-    let spec = MessageSpec {
-        to: reply.to.unwrap_or_else(|| ask.spec.from.clone()),
-        from: reply.from.unwrap_or_else(|| ask.spec.to.clone()),
-        direction: Direction::OutboundReply,
-        status_callback: reply.status_callback,
-    };
-    Answer { spec: Arc::new(spec), body: reply.body }
+    ask.answer((reply.to, reply.from), reply.body, reply.status_callback)
 }
 
 /// What every request about a message carries.

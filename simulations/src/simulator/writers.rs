@@ -11,7 +11,7 @@ use busyhour_base::{Direction, MessageSpec, Reason, Timestamp};
 use busyhour_controller_core::{
     command::Command,
     effect::Reply,
-    message::{After, Answer, Arrival, Ask, Asked, MessageCommand, MessageRecord},
+    message::{After, Arrival, Ask, Asked, MessageCommand, MessageRecord},
 };
 
 use super::{
@@ -135,13 +135,7 @@ fn note<'a>(rows: &mut BTreeMap<(&'a str, String), WriterRow>, record: &'a Messa
 
 fn asked(ask: &Ask, said: Said) -> Asked {
     let answer = |reply: twiml::Message| {
-        let spec = MessageSpec {
-            to: reply.to.unwrap_or_else(|| ask.spec.from.clone()),
-            from: reply.from.unwrap_or_else(|| ask.spec.to.clone()),
-            direction: Direction::OutboundReply,
-            status_callback: reply.status_callback,
-        };
-        Answer { spec: Arc::new(spec), body: reply.body }
+        ask.answer((reply.to, reply.from), reply.body, reply.status_callback)
     };
     let after = match (said.failed, said.again) {
         (true, _) => After::Failed(Reason::DocumentFailed),

@@ -272,8 +272,8 @@ impl Engine {
     /// The timer of those who wait at a gate for its instant, if any do.
     #[inline]
     pub(super) fn timed(&self, waiting: Ring) -> Option<Handle> {
-        let nodes = waiting.iter(&self.nodes).map(|id| &self.nodes[id]);
-        nodes.into_iter().find(|node| node.place == Place::Timed).map(|node| node.ticket)
+        let mut nodes = waiting.iter(&self.nodes).map(|id| &self.nodes[id]);
+        nodes.find(|node| node.place == Place::Timed).map(|node| node.ticket)
     }
 
     /// If a node whose gate opens at `at` is the only one beneath one that is idle and whose gate opens later: when that
