@@ -15,8 +15,8 @@ use std::{
 };
 
 use busyhour_base::Timestamp;
-use busyhour_log::{Config, Log, Pending};
-use common::{Journal, close};
+use busyhour_log::{Config, Log};
+use common::{Journal, close, propose};
 
 const FOLDER: &str = "BUSYHOUR_LOG_KILL_TEST_FOLDER";
 const THREADS: u64 = 4;
@@ -60,7 +60,7 @@ fn child() {
             let (log, begun) = (log.clone(), counts.get(&thread).copied().unwrap_or(0));
             scope.spawn(move || {
                 for count in begun + 1.. {
-                    let index = log.submit(value(thread, count)).and_then(Pending::wait).unwrap();
+                    let index = propose(&log, &value(thread, count));
                     let mut out = std::io::stdout().lock();
                     writeln!(out, "acknowledged {index} {thread} {count}").unwrap();
                     out.flush().unwrap();

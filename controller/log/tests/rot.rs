@@ -47,11 +47,20 @@ fn closed_log(values: &[Vec<u8>]) -> Files {
     files
 }
 
-/// The same with two snapshots.
+/// The same with two snapshots. Each is written before the log goes on, so that the same files
+/// are there whichever thread comes first.
 fn log_with_snapshots(values: &[Vec<u8>]) -> Files {
     let disk = SimDisk::default();
-    let log = Log::open_on(Arc::new(disk.clone()), snapshotting(), Journal::default()).unwrap();
-    propose_each(&log, values.iter().map(Vec::as_slice));
+    let config = snapshotting();
+    let after = config.snapshot_after_bytes;
+    let log = Log::open_on(Arc::new(disk.clone()), config, Journal::default()).unwrap();
+    for value in values {
+        propose_each(&log, [value.as_slice()]);
+        common::eventually(|| {
+            let status = log.status();
+            status.log_bytes < after.max(status.snapshot_bytes)
+        });
+    }
     close(log);
     let files = disk.files();
     assert_eq!(with_extension(&files, "snapshot").len(), 2);

@@ -14,7 +14,7 @@ use std::{
 };
 
 use busyhour_base::Timestamp;
-use busyhour_log::{Config, Log, Machine, Mode, Pending, RestoreError};
+use busyhour_log::{Config, Log, Machine, Mode, Pending, ProposeError, RestoreError};
 
 /// Remembers every command that it was given: number, instant and value, in order.
 #[derive(Default, Debug, Clone, PartialEq, Eq)]
@@ -79,9 +79,27 @@ pub fn small(folder: &Path) -> Config {
 /// own.
 pub fn propose_each<'a>(log: &Log<Journal>, values: impl IntoIterator<Item = &'a [u8]>) {
     for value in values {
-        log.submit(value.to_vec()).and_then(Pending::wait).expect("accepted");
+        propose(log, value);
     }
 }
+
+/// Proposes a value until it is accepted, as any client does: at its bound the log waits for the
+/// snapshot that is being written. Gives its number.
+pub fn propose(log: &Log<Journal>, value: &[u8]) -> u64 {
+    let mut index = None;
+    eventually(|| {
+        index = match log.submit(value.to_vec()).and_then(Pending::wait) {
+            Ok(index) => Some(index),
+            Err(ProposeError::NoRoom(why)) if why.ends_with(WRITING) => None,
+            Err(other) => panic!("not accepted: {other}"),
+        };
+        index.is_some()
+    });
+    index.expect("just seen")
+}
+
+/// How a refusal ends that only asks for patience.
+pub const WRITING: &str = "the snapshot is still being written";
 
 /// Closes a log and waits until its folder is free.
 pub fn close(log: Log<Journal>) {
