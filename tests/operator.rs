@@ -5,8 +5,9 @@ mod support;
 
 use std::{collections::BTreeSet, fs, time::Duration};
 
-use serde_json::Value;
-use support::{Running, cli::busyhour, root, until};
+use reqwest::Method;
+use serde_json::{Value, json};
+use support::{Running, cli::busyhour, root, tenant::answer, until};
 
 /// How long calls may take to be up.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -22,9 +23,20 @@ async fn raised(name: &str) -> Running {
     running
 }
 
+/// Lets the rest of north's batch last for hours, so that calls wait however long the looking takes.
+async fn go_slow(running: &Running) {
+    let tenant = running.tenant("north");
+    let batches = tenant.get("/v1/Batches").await.json();
+    let pace = format!("/v1/Batches/{}/pace", batches["batches"][0]["sid"].as_str().unwrap());
+    let slow = tenant.request(Method::POST, &pace).json(&json!({"cps": 0.01}));
+    let answer = answer(slow).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn mt_27_top_and_explain_tell_the_same_as_the_api() {
     let running = raised("operator-top").await;
+    go_slow(&running).await;
     let top: Value =
         serde_json::from_str(&busyhour(&running, &["top", "--json"]).await.unwrap()).expect("JSON");
     let names = |list: &str| -> Vec<&str> {

@@ -116,7 +116,8 @@ async fn a_lost_bye_is_repeated_and_leaves_the_end_unconfirmed() {
 async fn a_session_is_refreshed_or_ended() {
     let (_, ending, messages) = call_with("refreshed", LONGER, |_| {}).await;
     assert_eq!((ending.outcome, ending.reason), (Outcome::Completed, Reason::Completed));
-    assert_eq!(messages.transactions("UPDATE"), 2);
+    // One more may cross the BYE on a machine that stands still for a second.
+    assert!((2..=3).contains(&messages.transactions("UPDATE")), "{}", messages.text);
     let (_, ending, _) = call_with("session_lost", LONGER, |_| {}).await;
     assert_eq!((ending.reason, ending.confirmed), (Reason::MediaLost, true));
 }

@@ -1,6 +1,7 @@
 //! Media threads against each other and against a plain socket: audio, keys, pacing, trust and loss.
 
 use std::{
+    io::ErrorKind,
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     time::{Duration, Instant},
 };
@@ -57,7 +58,13 @@ fn socket() -> UdpSocket {
 /// What a far end receives: when, and what.
 fn receive(socket: &UdpSocket) -> (Instant, SocketAddr, Header, Vec<u8>) {
     let mut datagram = [0; 1_500];
-    let (length, from) = socket.recv_from(&mut datagram).unwrap();
+    let (length, from) = loop {
+        match socket.recv_from(&mut datagram) {
+            // A process that was stopped and goes on is told so (signal(7)).
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            received => break received.unwrap(),
+        }
+    };
     let (header, payload) = Header::parse(&datagram[..length]).unwrap();
     (Instant::now(), from, header, payload.to_vec())
 }

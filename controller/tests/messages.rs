@@ -121,7 +121,17 @@ async fn each_step_of_a_message_is_told_in_order_and_signed_by_its_tenants_token
 
 #[tokio::test]
 async fn a_controller_killed_with_messages_under_way_loses_none_and_sends_none_twice() {
-    // The carrier keeps all of its channels busy for longer than it takes to send the messages and to copy the disk.
+    for _ in 0..20 {
+        if lives_through_a_kill().await {
+            return;
+        }
+        // The machine stood still for so long that all was over before the disk was copied.
+    }
+    panic!("no kill met a message that was under way while another one waited");
+}
+
+/// Kills a controller that has messages. Whether some were with their carrier just then, and some had yet to be sent.
+async fn lives_through_a_kill() -> bool {
     const CHANNELS: usize = 8;
     let yaml = declaring_messages(
         "seed: 3, undeliveredPermille: 200, refusedPermille: 100, answerMs: 3000, deliveryMs: 100",
@@ -151,13 +161,13 @@ async fn a_controller_killed_with_messages_under_way_loses_none_and_sends_none_t
         *reasons.entry(reason).or_default() += 1;
     }
     let in_doubt = busyhour_base::Reason::InDoubtRestart.message();
-    assert!(reasons.contains_key(in_doubt), "none was under way: {reasons:?}");
+    let under_way = reasons.remove(in_doubt).unwrap_or_default();
     let handed = handed(&after);
     assert!(handed.values().all(|times| *times == 1), "a message was sent twice: {handed:?}");
-    assert!(before.len() < sids.len(), "some were sent by the second process");
     // In doubt means: either it was handed over or the process ended just before.
-    assert!(handed.len() as u32 + reasons[in_doubt] >= sids.len() as u32);
+    assert!(handed.len() as u32 + under_way >= sids.len() as u32);
     controller.stop().await;
+    under_way > 0 && before.len() < sids.len()
 }
 
 #[tokio::test]

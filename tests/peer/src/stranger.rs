@@ -67,6 +67,7 @@ impl Stranger {
                     }
                     passed_over(&answer);
                 }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error)
                     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
                 {
