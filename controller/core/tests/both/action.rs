@@ -21,7 +21,7 @@ pub enum Action {
     Texts { tenant: u128, count: usize, of: u8, begins: u16, lasts: u16 },
     TextBatch { tenant: u128, count: usize, pace: [u8; 4], begins: u16, lasts: u16, start: bool },
     TextLines { which: usize, count: usize },
-    Arrive { tenant: u128, carrier: u8, reference: u8, count: u8 },
+    Arrive { tenant: u128, brings: [u8; 4] },
     Asked { which: usize, how: u8 },
     Deliver { which: usize, how: u8 },
     CancelTexts { which: usize, how: u8 },
@@ -85,8 +85,10 @@ pub fn action() -> impl Strategy<Value = Action> {
             }
         ),
         1 => (any::<usize>(), 1usize..8).prop_map(|(which, count)| TextLines { which, count }),
-        3 => (tenant(), 0u8..3, 0u8..24, 1u8..4).prop_map(
-            |(tenant, carrier, reference, count)| Arrive { tenant, carrier, reference, count }
+        4 => (tenant(), 0u8..3, 0u8..40, 1u8..4, 0u8..250).prop_map(
+            |(tenant, carrier, reference, count, says)| {
+                Arrive { tenant, brings: [carrier, reference, count, says] }
+            }
         ),
         4 => (any::<usize>(), 0u8..9).prop_map(|(which, how)| Asked { which, how }),
         3 => (any::<usize>(), 0u8..3).prop_map(|(which, how)| Deliver { which, how }),

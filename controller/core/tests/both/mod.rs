@@ -20,9 +20,9 @@ pub use self::action::{Action, action};
 use crate::{
     model::{
         Model,
-        declared::{Plan, declared},
+        declared::{Plan, TENANTS, declared},
     },
-    support::{Machine, ended},
+    support::{Machine, account, ended},
 };
 
 /// Of each agent.
@@ -36,7 +36,7 @@ const MESSAGES: MessageOptions = MessageOptions {
     asked_max: 4,
     asked_of_tenant_max: 2,
     answers_max: 2,
-    opt_outs_max: 1_000,
+    opt_outs_max: 5,
 };
 
 /// The two of them.
@@ -112,6 +112,11 @@ impl Both {
         self.recorded = ended.len();
         if let Err(error) = self.model.follow(entry, &reply, effects, &records) {
             panic!("the machine {error}\nin {entry:?}\nwhich it answered with {reply:?}");
+        }
+        for tenant in (1..=TENANTS).map(account) {
+            let out = self.machine.state.opt_outs_of(tenant, None, None, None);
+            let out: Vec<_> = out.map(|one| (one.from.to_string(), one.to.to_string())).collect();
+            assert_eq!(out, self.model.texts.opted_out(tenant), "after {entry:?}");
         }
         reply
     }
@@ -208,9 +213,7 @@ impl Both {
                 self.text_batch(tenant, count, plan, lasts, start);
             }
             Action::TextLines { which, count } => self.text_lines(which, count),
-            Action::Arrive { tenant, carrier, reference, count } => {
-                self.arrive(tenant, carrier, reference, count);
-            }
+            Action::Arrive { tenant, brings } => self.arrive(tenant, brings),
             Action::Asked { which, how } => self.asked(which, how),
             Action::Deliver { which, how } => self.deliver(which, how),
             Action::CancelTexts { which, how } => self.cancel_texts(which, how),

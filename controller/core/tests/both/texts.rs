@@ -24,7 +24,7 @@ impl Both {
         let now = self.machine.now;
         let from = if of.is_multiple_of(2) { number(tenant) } else { other_number(tenant) };
         let new = NewMessage {
-            spec: Arc::new(spec("+1777", &from, Direction::OutboundApi)),
+            spec: Arc::new(spec(person(of / 2), &from, Direction::OutboundApi)),
             body: 0,
             not_before: (begins > 20).then(|| now + Span(u64::from(begins - 20) * 1_000_003)),
             expires: (lasts > 40).then(|| now + Span(u64::from(lasts - 40) * 1_000_033)),
@@ -106,15 +106,21 @@ impl Both {
         self.take(batch, tenant, count, 0);
     }
 
-    /// A carrier brings messages, some of them again.
-    pub(super) fn arrive(&mut self, tenant: u128, carrier: u8, reference: u8, count: u8) {
-        let arrivals = (0..count).map(|nth| Arrival {
-            account: account(tenant),
-            carrier: ["a-text", "b-text", "nobody"][usize::from(carrier)].into(),
-            reference: format!("in-{}", reference + nth).into(),
-            spec: Arc::new(spec(&number(tenant), "+1777", Direction::Inbound)),
-            body: Body::from("hi"),
-            answers: true,
+    /// A carrier brings messages, some of them again, and some of one word. The answers to those have one segment, as the messages
+    /// of the first tenant; the other tenants' carriers answer themselves.
+    pub(super) fn arrive(&mut self, tenant: u128, [carrier, reference, count, says]: [u8; 4]) {
+        let numbers = [number(tenant), other_number(tenant)];
+        let arrivals = (0..count).map(|nth| {
+            let (from, word) = (person(says / 7 + nth), says + nth);
+            let to = &numbers[usize::from(says.is_multiple_of(5))];
+            Arrival {
+                account: account(tenant),
+                carrier: ["a-text", "b-text", "nobody"][usize::from(carrier)].into(),
+                reference: format!("in-{}", reference + nth).into(),
+                spec: Arc::new(spec(to, from, Direction::Inbound)),
+                body: Body::from(WORDS[usize::from(word) % WORDS.len()]),
+                answers: tenant == 1 && says % 4 < 3,
+            }
         });
         let arrivals = arrivals.collect();
         self.apply(Command::Message(MessageCommand::Arrived(arrivals)));
@@ -133,7 +139,7 @@ impl Both {
             _ => vec![2],
         };
         let answer = |nth: usize| Answer {
-            spec: Arc::new(spec("+1777", &from[nth], Direction::OutboundReply)),
+            spec: Arc::new(spec(person(which as u8), &from[nth], Direction::OutboundReply)),
             body: text_of(tenant),
         };
         let hook = Webhook { url: format!("https://shop.example/{step}"), method: Method::Post };
@@ -163,6 +169,14 @@ impl Both {
         };
         self.apply(Command::Message(MessageCommand::Reports(vec![MessageReport { of, event }])));
     }
+}
+
+/// What people write.
+const WORDS: [&str; 9] = ["STOP", "hi", "quit", "Start", "no stop", " stop\n", "HELP", "yes", "hi"];
+
+/// Somebody. The first ones are among those of batches too, and the last has no number that could be kept.
+fn person(which: u8) -> &'static str {
+    ["+17770000", "+17770001", "+17770000", "+1777"][usize::from(which) % 4]
 }
 
 fn spec(to: &str, from: &str, direction: Direction) -> MessageSpec {

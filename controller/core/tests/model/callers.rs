@@ -82,7 +82,10 @@ impl Model {
                 return Err(format!("answered nobody at {}, though {able:?} may be", self.now));
             };
             let same = |a: &Caller, b: &Caller| {
+                let waits = a.held.only_wait();
                 (a.account, a.carrier, a.agent) == (b.account, b.carrier, b.agent)
+                    && waits.is_some()
+                    && waits == b.held.only_wait()
             };
             let chosen = able.iter().position(|(call, _)| *call == answer.call);
             let Some(chosen) = chosen else {

@@ -1,8 +1,11 @@
 //! Messages that come in (MT-9): taken once for each of the carrier's names, asked about in turns, answered once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use busyhour_base::{Direction, MessageSpec, MessageStatus, Reason, Segments};
+use busyhour_base::{Direction, Keyword, MessageSpec, MessageStatus, Reason, Segments};
 use busyhour_controller_core::{
     effect::Effect,
     message::{After, Again, Answer, Arrival, Asked, MessageEffect, MessageId, NewMessage},
@@ -24,10 +27,11 @@ struct Received {
     /// The question that is under way; 0 if none was asked.
     step: u16,
     again: Option<Again>,
+    said: Option<Keyword>,
 }
 
-/// A question: about which message, which one, and where if not at the number's application.
-type Question = (MessageId, u16, Option<Again>);
+/// A question: about which message, which one, where if not at the number's application, and what its sender meant.
+type Question = (MessageId, u16, Option<Again>, Option<Keyword>);
 
 /// See the module.
 #[derive(Default)]
@@ -70,7 +74,7 @@ impl Arrivals {
     /// After a restart nobody knows what was answered: every question is asked again.
     pub(super) fn ask_all_again(&mut self) {
         for (message, one) in self.received.iter().filter(|(_, one)| one.step > 0) {
-            self.asks.push((*message, one.step, one.again.clone()));
+            self.asks.push((*message, one.step, one.again.clone(), one.said));
         }
     }
 
@@ -85,7 +89,9 @@ impl Texts {
         &mut self,
         arrivals: &[Arrival],
         verdicts: impl Iterator<Item = Result<MessageId, Reason>>,
+        effects: &[Effect],
     ) -> Result<(), String> {
+        let mut queued = self.queued(effects).into_iter();
         for (arrival, verdict) in arrivals.iter().zip(verdicts) {
             let account = arrival.account.0;
             let key = (account, arrival.carrier.to_string(), arrival.reference.to_string());
@@ -102,13 +108,20 @@ impl Texts {
                 Err(reason) if kept_out.contains(&reason) => {}
                 Ok(message) if kept_out.is_empty() => {
                     let carrier = arrival.carrier.to_string();
-                    let one = Received { account, carrier, step: 0, again: None };
+                    let said = self.meant(arrival);
+                    let one = Received { account, carrier, step: 0, again: None, said };
                     self.arrivals.received.insert(message, one);
                     self.arrivals.brought.insert(key, (self.now, message));
                     self.arrivals.stand(self.options.asked_of_tenant_max);
+                    if let Some(word) = said {
+                        self.obey(word, arrival, &mut queued)?;
+                    }
                 }
                 _ => return Err(format!("said {verdict:?} to {arrival:?}: {kept_out:?}")),
             }
+        }
+        if let Some((message, _)) = queued.next() {
+            return Err(format!("queued {message:?}, which answers no word"));
         }
         self.ask();
         Ok(())
@@ -127,6 +140,7 @@ impl Texts {
             (waiting >= self.options.inbound_max, Reason::QueueFull),
             (line.is_none_or(|line| !line.there), Reason::NoCarrier),
             (full, Reason::CarrierChannels),
+            (self.keeps_no_more(arrival), Reason::OptOutsFull),
         ];
         rules.into_iter().filter(|(binds, _)| *binds).map(|(_, reason)| reason).collect()
     }
@@ -141,25 +155,16 @@ impl Texts {
             self.arrivals.stands.remove(&account);
             let waiting = self.arrivals.of(account).find(|(_, one)| one.step == 0);
             let message = *waiting.expect("it stands for one").0;
-            self.arrivals.received.get_mut(&message).expect("it waits").step = 1;
-            self.arrivals.asks.push((message, 1, None));
+            let one = self.arrivals.received.get_mut(&message).expect("it waits");
+            one.step = 1;
+            self.arrivals.asks.push((message, 1, None, one.said));
             self.arrivals.stand(most);
         }
     }
 
     /// The first word on a question counts: its answers are queued, and the message is over or asked about again.
     pub(super) fn asked(&mut self, all: &[Asked], effects: &[Effect]) -> Result<(), String> {
-        let queued = effects.iter().filter_map(|effect| match effect {
-            Effect::Message(MessageEffect::Changed { message, spec, status, .. })
-                if spec.direction == Direction::OutboundReply
-                    && *status == MessageStatus::Queued
-                    && !self.texts.contains_key(message) =>
-            {
-                Some((*message, &**spec))
-            }
-            _ => None,
-        });
-        let mut queued = queued.collect::<Vec<_>>().into_iter();
+        let mut queued = self.queued(effects).into_iter();
         for asked in all {
             let one = self.arrivals.received.get(&asked.message).cloned();
             let Some(one) = one.filter(|one| one.step == asked.step && one.step > 0) else {
@@ -170,7 +175,7 @@ impl Texts {
                 After::Again(hook) if asked.step < ASKS_MAX => {
                     let again = Some(Again { hook: hook.clone(), answer: last });
                     let step = asked.step + 1;
-                    self.arrivals.asks.push((asked.message, step, again.clone()));
+                    self.arrivals.asks.push((asked.message, step, again.clone(), one.said));
                     let one = self.arrivals.received.get_mut(&asked.message).expect("it is asked");
                     (one.step, one.again) = (step, again);
                 }
@@ -198,45 +203,74 @@ impl Texts {
     ) -> Result<Result<MessageId, Reason>, String> {
         let mut last = Err(Reason::UnknownMessage);
         for answer in answers.iter().take(self.options.answers_max) {
-            let segments = Segments::of(answer.body.text()).count.into();
-            let own = self.numbers.contains_key(&(account, answer.spec.from.clone()));
-            let rules = [
-                (!own, Reason::UnknownNumber),
-                (!self.fits(account, &answer.spec.from, segments), Reason::SegmentsOverCap),
-            ];
-            if let Some((_, reason)) = rules.into_iter().find(|(binds, _)| *binds) {
-                last = Err(reason);
-                continue;
-            }
-            let Some((message, spec)) = queued.next() else {
-                return Err(format!("did not queue {answer:?}"));
+            let Answer { spec, body } = answer;
+            last = match self.takes_none(account, &spec.from, &spec.to) {
+                true => Err(Reason::OptedOut),
+                false => self.reply(account, spec, body.text(), queued)?,
             };
-            if (&spec.from, &spec.to) != (&answer.spec.from, &answer.spec.to) {
-                return Err(format!("queued {spec:?} for {answer:?}"));
-            }
-            let new = NewMessage {
-                spec: answer.spec.clone(),
-                body: 0,
-                not_before: None,
-                expires: None,
-                urgency: Urgency::Synchronous,
-            };
-            self.accept(account, &new, segments, message, None);
-            last = Ok(message);
         }
         Ok(last)
+    }
+
+    /// One answer: what became of it.
+    pub(super) fn reply<'a>(
+        &mut self,
+        account: u128,
+        spec: &Arc<MessageSpec>,
+        text: &str,
+        queued: &mut impl Iterator<Item = (MessageId, &'a MessageSpec)>,
+    ) -> Result<Result<MessageId, Reason>, String> {
+        let segments = Segments::of(text).count.into();
+        let own = self.numbers.contains_key(&(account, spec.from.clone()));
+        let rules = [
+            (!own, Reason::UnknownNumber),
+            (!self.fits(account, &spec.from, segments), Reason::SegmentsOverCap),
+        ];
+        if let Some((_, reason)) = rules.into_iter().find(|(binds, _)| *binds) {
+            return Ok(Err(reason));
+        }
+        let Some((message, made)) = queued.next() else {
+            return Err(format!("did not queue {spec:?}"));
+        };
+        if (&made.from, &made.to) != (&spec.from, &spec.to) {
+            return Err(format!("queued {made:?} for {spec:?}"));
+        }
+        let new = NewMessage {
+            spec: Arc::clone(spec),
+            body: 0,
+            not_before: None,
+            expires: None,
+            urgency: Urgency::Synchronous,
+        };
+        self.accept(account, &new, segments, message, None);
+        Ok(Ok(message))
+    }
+
+    /// Answers that were queued with this entry.
+    fn queued<'a>(&self, effects: &'a [Effect]) -> Vec<(MessageId, &'a MessageSpec)> {
+        let queued = effects.iter().filter_map(|effect| match effect {
+            Effect::Message(MessageEffect::Changed { message, spec, status, .. })
+                if spec.direction == Direction::OutboundReply
+                    && *status == MessageStatus::Queued
+                    && !self.texts.contains_key(message) =>
+            {
+                Some((*message, &**spec))
+            }
+            _ => None,
+        });
+        queued.collect()
     }
 
     pub(super) fn compare_asks(&mut self, effects: &[Effect]) -> Result<(), String> {
         let mut asks = std::mem::take(&mut self.arrivals.asks);
         let asked = effects.iter().filter_map(|effect| match effect {
             Effect::Message(MessageEffect::Ask(ask)) => {
-                Some((ask.message, ask.step, ask.again.clone()))
+                Some((ask.message, ask.step, ask.again.clone(), ask.keyword))
             }
             _ => None,
         });
         let mut asked: Vec<Question> = asked.collect();
-        let by_number = |(message, step, _): &Question| (*message, *step);
+        let by_number = |(message, step, ..): &Question| (*message, *step);
         asks.sort_by_key(by_number);
         asked.sort_by_key(by_number);
         if asks == asked { Ok(()) } else { Err(format!("asked {asked:?} instead of {asks:?}")) }

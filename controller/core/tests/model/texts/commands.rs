@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use busyhour_base::{MessageStatus, Reason, Segments};
+use busyhour_base::{MessageSpec, MessageStatus, Reason, Segments};
 use busyhour_controller_core::{
     command::{BatchCommand, Command},
     effect::{Effect, Reply},
@@ -26,6 +26,9 @@ impl Texts {
             self.take(lines, reply)?;
         }
         match (command, reply) {
+            (Command::Message(MessageCommand::Submit(submit)), Reply::Refused(reason)) => {
+                self.check_refusal(submit, *reason)?;
+            }
             (_, Reply::Refused(_)) => {}
             (Command::Declare(declaration), _) => self.declare(declaration),
             (Command::Batch(command), _) => self.steer(command, reply),
@@ -55,7 +58,7 @@ impl Texts {
             }
             (MessageCommand::Arrived(arrivals), Reply::Messages(verdicts)) => {
                 let verdicts = verdicts.iter().map(|one| one.map(|accepted| accepted.message));
-                self.arrive(arrivals, verdicts)?;
+                self.arrive(arrivals, verdicts, effects)?;
             }
             (MessageCommand::Asked(asked), _) => self.asked(asked, effects)?,
             (MessageCommand::Restarted, _) => {
@@ -75,23 +78,28 @@ impl Texts {
     ) -> Result<(), String> {
         let new = &submit.messages[at];
         let segments = Segments::of(submit.bodies[new.body as usize].text()).count;
-        self.check_fit(submit.account.0, &new.spec.from, segments.into(), verdict)?;
+        self.check_verdict(submit.account.0, &new.spec, segments.into(), verdict)?;
         if let Ok(message) = verdict {
             self.accept(submit.account.0, new, segments.into(), message, None);
         }
         Ok(())
     }
 
-    /// A message with more segments than a cap ever holds is refused, and no other is for that.
-    pub(super) fn check_fit(
+    /// A message with more segments than a cap ever holds is refused, and so is one to somebody who has stopped them; no other
+    /// is for that.
+    pub(super) fn check_verdict(
         &self,
         account: u128,
-        from: &str,
+        spec: &MessageSpec,
         segments: u32,
         verdict: Result<MessageId, Reason>,
     ) -> Result<(), String> {
-        let fits = self.fits(account, from, segments);
+        let stopped = self.takes_none(account, &spec.from, &spec.to);
+        let fits = self.fits(account, &spec.from, segments);
         match verdict {
+            Ok(_) | Err(Reason::OptedOut) if stopped == verdict.is_ok() => {
+                Err(format!("said {verdict:?} to {spec:?}; its recipient has stopped: {stopped}"))
+            }
             Ok(_) | Err(Reason::SegmentsOverCap) if fits != verdict.is_ok() => {
                 Err(format!("said {verdict:?} to {segments} segments"))
             }
@@ -171,6 +179,7 @@ impl Texts {
             unsent: 0,
             failed: 0,
             held: Held::new(Reason::Ready, self.now),
+            last_word: false,
         };
         self.texts.insert(message, text);
         self.begin();

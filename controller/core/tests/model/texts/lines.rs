@@ -41,11 +41,12 @@ impl Texts {
                 continue;
             }
             let segments = Segments::of(text.body.text()).count.into();
-            self.check_fit(lines.account.0, &text.spec.from, segments, verdict)?;
+            let spec = MessageSpec { to: line.to.into(), ..(*text.spec).clone() };
+            self.check_verdict(lines.account.0, &spec, segments, verdict)?;
             let Ok(message) = verdict else { continue };
             self.named.insert((batch, name));
             let new = NewMessage {
-                spec: Arc::new(MessageSpec { to: line.to.into(), ..(*text.spec).clone() }),
+                spec: Arc::new(spec),
                 body: 0,
                 not_before: text.not_before,
                 expires: text.expires,

@@ -7,10 +7,12 @@
 //! | `lines` | batches of messages, and when a line is sent again |
 //! | `reports` | what carriers say |
 //! | `arrivals` | messages that come in, and the asking of applications |
+//! | `opt_outs` | STOP, START and HELP |
 
 mod arrivals;
 mod commands;
 mod lines;
+mod opt_outs;
 mod queue;
 mod reports;
 
@@ -25,7 +27,7 @@ use busyhour_controller_core::{
     spec::{BatchId, CallId, Urgency},
 };
 
-use self::arrivals::Arrivals;
+use self::{arrivals::Arrivals, opt_outs::OptOuts};
 use super::{
     Instant, LATENESS_MAX,
     carrier::SETUP_LATENESS_MAX,
@@ -68,6 +70,8 @@ struct Text {
     unsent: u32,
     failed: u16,
     held: Held,
+    /// It answers a STOP, START or HELP.
+    last_word: bool,
 }
 
 impl Text {
@@ -78,6 +82,23 @@ impl Text {
     /// Messages of one queue have this in common.
     fn queue(&self) -> (Urgency, u128, Option<BatchId>, String) {
         (self.urgency, self.account, self.batch, self.from.clone())
+    }
+}
+
+/// What became of a message's turn.
+#[derive(Clone, Copy, Debug)]
+enum Turn<'a> {
+    Sent(&'a Send),
+    /// It ended instead, since its recipient has said STOP.
+    Ended(MessageId),
+}
+
+impl Turn<'_> {
+    fn message(&self) -> MessageId {
+        match self {
+            Self::Sent(send) => send.message,
+            Self::Ended(message) => *message,
+        }
     }
 }
 
@@ -110,6 +131,7 @@ pub struct Texts {
     put_back: i64,
     planned: u64,
     arrivals: Arrivals,
+    opt_outs: OptOuts,
     ended: BTreeMap<MessageId, MessageStatus>,
     pub decisions: u64,
 }
@@ -123,24 +145,26 @@ impl Texts {
         effects: &[Effect],
         records: impl Iterator<Item = &'a MessageRecord>,
     ) -> Result<(), String> {
-        let mut sends = Vec::new();
-        for effect in effects {
-            if let Effect::Message(MessageEffect::Send(send)) = effect {
-                sends.push(&**send);
-            }
-        }
-        sends.reverse();
+        let turns = effects.iter().filter_map(|effect| match effect {
+            Effect::Message(MessageEffect::Send(send)) => Some(Turn::Sent(send)),
+            Effect::Message(MessageEffect::Changed {
+                message, reason: Reason::OptedOut, ..
+            }) => Some(Turn::Ended(*message)),
+            _ => None,
+        });
+        let mut turns: Vec<_> = turns.collect();
+        turns.reverse();
         let at = entry.at.0;
         (self.entry, self.index) = (at, entry.index);
         self.expire(at);
         while let Some(moment) = self.next_moment().filter(|moment| *moment <= at) {
-            self.moment(moment.max(at - LATENESS_MAX), &mut sends)?;
+            self.moment(moment.max(at - LATENESS_MAX), &mut turns)?;
         }
         self.now = at;
         self.command(&entry.command, reply, effects)?;
-        self.moment(at, &mut sends)?;
-        if let Some(send) = sends.last() {
-            return Err(format!("sent {:?} of {}, which may not", send.message, send.account.0));
+        self.moment(at, &mut turns)?;
+        if let Some(turn) = turns.last() {
+            return Err(format!("gave {turn:?}, whose turn it is not"));
         }
         self.compare_asks(effects)?;
         self.compare_ends(effects, records.map(|record| (record.message, record.status)).collect())
@@ -246,7 +270,7 @@ impl Texts {
         }
     }
 
-    fn moment(&mut self, moment: Instant, sends: &mut Vec<&Send>) -> Result<(), String> {
+    fn moment(&mut self, moment: Instant, turns: &mut Vec<Turn<'_>>) -> Result<(), String> {
         self.now = moment;
         self.begin();
         loop {
@@ -261,18 +285,32 @@ impl Texts {
                 self.look_at_waiting();
                 return Ok(());
             }
-            let Some(send) = sends.pop() else {
+            let Some(turn) = turns.pop() else {
                 return Err(format!("sent nothing at {moment}, though {allowed:?} may be"));
             };
-            let call = named(send.message);
+            let message = turn.message();
+            let call = named(message);
             let candidate = feasible.iter().find(|candidate| candidate.call == call);
             let Some(candidate) = candidate.filter(|_| allowed.contains(&call)) else {
-                return Err(format!("sent {:?} instead of {allowed:?}", send.message));
+                return Err(format!("sent {message:?} instead of {allowed:?}"));
+            };
+            let line = able.expect("something may be sent");
+            let stopped = self.is_stopped(&self.texts[&message]);
+            let send = match turn {
+                Turn::Sent(send) if !stopped => send,
+                Turn::Ended(_) if stopped => {
+                    self.turns.served(candidate, feasible.iter().copied());
+                    self.take_turn(message, line);
+                    self.texts.get_mut(&message).expect("it is known").place = Place::Over;
+                    self.ended.insert(message, MessageStatus::Failed);
+                    self.decisions += 1;
+                    continue;
+                }
+                _ => return Err(format!("gave {turn:?}, whose recipient has stopped: {stopped}")),
             };
             if send.at != Timestamp(moment) {
                 return Err(format!("{:?} was due at {moment}, not {}", send.message, send.at.0));
             }
-            let line = able.expect("something may be sent");
             if self.lines[line].declared.name != send.carrier {
                 return Err(format!("sent {:?} over {}", send.message, send.carrier));
             }
@@ -284,21 +322,27 @@ impl Texts {
     }
 
     fn send(&mut self, send: &Send, at: usize) {
-        let (now, made, index) = (self.now, self.entry, self.index);
+        self.take_turn(send.message, at);
+        self.lines[at].in_use += 1;
         let text = self.texts.get_mut(&send.message).expect("it is known");
-        text.place = Place::Sending(at, index);
+        text.place = Place::Sending(at, self.index);
         text.attempts += 1;
+    }
+
+    /// Whatever becomes of a turn, it counts for whoever has a pace.
+    fn take_turn(&mut self, message: MessageId, at: usize) {
+        let (now, made) = (self.now, self.entry);
+        let text = &self.texts[&message];
         let (units, account, batch) = (text.segments, text.account, text.batch);
-        let number = self.numbers.get_mut(&(account, text.from.clone()));
+        let from = text.from.clone();
+        let number = self.numbers.get_mut(&(account, from));
         number.expect("it is known").start(units, now, made);
         if let Some((_, batch)) = batch.and_then(|batch| self.batches.get_mut(&batch)) {
             batch.gate.start(units, now, made);
         }
         self.tenants.get_mut(&account).expect("it is known").0.start(units, now, made);
-        let line = &mut self.lines[at];
-        line.in_use += 1;
         let slot = now.max(made - SETUP_LATENESS_MAX);
-        line.last = Some((slot, units));
+        self.lines[at].last = Some((slot, units));
     }
 
     /// Messages that a carrier has to answer, for a history to go on with.
