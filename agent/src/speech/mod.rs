@@ -232,12 +232,20 @@ mod tests {
             ..config(folder.path())
         };
         let speech = Speech::start(config).await.unwrap();
-        let all =
-            tokio::join!(speech.say("one", ""), speech.say("two", ""), speech.say("three", ""),);
-        let errors = [all.0, all.1, all.2].map(|r| r.unwrap_err().to_string());
-        let timed_out = errors.iter().filter(|e| e.contains("time")).count();
-        let refused = errors.iter().filter(|e| e.contains("wait")).count();
-        assert_eq!((timed_out, refused), (2, 1), "{errors:?}");
+        let bound = std::time::Instant::now() + Duration::from_secs(60);
+        loop {
+            let (one, two, three) =
+                tokio::join!(speech.say("one", ""), speech.say("two", ""), speech.say("three", ""));
+            let errors = [one, two, three].map(|r| r.unwrap_err().to_string());
+            let timed_out = errors.iter().filter(|e| e.contains("time")).count();
+            let refused = errors.iter().filter(|e| e.contains("wait")).count();
+            assert_eq!(timed_out + refused, 3, "{errors:?}");
+            if refused == 1 {
+                break;
+            }
+            // Where the machine stands still for as long as the deadline, one asks when another is over.
+            assert!(std::time::Instant::now() < bound, "{errors:?}");
+        }
     }
 
     #[test]

@@ -275,6 +275,30 @@ fn mt_4_each_policy_orders_as_it_says() {
     assert_ne!(served, other);
 }
 
+/// A minute of sixty half-lives ago is nothing beside a second of just now.
+#[test]
+fn mt_4_channel_time_that_was_used_long_ago_counts_no_more() {
+    let mut machine = declared(Declaration {
+        tenants: [1, 2, 3].map(|owner| tenant(owner, None)).to_vec(),
+        carriers: vec![carrier("a", 1, FAST)],
+        order: OrderPolicy::ResourceUse { half_life: SECOND },
+        ..Declaration::default()
+    });
+    let speaks = |machine: &mut Machine, owner, seconds| {
+        let call = machine.accepted(owner, call("+1"));
+        machine.run(Span::from_secs(seconds));
+        machine.says(call, ended(Outcome::Completed, true));
+    };
+    speaks(&mut machine, 1, 60);
+    machine.run(Span::from_secs(60));
+    speaks(&mut machine, 2, 1);
+    // All but the first of these wait for the only channel, the one who used it lately for longer.
+    let up = [3, 2, 1].map(|owner| machine.accepted(owner, call("+1")))[0];
+    machine.says(up, ended(Outcome::Completed, true));
+    assert_eq!(machine.dials.last().expect("one started").1.account, account(1));
+    machine.replays_alike(4);
+}
+
 #[test]
 fn mt_4_a_policy_is_changed_live_and_nobody_loses_a_place() {
     let tenants = [1, 2, 3].map(|owner| {
