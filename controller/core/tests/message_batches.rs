@@ -296,6 +296,22 @@ fn what_carriers_had_when_the_process_ended_is_in_doubt_and_not_sent_again() {
 }
 
 #[test]
+fn dc_3_a_line_is_sent_again_after_the_ends_that_its_batch_names_and_no_other() {
+    let mut machine = machine();
+    let on = RetryOn { undelivered: true, ..RetryOn::default() };
+    let batch = machine.runs(retries(on, Span::ZERO), lines(2, text(FROM, "x")));
+    machine.run(Span::from_secs(1));
+    let sends = machine.sends();
+    machine.answers(&sends[0], MessageEvent::Refused(Reason::MessageRejected));
+    machine.taken(&sends[1]);
+    machine.reports(&sends[1], MessageEvent::Undelivered(Reason::UnreachableHandset));
+    machine.run(Span::from_secs(60));
+    let sent: Vec<_> = machine.sends().iter().map(|send| send.message).collect();
+    assert_eq!(sent, [0, 1, 1].map(|nth| sends[nth].message));
+    assert_eq!(ended(&machine.view(batch), MessageStatus::Failed), 1);
+}
+
+#[test]
 fn a_batch_of_messages_and_one_of_calls_are_strangers() {
     let mut machine = machine();
     machine.agent_up("agent", 1, 10, 0);

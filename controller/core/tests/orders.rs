@@ -275,6 +275,26 @@ fn mt_4_each_policy_orders_as_it_says() {
     assert_ne!(served, other);
 }
 
+#[test]
+fn mt_12_a_carrier_that_is_taken_out_and_put_back_goes_on_with_its_rate() {
+    let carriers = vec![carrier("a", 2, Span::from_secs(10))];
+    let mut machine = declared(Declaration {
+        tenants: vec![tenant(1, None)],
+        carriers: carriers.clone(),
+        ..Declaration::default()
+    });
+    let first = machine.accepted(1, call("+1"));
+    machine.says(first, ended(Outcome::Completed, true));
+    machine.run(SECOND);
+    redeclare(&mut machine, |declaration| declaration.carriers.clear());
+    machine.run(SECOND);
+    redeclare(&mut machine, |declaration| declaration.carriers = carriers);
+    machine.accepted(1, call("+1"));
+    machine.run(Span::from_secs(20));
+    let [(_, one), (_, two)] = &machine.dials[..] else { panic!("{:?}", machine.dials) };
+    assert!(two.at.since(one.at) >= Span::from_secs(10), "{one:?} {two:?}");
+}
+
 /// A minute of sixty half-lives ago is nothing beside a second of just now.
 #[test]
 fn mt_4_channel_time_that_was_used_long_ago_counts_no_more() {
