@@ -370,6 +370,7 @@ async fn open_log(options: &Options) -> Result<(Proposer, Inner), RunError> {
     };
     let state = State::with(busyhour_controller_core::Options {
         agent_grace: options.agent_grace,
+        batch_run_up: busyhour_controller_core::Options::BATCH_RUN_UP,
         ..Default::default()
     });
     let core = Core::new(state, outlets);

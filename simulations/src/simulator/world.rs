@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use busyhour_agent_core::leg::{Input as LegInput, Token};
 use busyhour_base::Timestamp;
-use busyhour_controller_core::{State, command::Command, effect::Dial, spec::AgentIx};
+use busyhour_controller_core::{Options, State, command::Command, effect::Dial, spec::AgentIx};
 
 use super::{
     Carriers, Input, Key, Run,
@@ -123,7 +123,10 @@ impl<'a> World<'a> {
             },
             queue: Queue::new(input.start),
             controller_up: true,
-            state: State::new(),
+            state: State::with(Options {
+                batch_run_up: Options::BATCH_RUN_UP,
+                ..Options::default()
+            }),
             entries: 0,
             wake: None,
             recorded: 0,

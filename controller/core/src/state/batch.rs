@@ -56,6 +56,8 @@ pub(super) struct Batch {
     pub keys: Names,
     /// By [`Counts::ended`], up to which record its lines were placed again.
     pub again_through: [u64; Outcome::ALL.len()],
+    /// The end of its run-up: until then it stays shut, though it runs.
+    pub opens_at: Timestamp,
     /// When it opens next, in the engine's wheel.
     pub begin: Handle,
     /// When its calling window closes, in the wheel of expiries.
@@ -211,6 +213,7 @@ impl State {
             custom_ids: Names::default(),
             keys: Names::default(),
             again_through: Default::default(),
+            opens_at: now,
             begin: NO_TIMER,
             close: NO_TIMER,
             end: NO_TIMER,
@@ -266,7 +269,9 @@ impl State {
 
     /// Runs a batch, or schedules it for its time.
     fn open_batch(&mut self, batch: u32, fx: &mut Vec<Effect>) {
+        let opens_at = Timestamp(self.now) + self.options.batch_run_up;
         let state = &mut self.batches[batch];
+        state.opens_at = opens_at;
         let later = state.plan.not_before.is_some_and(|begin| begin.0 > self.now);
         state.status = if later { BatchStatus::Scheduled } else { BatchStatus::Running };
         self.gate_batch(batch);

@@ -20,6 +20,12 @@ use crate::{
     view::BatchStatus,
 };
 
+/// Whether what a batch that runs is shut for ends at the instant at which it opens: its time, its hours, or its run-up, in which it
+/// stays shut for what it was shut for.
+pub(super) const fn opens_by_itself(shut_by: Reason) -> bool {
+    matches!(shut_by, Reason::NotBefore | Reason::Window | Reason::Draft | Reason::Paused)
+}
+
 impl Batch {
     /// Why none of its requests starts at `now`, whatever the limits say.
     pub fn shut_by(&self, now: Timestamp) -> Option<Reason> {
@@ -56,7 +62,7 @@ impl Batch {
     pub fn opens(&self, now: Timestamp) -> Option<Timestamp> {
         let from = match self.status {
             BatchStatus::Scheduled => self.plan.not_before?,
-            BatchStatus::Running => now,
+            BatchStatus::Running => self.opens_at,
             _ => return None,
         };
         self.first_open(from.max(now))
@@ -115,6 +121,12 @@ impl State {
                 }
                 // A pause does not put off the end.
                 self.close_batch_at(batch, closes);
+            }
+            // It stays shut for what it was shut for.
+            None if state.opens_at > now => {
+                let opens_at = state.opens_at;
+                self.batches[batch].begin = self.set_beginning(batch, opens_at);
+                self.close_batch_at(batch, opening.map(|opening| opening.to));
             }
             None => {
                 // What was never started was held by nothing that a tenant could name.

@@ -4,6 +4,7 @@ use busyhour_base::{Reason, Span, Timestamp};
 
 use super::{
     State,
+    batch_gate::opens_by_itself,
     calls::{LaneOwner, Stage},
 };
 use crate::{
@@ -112,7 +113,7 @@ impl State {
         let now = Timestamp(self.now);
         let opens = batch.and_then(|batch| self.batches[batch].opens(now));
         self.engine.limits(position, |reason, at| {
-            let opens = opens.filter(|_| matches!(reason, Reason::NotBefore | Reason::Window));
+            let opens = opens.filter(|_| opens_by_itself(reason));
             limits.push((reason, at.map(Timestamp).or(opens)));
         });
     }

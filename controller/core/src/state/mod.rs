@@ -90,6 +90,16 @@ pub struct Options {
     pub poppers_max: u32,
     /// Agents known at once. A new one takes the number of one that is away and has no calls.
     pub agents_max: u16,
+    /// How long after a batch is started or resumed the first of its lines is due: see [`Options::BATCH_RUN_UP`].
+    pub batch_run_up: Span,
+}
+
+impl Options {
+    /// The run-up of batches where real calls are placed. The first line of a batch is where the grid of all its others begins, and
+    /// what starts in the entry that asks for it is late by whatever holds up that entry and a first order to an agent. Behind
+    /// a run-up it is decided by a tick, in time and like the rest. Nobody waits for a batch by the tenth of a second; a single
+    /// call, for which somebody may, has none.
+    pub const BATCH_RUN_UP: Span = Span::from_millis(100);
 }
 
 impl Default for Options {
@@ -106,6 +116,7 @@ impl Default for Options {
             ringing_max: 10_000,
             poppers_max: POPPERS_MAX,
             agents_max: 4_096,
+            batch_run_up: Span::ZERO,
         }
     }
 }

@@ -198,7 +198,7 @@ impl Batch {
     /// The calling hours that it will go by from now on, as far as they are known: the first of them may have begun.
     fn next_hours(&self, now: Timestamp) -> impl Iterator<Item = Opening> {
         let spans = self.plan.openings.as_ref().map_or(&[][..], |openings| &openings.spans);
-        let begins = self.plan.not_before.unwrap_or(now).max(now);
+        let begins = self.plan.not_before.unwrap_or(now).max(self.opens_at).max(now);
         let first = spans.partition_point(|span| span.to <= begins);
         let most = if self.plan.on_window_end == WindowEnd::Expire { 1 } else { HOURS_MAX };
         let hours = spans[first..].iter().take(most);

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use busyhour_base::{CallEvent, Outcome, Reason, Span};
 use busyhour_controller_core::{
-    MessageOptions, State,
+    MessageOptions, Options, State,
     command::{AgentCommand, Capacity, Command},
     effect::{Effect, Reply},
     message::{MessageCommand, MessageEffect, MessageId},
@@ -21,6 +21,7 @@ use crate::{
     model::{
         Model,
         declared::{Plan, TENANTS, declared},
+        requests::RUN_UP,
     },
     support::{Machine, account, ended},
 };
@@ -56,7 +57,8 @@ pub struct Both {
 impl Both {
     pub fn new(routes: [u8; 3]) -> Self {
         let mut machine = Machine::new();
-        machine.state = State::new().with_messages(MESSAGES);
+        let options = Options { batch_run_up: RUN_UP, ..Options::default() };
+        machine.state = State::with(options).with_messages(MESSAGES);
         let snapshot = (0, machine.state.snapshot());
         let (mut model, sent) = (Model::default(), BTreeMap::new());
         model.texts.options = MESSAGES;

@@ -182,15 +182,12 @@ impl Model {
             (BatchCommand::Create { plan, .. }, Reply::Batch(batch)) if plan.kind == Kind::Call => {
                 self.batches.insert(*batch, Batch::new(plan));
             }
-            (BatchCommand::Start { batch, .. }, _) => {
+            (BatchCommand::Start { batch, .. } | BatchCommand::Resume { batch, .. }, _) => {
                 let now = self.now;
-                self.steer(*batch, |batch| batch.started = Some(now));
+                self.steer(*batch, |batch| batch.run(now));
             }
             (BatchCommand::Pause { batch, .. }, _) => {
                 self.steer(*batch, |batch| batch.paused = true);
-            }
-            (BatchCommand::Resume { batch, .. }, _) => {
-                self.steer(*batch, |batch| batch.paused = false);
             }
             (BatchCommand::Cancel { batch, .. }, _) => {
                 self.steer(*batch, |batch| batch.over = true);

@@ -24,7 +24,7 @@ mod commands;
 pub mod declared;
 mod limits;
 mod outcomes;
-mod requests;
+pub mod requests;
 mod texts;
 mod turns;
 mod why;

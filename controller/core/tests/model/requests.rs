@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use busyhour_base::{ApplicationSid, Reason};
-use busyhour_controller_core::spec::{
-    BatchId, BatchPlan, CallId, Pace, Tenant, Urgency, WindowEnd,
+use busyhour_base::{ApplicationSid, Reason, Span};
+use busyhour_controller_core::{
+    Options,
+    spec::{BatchId, BatchPlan, CallId, Pace, Tenant, Urgency, WindowEnd},
 };
 
 use super::{
@@ -14,6 +15,9 @@ use super::{
     turns::{Candidate, Queue, Range, Root, Scope},
     why::Held,
 };
+
+/// From when a batch is started or resumed until its first request may start.
+pub const RUN_UP: Span = Options::BATCH_RUN_UP;
 
 /// Where a request is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,6 +81,10 @@ pub struct Batch {
     pub plan: BatchPlan,
     pub started: Option<Instant>,
     pub paused: bool,
+    /// Since it was started, or resumed.
+    pub resumed: bool,
+    /// The end of its run-up since then.
+    pub opens: Instant,
     pub over: bool,
     /// Its tenant ended it.
     pub canceled: bool,
@@ -87,7 +95,16 @@ impl Batch {
     pub fn new(plan: &BatchPlan) -> Self {
         let gate = Gate::of(&Pace { throttle: plan.throttle, caps: Vec::new() });
         let plan = plan.clone();
-        Self { plan, started: None, paused: false, over: false, canceled: false, gate }
+        Self {
+            plan,
+            started: None,
+            paused: false,
+            resumed: false,
+            opens: 0,
+            over: false,
+            canceled: false,
+            gate,
+        }
     }
 
     /// What has not started by then expires: it is told so, or its first window since it was started is its only one.
@@ -100,12 +117,22 @@ impl Batch {
         [window, self.plan.not_after.map(|at| at.0)].into_iter().flatten().min()
     }
 
+    /// Its tenant says that it may run from now on.
+    pub fn run(&mut self, now: Instant) {
+        let (drafted, was_paused) = (self.started.is_none(), std::mem::take(&mut self.paused));
+        self.started.get_or_insert(now);
+        if drafted || was_paused {
+            self.resumed = was_paused;
+            self.opens = now + RUN_UP.0;
+        }
+    }
+
     /// Why nothing of it starts, whatever its pace, when so many of its requests are in progress.
     pub fn shut_by(&self, now: Instant, entry: Instant, in_progress: u32) -> BTreeSet<Reason> {
         let full = self.plan.max_concurrent.is_some_and(|most| in_progress >= most);
         let rules = [
-            (self.started.is_none(), Reason::Draft),
-            (self.paused, Reason::Paused),
+            (self.started.is_none() || now < self.opens && !self.resumed, Reason::Draft),
+            (self.paused || now < self.opens && self.resumed, Reason::Paused),
             (!self.has_begun(now), Reason::NotBefore),
             (!self.in_hours(now, entry), Reason::Window),
             (full, Reason::BatchConcurrency),
@@ -153,7 +180,8 @@ impl Batch {
     pub fn moments(&self) -> Vec<Instant> {
         let times = [self.plan.not_before, self.plan.not_after].map(|at| at.map(|at| at.0));
         let spans = self.plan.openings.iter().flat_map(|openings| &openings.spans);
-        times.into_iter().flatten().chain(spans.flat_map(|span| [span.from.0, span.to.0])).collect()
+        let times = times.into_iter().flatten().chain([self.opens]);
+        times.chain(spans.flat_map(|span| [span.from.0, span.to.0])).collect()
     }
 }
 

@@ -90,6 +90,7 @@ pub fn ended(outcome: Outcome, confirmed: bool) -> CallEvent {
 
 /// A state, its log, and what it has asked for.
 pub struct Machine {
+    options: Options,
     pub state: State,
     pub now: Timestamp,
     pub log: Vec<Entry>,
@@ -104,6 +105,7 @@ impl Machine {
     pub fn with(options: Options) -> Self {
         Self {
             state: State::with(options),
+            options,
             now: START,
             log: Vec::new(),
             effects: Vec::new(),
@@ -238,7 +240,7 @@ impl Machine {
     /// A state that applied the same log agrees at every entry, and as a whole at the end, also if it was restored from a
     /// snapshot taken after entry `at`.
     pub fn replays_alike(&self, at: usize) {
-        let (mut other, mut effects) = (State::with(Options::default()), Vec::new());
+        let (mut other, mut effects) = (State::with(self.options), Vec::new());
         for (position, entry) in self.log.iter().enumerate() {
             other.apply(entry, &mut effects);
             assert_eq!(other.digest(), self.digests[position], "after {entry:?}");

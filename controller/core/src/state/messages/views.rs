@@ -11,6 +11,7 @@ use crate::{
         MessageCarrierView, MessageCounts, MessageId, MessageRecord, MessageTenantView, MessageView,
     },
     spec::{Kind, Throttle},
+    state::batch_gate::opens_by_itself,
     view::{Explanation, QueueView},
 };
 
@@ -287,6 +288,6 @@ impl State {
 
 /// When a limit lets a message pass, if that is known: of a batch that is shut, when it opens by itself.
 fn opening(reason: Reason, at: Option<u64>, opens: Option<Timestamp>) -> Option<Timestamp> {
-    let opens = opens.filter(|_| matches!(reason, Reason::NotBefore | Reason::Window));
+    let opens = opens.filter(|_| opens_by_itself(reason));
     at.map(Timestamp).or(opens)
 }

@@ -68,9 +68,10 @@ impl Texts {
         }
         let now = self.now;
         let (batch, how): (_, &dyn Fn(&mut Batch)) = match command {
-            BatchCommand::Start { batch, .. } => (batch, &|batch| batch.started = Some(now)),
+            BatchCommand::Start { batch, .. } | BatchCommand::Resume { batch, .. } => {
+                (batch, &|batch| batch.run(now))
+            }
             BatchCommand::Pause { batch, .. } => (batch, &|batch| batch.paused = true),
-            BatchCommand::Resume { batch, .. } => (batch, &|batch| batch.paused = false),
             BatchCommand::Cancel { batch, .. } => {
                 (batch, &|batch| (batch.over, batch.canceled) = (true, true))
             }
