@@ -40,7 +40,7 @@ pub enum Command {
     Batch(BatchArgs),
     /// Cancel at once the calls or messages that a tenant has waiting.
     Cancel(CancelArgs),
-    /// Show who takes no messages from a tenant's numbers, having said STOP to them.
+    /// Show, import or remove people who take no messages from a tenant's numbers.
     OptOuts(OptOutsArgs),
     /// Watch tenants, carriers and agents live.
     Top(TopArgs),

@@ -6,7 +6,7 @@ use busyhour_controller_core::{
     State,
     command::Command,
     forward::{About, Inquiry, Outlook},
-    message::{MessageId, MessageView, OptOut},
+    message::{MessageId, MessageView, OptOut, RemovedOptOut},
     spec::{BatchId, CallId},
     view::{
         AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, LineFault, LineView,
@@ -144,6 +144,15 @@ impl MessageViews for Ports {
 
     fn opt_outs_of(&self, account: AccountSid, wanted: &WantedOptOuts, max: usize) -> Vec<OptOut> {
         self.0.read(|state| wanted.of(state, account, max))
+    }
+
+    fn removed_opt_outs_of(
+        &self,
+        account: AccountSid,
+        before: u64,
+        max: usize,
+    ) -> Vec<RemovedOptOut> {
+        self.0.read(|state| state.removed_opt_outs_of(account, before).take(max).cloned().collect())
     }
 }
 

@@ -67,6 +67,7 @@ pub(crate) fn replied(reply: &Reply) {
         Reply::Done
         | Reply::Batch(_)
         | Reply::Canceled(_)
+        | Reply::OptOuts { .. }
         | Reply::Canceling(_)
         | Reply::Agent { .. } => {}
     }

@@ -2,11 +2,17 @@
 
 use std::collections::HashMap;
 
-use busyhour_base::{AccountSid, CallSpec, Direction, Instructions, Span, StatusEvents, Webhook};
+use busyhour_base::{
+    AccountSid, Body, CallSpec, Direction, Instructions, Keyword, Span, StatusEvents, Webhook,
+};
+use busyhour_controller_core::message::AnsweredBy;
 
 use crate::{
     Declared,
-    kinds::{ApplicationSpec, CallbackEvent, FirstDocument, StatusCallback},
+    kinds::{
+        ApplicationSpec, CallbackEvent, FirstDocument, KeywordAnswerer, KeywordAnswers,
+        StatusCallback,
+    },
 };
 
 /// Most that an inbound call lasts, as for calls that the API places (`calls.create`, TimeLimit).
@@ -53,6 +59,21 @@ pub struct Texting {
     pub account: AccountSid,
     /// Its application; without one messages are taken in and nobody is asked.
     pub application: Option<TextingApplication>,
+    /// Who answers STOP, START and HELP.
+    pub keywords: KeywordAnswers,
+}
+
+impl Texting {
+    /// Who answers a message with this text, if it is one that says STOP, START or HELP.
+    pub fn answered_by(&self, text: &str) -> AnsweredBy {
+        match self.keywords.answered_by {
+            KeywordAnswerer::Application => AnsweredBy::Application,
+            KeywordAnswerer::Platform => {
+                let own = Keyword::of(text).and_then(|keyword| self.keywords.to(keyword));
+                AnsweredBy::Platform(own.map(|own| Body::from(own.as_str())))
+            }
+        }
+    }
 }
 
 /// An application that is asked about messages.
@@ -119,14 +140,19 @@ impl Declared {
     /// Who is asked about messages, by number in E.164.
     pub fn texting(&self) -> HashMap<String, Texting> {
         let numbers = self.numbers.values().filter_map(|spec| {
-            let account = self.tenants.get(&spec.tenant)?.spec.account;
+            let tenant = &self.tenants.get(&spec.tenant)?.spec;
+            let account = tenant.account;
+            let keywords = tenant.messages.as_ref().map(|of| of.keywords.clone());
             let asked = spec.application.as_ref().and_then(|name| self.applications.get(name));
             let application = asked.and_then(|asked| asked.messages.as_ref());
             let application = application.map(|document| TextingApplication {
                 hook: document.hook(),
                 fallback: document.fallback(),
             });
-            Some((spec.number.clone(), Texting { account, application }))
+            Some((
+                spec.number.clone(),
+                Texting { account, application, keywords: keywords.unwrap_or_default() },
+            ))
         });
         numbers.collect()
     }

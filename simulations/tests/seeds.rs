@@ -163,6 +163,7 @@ fn writers(rng: &mut ChaCha8Rng, n: u32, of: &Messages) -> Writers {
     let document =
         *["sms.xml", "onward.xml", "missing.xml", "broken.xml"].choose(rng).expect("one");
     Writers {
+        answered_by: Default::default(),
         carrier: "carrier".to_owned(),
         account: of.account,
         to: of.from.clone(),

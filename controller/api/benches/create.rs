@@ -20,7 +20,7 @@ use busyhour_controller_core::{
     command::Command,
     effect::{Accepted, Reply},
     forward::{About, Inquiry, Outlook},
-    message::{MessageId, MessageView, OptOut},
+    message::{MessageId, MessageView, OptOut, RemovedOptOut},
     spec::{BatchId, CallId},
     view::{
         AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, LineFault, LineView,
@@ -74,6 +74,9 @@ impl MessageViews for AtOnce {
         Vec::new()
     }
     fn opt_outs_of(&self, _: AccountSid, _: &WantedOptOuts, _: usize) -> Vec<OptOut> {
+        Vec::new()
+    }
+    fn removed_opt_outs_of(&self, _: AccountSid, _: u64, _: usize) -> Vec<RemovedOptOut> {
         Vec::new()
     }
 }

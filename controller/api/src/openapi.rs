@@ -25,7 +25,8 @@ use utoipa::{
         crate::calls::create, crate::calls::list, crate::calls::fetch, crate::calls::update, crate::calls::cancel,
         crate::explain::call, crate::explain::batch, crate::explain::tenant, crate::explain::carrier,
         crate::messages::create, crate::messages::list, crate::messages::fetch, crate::messages::update,
-        crate::messages::delete, crate::messages::cancel, crate::messages::explain, crate::messages::bring, crate::messages::opt_outs,
+        crate::messages::delete, crate::messages::cancel, crate::messages::explain, crate::messages::bring, crate::messages::opt_outs, crate::messages::import,
+        crate::messages::remove, crate::messages::removed, crate::messages::consents,
         crate::batches::create, crate::batches::list, crate::batches::fetch,
         crate::batches::post_lines, crate::batches::put_lines, crate::batches::patch_lines, crate::batches::head_lines,
         crate::batches::errors, crate::batches::results,
@@ -191,6 +192,28 @@ pub(crate) struct UpdateMessage {
     status: Option<String>,
     /// Empty: the text is taken out of one that has ended.
     body: Option<String>,
+}
+
+/// Parameters of removing an opt-out.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+#[expect(dead_code, reason = "its fields are there to be described")]
+pub(crate) struct RemoveOptOut {
+    /// The account's number.
+    from: String,
+    /// Who takes messages from it again.
+    to: String,
+    /// Why, at most 200 characters. It is kept.
+    reason: String,
+}
+
+/// Parameters of `accounts.v1.bulk_consents.create`.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+#[expect(dead_code, reason = "its fields are there to be described")]
+pub(crate) struct BulkConsents {
+    /// JSON objects with `contact_id`, `correlation_id`, `sender_id`, `status`, `source` and, if wanted, `date_of_consent`.
+    items: Vec<String>,
 }
 
 /// The form of canceling many messages, for the document.

@@ -9,7 +9,7 @@ use busyhour_controller_core::{
     command::Command,
     effect::Reply,
     forward::{About, Inquiry, Outlook},
-    message::{AcceptedMessage, MessageId, MessageView, OptOut},
+    message::{AcceptedMessage, MessageId, MessageView, OptOut, RemovedOptOut},
     spec::{BatchId, CallId},
     view::{
         AgentView, BatchView, CallView, CarrierView, Explanation, GroupView, LineFault, LineView,
@@ -125,6 +125,13 @@ pub trait MessageViews: Send + Sync {
     ) -> Vec<MessageView>;
     /// At most `max` people who take no messages from numbers of an account.
     fn opt_outs_of(&self, account: AccountSid, wanted: &WantedOptOuts, max: usize) -> Vec<OptOut>;
+    /// At most `max` opt-outs that an account has removed before number `before`, the newest first.
+    fn removed_opt_outs_of(
+        &self,
+        account: AccountSid,
+        before: u64,
+        max: usize,
+    ) -> Vec<RemovedOptOut>;
 }
 
 /// Which of an account's opt-outs are wanted.

@@ -38,6 +38,10 @@ pub(crate) fn table() -> Vec<Route> {
         post "/v1/Messages/cancel" messages::cancel;
         post "/v1/Carriers/{Name}/Messages" messages::bring;
         get "/v1/OptOuts" messages::opt_outs;
+        post "/v1/OptOuts" messages::import;
+        post "/v1/OptOuts/remove" messages::remove;
+        get "/v1/OptOuts/removed" messages::removed;
+        post "/v1/Consents/Bulk" messages::consents;
         get "/v1/Messages/{Sid}/explain" messages::explain;
         get "/v1/Calls/{Sid}/explain" explain::call;
         get "/v1/Batches/{Sid}/explain" explain::batch;

@@ -26,6 +26,13 @@ pub enum Reply {
     Messages(Vec<Result<AcceptedMessage, Reason>>),
     /// So many waiting messages were canceled.
     Canceled(u64),
+    /// What a tenant's changes to who takes no messages have come to.
+    OptOuts {
+        /// So many have been added; the others were known.
+        added: u64,
+        /// So many have been removed; the others had not opted out.
+        removed: u64,
+    },
     /// The agent's number and the fence that it must store before it does anything else.
     Agent {
         /// Its number.

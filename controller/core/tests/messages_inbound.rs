@@ -10,8 +10,8 @@ use busyhour_controller_core::{
     command::Command,
     effect::Effect,
     message::{
-        After, Answer, Arrival, Asked, MessageCommand, MessageEffect, MessageId, MessageLimits,
-        SubmitMessages,
+        After, Answer, AnsweredBy, Arrival, Asked, MessageCommand, MessageEffect, MessageId,
+        MessageLimits, SubmitMessages,
     },
 };
 use support::{
@@ -32,6 +32,7 @@ fn arrival(reference: &str) -> Arrival {
         }),
         body: Body::from("hi"),
         answers: true,
+        answered_by: AnsweredBy::default(),
     }
 }
 

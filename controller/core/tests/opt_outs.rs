@@ -11,10 +11,11 @@ use busyhour_base::{
 use busyhour_controller_core::{
     MessageOptions, Options, State,
     command::Command,
-    effect::Effect,
+    effect::{Effect, Reply},
     message::{
-        AcceptedMessage, After, Answer, Arrival, Asked, MessageCarrier, MessageCommand,
-        MessageEffect, MessageId, MessageLimits, NewMessage,
+        AcceptedMessage, AddOptOut, After, Answer, AnsweredBy, Arrival, Asked, ChangeOptOuts,
+        MessageCarrier, MessageCommand, MessageEffect, MessageId, MessageLimits, NewMessage,
+        Person, RemoveOptOut,
     },
     spec::{RetryOn, Throttle},
     view::BatchStatus,
@@ -46,6 +47,7 @@ fn says_to(number: &str, reference: &str, text: &str) -> Arrival {
         }),
         body: Body::from(text),
         answers: true,
+        answered_by: AnsweredBy::default(),
     }
 }
 
@@ -203,6 +205,146 @@ fn opt_outs_are_listed_page_by_page_by_number_and_by_person() {
     assert!(list(None, Some("sip:a@b"), None).is_empty());
     let since = machine.state.opt_outs_of(account(1), None, None, None).next().unwrap().since;
     assert_eq!(since, machine.state.now());
+}
+
+/// What tenants change themselves, and what they and their applications say.
+mod administration {
+    use super::*;
+
+    fn add(to: &[&str], since_s: Option<u32>) -> ChangeOptOuts {
+        let people = to.iter().map(|to| {
+            let person = Person::of(to).expect("a number");
+            AddOptOut { person, since_s }
+        });
+        let add = vec![(Arc::from(FROM), people.collect())];
+        ChangeOptOuts { account: account(1), add, remove: Vec::new() }
+    }
+
+    fn remove(to: &str, reason: &str) -> ChangeOptOuts {
+        let person = Person::of(to).expect("a number");
+        let one = RemoveOptOut { from: FROM.into(), person, reason: reason.into() };
+        ChangeOptOuts { account: account(1), add: Vec::new(), remove: vec![one] }
+    }
+
+    fn changes(machine: &mut Machine, changes: ChangeOptOuts) -> Reply {
+        machine.apply(Command::Message(MessageCommand::OptOuts(changes)))
+    }
+
+    fn done(added: u64, removed: u64) -> Reply {
+        Reply::OptOuts { added, removed }
+    }
+
+    #[test]
+    fn who_is_imported_gets_nothing_and_who_is_removed_gets_messages_again() {
+        let mut machine = machine();
+        let long_ago = 1_000_000_000;
+        let import = add(&[TO, "+15550300009", TO], Some(long_ago));
+        assert_eq!(changes(&mut machine, import.clone()), done(2, 0));
+        assert_eq!(changes(&mut machine, import), done(0, 0), "again is no news");
+        assert_eq!(send(&mut machine), Err(Reason::OptedOut));
+        let since = machine.state.opt_outs_of(account(1), None, Some(TO), None).next();
+        assert_eq!(since.unwrap().since.as_micros(), u64::from(long_ago) * 1_000_000);
+        // Nobody opts out in the future.
+        assert_eq!(changes(&mut machine, add(&["+15550300010"], Some(u32::MAX))), done(1, 0));
+        let to = Some("+15550300010");
+        let since = machine.state.opt_outs_of(account(1), None, to, None).next();
+        assert_eq!(since.unwrap().since, machine.state.now());
+
+        assert_eq!(changes(&mut machine, remove(TO, "asked us by letter")), done(0, 1));
+        assert_eq!(changes(&mut machine, remove(TO, "again")), done(0, 0));
+        assert!(send(&mut machine).is_ok());
+        let removed: Vec<_> = machine.state.removed_opt_outs_of(account(1), u64::MAX).collect();
+        let [one] = removed[..] else { panic!("{removed:?}") };
+        assert_eq!(
+            (&*one.from, &*one.to.to_string(), &*one.reason),
+            (FROM, TO, "asked us by letter")
+        );
+        assert_eq!(
+            (one.since.as_micros(), one.removed_at),
+            (u64::from(long_ago) * 1_000_000, machine.state.now())
+        );
+        assert_eq!(machine.state.removed_opt_outs_of(account(1), one.seq).count(), 0);
+        assert_eq!(machine.state.removed_opt_outs_of(account(2), u64::MAX).count(), 0);
+        machine.state.check().unwrap();
+        machine.replays_alike(4);
+    }
+
+    #[test]
+    fn too_much_is_refused_and_nothing_of_it_is_done() {
+        let bounds = MessageOptions {
+            opt_outs_max: 3,
+            submit_max: 4,
+            removals_max: 2,
+            ..Default::default()
+        };
+        let mut machine = Machine::with(Options::default());
+        machine.state = State::new().with_messages(bounds);
+        let declaration = declared(MessageLimits::default(), None, carrier(10));
+        machine.apply(Command::Declare(Box::new(declaration)));
+        let people: Vec<String> = (0..5).map(|n| format!("+1555030000{n}")).collect();
+        let people: Vec<&str> = people.iter().map(String::as_str).collect();
+        assert_eq!(changes(&mut machine, add(&people, None)), Reply::Refused(Reason::TooLarge));
+        let four = add(&people[..4], None);
+        assert_eq!(changes(&mut machine, four), Reply::Refused(Reason::OptOutsFull));
+        assert_eq!(machine.state.opted_out(), 0);
+        assert_eq!(changes(&mut machine, add(&people[..3], None)), done(3, 0));
+        let long = "x".repeat(RemoveOptOut::REASON_CHARS_MAX + 1);
+        let too_long = remove(people[0], &long);
+        assert_eq!(changes(&mut machine, too_long), Reply::Refused(Reason::TooLarge));
+        let stranger = ChangeOptOuts { account: account(9), ..remove(people[0], "why") };
+        assert_eq!(changes(&mut machine, stranger), Reply::Refused(Reason::UnknownTenant));
+        for one in &people[..3] {
+            assert_eq!(changes(&mut machine, remove(one, one)), done(0, 1));
+        }
+        // The newest first; the oldest of three has gone.
+        let kept = machine.state.removed_opt_outs_of(account(1), u64::MAX);
+        let kept: Vec<_> = kept.map(|one| one.reason.to_string()).collect();
+        assert_eq!(kept, [people[2], people[1]]);
+        machine.state.check().unwrap();
+    }
+
+    #[test]
+    fn a_tenants_own_words_are_answered() {
+        let (mut machine, mut seen) = (machine(), 0);
+        let mut says = says_to(FROM, "1", "STOP");
+        says.answered_by = AnsweredBy::Platform(Some(Body::from("You hear no more from us.")));
+        machine.apply(Command::Message(MessageCommand::Arrived(vec![says])));
+        assert_eq!(sent(&machine, &mut seen), ["You hear no more from us."]);
+        assert_eq!(send(&mut machine), Err(Reason::OptedOut));
+    }
+
+    /// The application's first answer to who it wrote goes out; nothing else does.
+    #[test]
+    fn an_application_that_answers_has_one_last_word() {
+        let (mut machine, mut seen) = (machine(), 0);
+        let mut says = |machine: &mut Machine, reference: &str, text: &str, answers: usize| {
+            let mut says = says_to(FROM, reference, text);
+            says.answered_by = AnsweredBy::Application;
+            let arrived = MessageCommand::Arrived(vec![says]);
+            let verdict = machine.verdicts(Command::Message(arrived))[0];
+            assert!(sent(machine, &mut seen).is_empty(), "the platform says nothing");
+            let other = MessageSpec { to: "+15550300009".into(), ..(*spec(FROM)).clone() };
+            let mut all = vec![Answer { spec: Arc::new(other), body: Body::from("to another") }];
+            let own =
+                |n| Answer { spec: spec(FROM), body: Body::from(format!("word {n}").as_str()) };
+            all.extend((1..=answers).map(own));
+            let message = verdict.expect("taken in").message;
+            let asked = Asked { message, step: 1, answers: all, after: After::Done };
+            machine.apply(Command::Message(MessageCommand::Asked(vec![asked])));
+            machine.run(Span::from_secs(1));
+            let mut said = sent(machine, &mut seen);
+            said.retain(|text| text != "to another");
+            said
+        };
+        assert_eq!(says(&mut machine, "1", "stop", 2), ["word 1"]);
+        assert_eq!(send(&mut machine), Err(Reason::OptedOut));
+        assert!(says(&mut machine, "2", "stop", 2).is_empty(), "who has stopped is not told again");
+        assert_eq!(says(&mut machine, "3", "help", 2), ["word 1"]);
+        assert_eq!(says(&mut machine, "4", "hello?", 1), [""; 0]);
+        assert_eq!(says(&mut machine, "5", "start", 2), ["word 1", "word 2"]);
+        machine.state.check().unwrap();
+        machine.replays_alike(3);
+    }
 }
 
 /// Lines of batches.

@@ -19,9 +19,9 @@ use busyhour_controller_core::{
     },
     effect::{Answer as AnswerCall, Dial, Effect, Phase, Reply},
     message::{
-        After, Answer, Arrival, Ask, Asked, MessageCarrier, MessageCommand, MessageDeclaration,
-        MessageEffect, MessageLimits, MessageNumber, MessageReport, NewMessage, Reported, Send,
-        SubmitMessages,
+        After, Answer, AnsweredBy, Arrival, Ask, Asked, MessageCarrier, MessageCommand,
+        MessageDeclaration, MessageEffect, MessageLimits, MessageNumber, MessageReport, NewMessage,
+        Reported, Send, SubmitMessages,
     },
     spec::{
         AgentIx, Application, BatchId, BatchPlan, CallId, Cap, Declaration, Destination, Floors,
@@ -393,6 +393,7 @@ impl Soak {
             }),
             body: Body::from(format!("hello {name}")),
             answers: true,
+            answered_by: AnsweredBy::default(),
         };
         self.apply(Command::Message(MessageCommand::Arrived(vec![arrival])))
     }

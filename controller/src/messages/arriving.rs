@@ -76,6 +76,7 @@ fn arrival(
         return Err(Reason::TooLarge);
     }
     let (to, texting) = book.texting(&message.to).ok_or(Reason::UnknownNumber)?;
+    let answered_by = texting.answered_by(message.body.text());
     let Brought { reference, from, body, .. } = message;
     let spec = MessageSpec { to, from, direction: Direction::Inbound, status_callback: None };
     Ok(Arrival {
@@ -83,6 +84,7 @@ fn arrival(
         carrier: Arc::clone(carrier),
         reference,
         answers: directory.accounts.get(&texting.account).is_some_and(|of| of.may_call(&spec.from)),
+        answered_by,
         spec: Arc::new(spec),
         body,
     })

@@ -1,5 +1,6 @@
 //! What concerns messages: what is rented from a carrier for them, and how a tenant's and a number's are paced.
 
+use busyhour_base::Keyword;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +68,50 @@ pub struct TenantMessages {
     pub excess: ExcessPolicy,
     /// How much may wait.
     pub queue: MessageQueueBounds,
+    /// What people hear who write STOP, START or HELP. That they are obeyed is not a matter of choice.
+    pub keywords: KeywordAnswers,
+}
+
+/// Who answers STOP, START and HELP, and in which words.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct KeywordAnswers {
+    /// Who answers.
+    pub answered_by: KeywordAnswerer,
+    /// What the platform answers to STOP and its like, instead of the field's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 320))]
+    pub stop: Option<String>,
+    /// To START.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 320))]
+    pub start: Option<String>,
+    /// To HELP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 320))]
+    pub help: Option<String>,
+}
+
+impl KeywordAnswers {
+    /// The tenant's words in answer to one.
+    pub const fn to(&self, keyword: Keyword) -> Option<&String> {
+        match keyword {
+            Keyword::Stop => self.stop.as_ref(),
+            Keyword::Start => self.start.as_ref(),
+            Keyword::Help => self.help.as_ref(),
+        }
+    }
+}
+
+/// Who answers STOP, START and HELP.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum KeywordAnswerer {
+    /// The platform does.
+    #[default]
+    Platform,
+    /// The number's application does: its first answer goes out, though its recipient takes no other messages.
+    Application,
 }
 
 /// How a number's messages are paced (MT-8).

@@ -20,8 +20,8 @@ pub use contract::{
     AllocationSpec, CommitmentSpec, DestinationSpec, PeriodSpec, TariffSpec, UnusedMode, VolumeSpec,
 };
 pub use messages::{
-    CarrierMessages, InProcessCarrier, MessageQueueBounds, NumberMessages, SegmentCap,
-    SegmentThrottle, TenantMessages,
+    CarrierMessages, InProcessCarrier, KeywordAnswerer, KeywordAnswers, MessageQueueBounds,
+    NumberMessages, SegmentCap, SegmentThrottle, TenantMessages,
 };
 pub use number::{Number, NumberKind, NumberSpec};
 pub use pace::{CapSpec, ThrottleSpec};

@@ -4,9 +4,13 @@ use super::{
     Loaded, Loader,
     sums::{SPACING, WINDOW, check_length},
 };
+use busyhour_base::Keyword;
+
 use crate::{
     LoadError, LoadErrors,
-    kinds::{CarrierSpec, SegmentCap, SegmentThrottle, TenantSpec},
+    kinds::{
+        CarrierSpec, KeywordAnswerer, KeywordAnswers, SegmentCap, SegmentThrottle, TenantSpec,
+    },
     schema::Path,
 };
 
@@ -45,8 +49,31 @@ fn check_tenant(tenant: &Loaded<'_, TenantSpec>, errors: &mut Vec<LoadError>) {
         check_throttle(tenant, throttle, errors);
     }
     check_caps(tenant, &messages.caps, errors);
+    check_keywords(tenant, &messages.keywords, errors);
     let path = Path::of(&["spec", "messages", "queue", "maxWait"]);
     errors.extend(check_length(tenant, &path, messages.queue.max_wait, WINDOW));
+}
+
+/// What is answered must say something, and must not be obeyed by a platform at the other end.
+fn check_keywords(
+    tenant: &Loaded<'_, TenantSpec>,
+    keywords: &KeywordAnswers,
+    errors: &mut Vec<LoadError>,
+) {
+    let texts = [("stop", &keywords.stop), ("start", &keywords.start), ("help", &keywords.help)];
+    for (name, text) in texts.into_iter().filter_map(|(name, text)| Some((name, text.as_ref()?))) {
+        let (problem, allowed) = if keywords.answered_by == KeywordAnswerer::Application {
+            ("the platform does not answer", "no text with answeredBy: application")
+        } else if text.trim().is_empty() {
+            ("it says nothing", "a text of 1 to 320 characters")
+        } else if Keyword::of(text).is_some() {
+            ("it is a keyword itself", "a text that is more than STOP, START or HELP")
+        } else {
+            continue;
+        };
+        let path = Path::of(&["spec", "messages", "keywords", name]);
+        errors.push(tenant.document.error(&path, problem, Some(allowed.to_owned())));
+    }
 }
 
 fn check_caps<T>(loaded: &Loaded<'_, T>, caps: &[SegmentCap], errors: &mut Vec<LoadError>) {

@@ -260,8 +260,8 @@ impl<'a> Checks<'a> {
         let path = Path::of(&["spec", "writers"]).index(index);
         let texting = self.declared.texting();
         let asked =
-            |to: &String| Some((texting.get(to)?.account, texting[to].application.clone()?));
-        let Some((account, application)) = asked(&writers.to) else {
+            |to: &String| texting.get(to).and_then(|of| Some((of, of.application.clone()?)));
+        let Some((of, application)) = asked(&writers.to) else {
             let problem = format!("no application is asked about messages to {}", writers.to);
             let mut answered: Vec<_> = texting.keys().filter(|to| asked(to).is_some()).collect();
             answered.sort();
@@ -276,9 +276,10 @@ impl<'a> Checks<'a> {
         }
         Some(Writers {
             carrier: self.bringing_carrier(&path.key("carrier"), writers.carrier.as_ref())?,
-            account,
+            account: of.account,
             to: writers.to.clone(),
             application,
+            answered_by: of.answered_by(&writers.body),
             first_from,
             messages: writers.messages,
             after: self.length(&path.key("after"), writers.after, Span::ZERO)?,

@@ -1,6 +1,7 @@
 //! What the scenario has beside batches of calls: callers of the tenants' numbers, and messages.
 
 use busyhour_base::{AccountSid, Body, CallSpec, Direction, MessageSpec, Span};
+use busyhour_controller_core::message::AnsweredBy;
 use busyhour_crds::{Answering, TextingApplication};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
@@ -134,6 +135,8 @@ pub struct Writers {
     pub every: Span,
     /// The text.
     pub body: Body,
+    /// Who answers it, if it says STOP, START or HELP.
+    pub answered_by: AnsweredBy,
 }
 
 /// One message as it is brought.

@@ -47,6 +47,7 @@ impl World<'_> {
             spec: Arc::new(spec),
             body: writers.body.clone(),
             answers: true,
+            answered_by: writers.answered_by.clone(),
         };
         match self.apply(Command::Message(MessageCommand::Arrived(vec![arrival]))) {
             Reply::Messages(verdicts) if verdicts.iter().all(Result::is_ok) => {}

@@ -106,7 +106,7 @@ async fn upload(
     body: Body,
 ) -> Result<Response, ApiError> {
     let view = draft(&app, &caller, sid)?;
-    let format = format(headers)?.ok_or_else(unknown_type)?;
+    let format = written(headers)?;
     let params = Params::parse(uri.query().unwrap_or("").as_bytes())?;
     let from_line = params.whole(Code::InvalidParameter, "from_line", 1..=u64::MAX)?;
     let from = From { from_line: from_line.unwrap_or(1), resume: None };
@@ -176,6 +176,11 @@ pub(super) fn format(headers: &HeaderMap) -> Result<Option<Format>, ApiError> {
     }
 }
 
+/// The same of a whole file.
+pub(crate) fn written(headers: &HeaderMap) -> Result<Format, ApiError> {
+    format(headers)?.ok_or_else(unknown_type)
+}
+
 pub(super) fn unknown_type() -> ApiError {
     let message = "Content-Type must be text/csv, application/x-ndjson or application/jsonl";
     ApiError::new(Code::MediaType, message)
@@ -187,7 +192,7 @@ fn wants_lines(headers: &HeaderMap) -> bool {
 }
 
 /// The body as a blocking reader. One that stands still too long fails.
-fn reader(body: Body, idle: std::time::Duration) -> impl std::io::Read + Send + 'static {
+pub(crate) fn reader(body: Body, idle: std::time::Duration) -> impl std::io::Read + Send + 'static {
     let timed = tokio_stream::StreamExt::timeout(body.into_data_stream(), idle);
     let pieces = timed.map(|piece| match piece {
         Ok(piece) => piece.map_err(std::io::Error::other),

@@ -36,8 +36,11 @@ pub(crate) use counts::BatchCounts;
 pub(crate) use create::{__path_create, __path_fetch, create, fetch};
 pub(crate) use faults::{__path_errors, errors};
 pub use hours::{AHEAD, openings};
-pub(crate) use lines::{__path_post_lines, __path_put_lines, post_lines, put_lines};
+pub(crate) use lines::{
+    __path_post_lines, __path_put_lines, post_lines, put_lines, reader, written,
+};
 pub(crate) use list::{__path_list, list};
+pub(crate) use read::Format;
 pub(crate) use results::{__path_results, results};
 pub(crate) use resumable::{__path_head_lines, __path_patch_lines, head_lines, patch_lines};
 

@@ -31,7 +31,7 @@ pub(super) enum Next<'a> {
 
 /// How lines are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Format {
+pub(crate) enum Format {
     /// With a line of names first (RFC 4180).
     Csv,
     /// One JSON object per line.

@@ -283,6 +283,113 @@ async fn who_has_said_stop_is_listed_and_is_sent_nothing_until_they_say_start() 
 }
 
 #[tokio::test]
+async fn a_file_of_opt_outs_is_taken_whole_or_with_the_numbers_of_its_wrong_lines_not_at_all() {
+    let rig = Rig::new().await;
+    let import = async |query: &str, kind: &str, text: &str| {
+        let asked = request("POST", &format!("/v1/OptOuts{query}")).header("content-type", kind);
+        rig.send(asked.body(Body::from(text.to_owned())).unwrap()).await
+    };
+    let (csv, ndjson) = ("text/csv", "application/x-ndjson");
+    let from = format!("?From=%2B{}", &NUMBER_A[1..]);
+    let listed = async || rig.get("/v1/OptOuts").await.json()["opt_outs"].clone();
+
+    let wrong = format!(
+        "To,From,Since\n{TO},{NUMBER_A},\n\nsip:a@b,{NUMBER_A},\n{TO},+14155559999,\n{TO},{NUMBER_A},2999-01-01T00:00:00Z\n"
+    );
+    let words = ["Nothing was changed", "line 4", "line 5", "line 6", "sip:a@b"];
+    import("", csv, &wrong).await.is_error(400, 20_001, &words);
+    import("?FirstLine=1001", csv, &wrong).await.is_error(400, 20_001, &["line 1004"]);
+    import("", csv, "To,Name\n").await.is_error(400, 20_001, &["Name", "To, From or Since"]);
+    import("", ndjson, "{\"To\": 1}\n").await.is_error(400, 20_001, &["line 1"]);
+    import(&from, csv, &format!("To\n{}", "9".repeat(2_000))).await.is_error(
+        400,
+        20_001,
+        &["line 2", "1024"],
+    );
+    import("", csv, &format!("To\n{TO}\n")).await.is_error(400, 20_001, &["From is missing"]);
+    import("", "text/plain", "").await.is_error(415, 20_415, &["text/csv"]);
+    let many = format!("To\n{}", format!("{TO}\n").repeat(100_001));
+    import(&from, csv, &many).await.is_error(413, 20_413, &["100000"]);
+    let checked = import(&format!("{from}&Check=true"), csv, &format!("To\n{TO}\n")).await;
+    assert_eq!(checked.json(), json!({"lines": 1, "added": null, "known": null}));
+    assert_eq!(listed().await, json!([]), "nothing was applied");
+
+    let since = "2025-01-01T12:00:00+02:00";
+    let good = format!("\"To\",\"Since\"\r\n\"{TO}\",{since}\r\n(415) 555-0177,\r\n");
+    import(&from, csv, &good).await.is_error(400, 20_001, &["line 3"]);
+    let good = good.replace("(415)", "+1 (415)");
+    assert_eq!(import(&from, csv, &good).await.json(), json!({"lines": 2, "added": 2, "known": 0}));
+    let again = format!("{{\"To\": \"{TO}\", \"From\": \"{NUMBER_A}\"}}\n");
+    assert_eq!(
+        import("", ndjson, &again).await.json(),
+        json!({"lines": 1, "added": 0, "known": 1})
+    );
+    let all = listed().await;
+    let of = |to: &str| all.as_array().unwrap().iter().find(|one| one["to"] == to).unwrap().clone();
+    assert_eq!(of(TO)["since"], "2025-01-01T10:00:00.000Z");
+    assert_eq!(of("+14155550177")["since"], "2026-03-10T12:00:00.000Z");
+    create(&rig, &[]).await.is_error(400, 21_610, &["STOP"]);
+
+    let remove = async |pairs: &[(&str, &str)]| rig.form("/v1/OptOuts/remove", pairs).await;
+    let whom = [("From", NUMBER_A), ("To", TO)];
+    remove(&whom).await.is_error(400, 20_001, &["Reason is required"]);
+    let long = "x".repeat(201);
+    remove(&[whom[0], whom[1], ("Reason", &long)]).await.is_error(400, 20_001, &["200"]);
+    let reason = ("Reason", "signed our form of 9 March");
+    let removed = remove(&[whom[0], whom[1], reason]).await;
+    assert_eq!((removed.status.as_u16(), removed.text.as_str()), (204, ""));
+    remove(&[whom[0], whom[1], reason]).await.is_error(404, 20_404, &[TO]);
+    assert_eq!(create(&rig, &[]).await.status, 201);
+    let row = json!({
+        "from": NUMBER_A,
+        "to": TO,
+        "since": "2025-01-01T10:00:00.000Z",
+        "removed_at": "2026-03-10T12:00:00.000Z",
+        "reason": reason.1,
+    });
+    let page = rig.get("/v1/OptOuts/removed").await.json();
+    assert_eq!(page, json!({"removed": [row], "next_page_url": null}));
+    assert_eq!(remove(&[whom[0], ("To", "+14155550177"), reason]).await.status, 204);
+    let first = rig.get("/v1/OptOuts/removed?PageSize=1").await.json();
+    assert_eq!(first["removed"][0]["to"], "+14155550177");
+    let second = rig.get(first["next_page_url"].as_str().unwrap()).await.json();
+    assert_eq!((&second["removed"][0]["to"], &second["next_page_url"]), (&json!(TO), &Value::Null));
+}
+
+/// `accounts.v1.bulk_consents.create` of the field's SDKs.
+#[tokio::test]
+async fn consents_in_bulk_have_a_verdict_each() {
+    let rig = Rig::new().await;
+    let item = |to: &str, status: &str| {
+        json!({
+            "contact_id": to, "correlation_id": format!("{to} {status}"), "sender_id": NUMBER_A,
+            "status": status, "source": "website", "date_of_consent": "2026-03-01T00:00:00Z",
+        })
+        .to_string()
+    };
+    let bulk = async |items: &[String]| {
+        let pairs: Vec<_> = items.iter().map(|item| ("Items", item.as_str())).collect();
+        rig.form("/v1/Consents/Bulk", &pairs).await
+    };
+    let first = bulk(&[item(TO, "opt-out"), item("nobody", "opt-out"), item(TO, "opt-in")]).await;
+    assert_eq!(first.status, 201, "{}", first.text);
+    let codes = |answer: &Value| -> Vec<u64> {
+        let items = answer["items"].as_array().unwrap().iter();
+        items.map(|item| item["error_code"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(codes(&first.json()), [0, 21_211, 20_001], "the third names whom the first does");
+    assert_eq!(first.json()["items"][1]["correlation_id"], "nobody opt-out");
+    create(&rig, &[]).await.is_error(400, 21_610, &["STOP"]);
+    assert_eq!(codes(&bulk(&[item(TO, "opt-in")]).await.json()), [0]);
+    assert_eq!(create(&rig, &[]).await.status, 201);
+    let removed = rig.get("/v1/OptOuts/removed").await.json();
+    assert_eq!(removed["removed"][0]["reason"], "website, consent of 2026-03-01T00:00:00+00:00");
+    bulk(&[]).await.is_error(400, 20_001, &["1 to 25"]);
+    bulk(&vec![item(TO, "opt-in"); 26]).await.is_error(400, 20_001, &["1 to 25"]);
+    bulk(&["{}".to_owned()]).await.is_error(400, 20_001, &["contact_id"]);
+}
+
+#[tokio::test]
 async fn a_text_is_taken_out_and_a_message_deleted_once_it_has_ended() {
     let rig = Rig::new().await;
     let sid = created(&rig, "secret").await;

@@ -95,7 +95,7 @@ async fn the_document_lists_what_is_served() {
             operations += 1;
         }
     }
-    assert_eq!(operations, 42);
+    assert_eq!(operations, 46);
     for scheme in ["account", "operator"] {
         assert!(document["components"]["securitySchemes"][scheme].is_object());
     }

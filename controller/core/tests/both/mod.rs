@@ -38,6 +38,7 @@ const MESSAGES: MessageOptions = MessageOptions {
     asked_of_tenant_max: 2,
     answers_max: 2,
     opt_outs_max: 5,
+    removals_max: 10,
 };
 
 /// The two of them.

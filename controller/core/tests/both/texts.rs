@@ -7,8 +7,8 @@ use busyhour_controller_core::{
     command::{BatchCommand, Command},
     effect::Reply,
     message::{
-        After, Answer, Arrival, Asked, Cancel, MessageCommand, MessageReport, NewMessage, Reported,
-        SubmitMessages,
+        After, Answer, AnsweredBy, Arrival, Asked, Cancel, MessageCommand, MessageReport,
+        NewMessage, Reported, SubmitMessages,
     },
     spec::{BatchId, BatchPlan, Kind, Lines, NewText, Requests, Urgency},
 };
@@ -120,6 +120,7 @@ impl Both {
                 spec: Arc::new(spec(to, from, Direction::Inbound)),
                 body: Body::from(WORDS[usize::from(word) % WORDS.len()]),
                 answers: tenant == 1 && says % 4 < 3,
+                answered_by: AnsweredBy::default(),
             }
         });
         let arrivals = arrivals.collect();

@@ -14,8 +14,8 @@ use busyhour_controller_core::{
     effect::{Dial, Effect, Reply},
     forward::{About, Inquiry, Outlook},
     message::{
-        Arrival, MessageCarrier, MessageCommand, MessageDeclaration, MessageId, MessageNumber,
-        MessageView, OptOut,
+        AnsweredBy, Arrival, MessageCarrier, MessageCommand, MessageDeclaration, MessageId,
+        MessageNumber, MessageView, OptOut, RemovedOptOut,
     },
     spec::{
         AgentIx, Application, BatchId, CallId, Carrier, Declaration, Excess, Limits, Number,
@@ -272,6 +272,15 @@ impl MessageViews for Machine {
     fn opt_outs_of(&self, account: AccountSid, wanted: &WantedOptOuts, max: usize) -> Vec<OptOut> {
         self.read(|state| wanted.of(state, account, max))
     }
+
+    fn removed_opt_outs_of(
+        &self,
+        account: AccountSid,
+        before: u64,
+        max: usize,
+    ) -> Vec<RemovedOptOut> {
+        self.read(|state| state.removed_opt_outs_of(account, before).take(max).cloned().collect())
+    }
 }
 
 /// One carrier brings messages, to the first tenant's number.
@@ -292,6 +301,7 @@ impl Bring for Machine {
                 spec: Arc::new(spec),
                 body,
                 answers: true,
+                answered_by: AnsweredBy::default(),
             };
             let arrived = Command::Message(MessageCommand::Arrived(vec![arrival]));
             match self.apply(arrived) {

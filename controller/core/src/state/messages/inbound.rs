@@ -58,7 +58,9 @@ impl State {
         let id = self.insert_message(tenant, none, &arrival.spec, body, Stage::Receiving);
         let messages = &mut self.messages;
         let (carrier, reference) = (Arc::clone(&arrival.carrier), Arc::clone(&arrival.reference));
-        messages.origins.insert(id, Origin { carrier, reference, again: None, keyword });
+        messages
+            .origins
+            .insert(id, Origin { carrier, reference, again: None, keyword, speaks: false });
         let state = &mut messages.tenants[tenant];
         state.counts.accepted += 1;
         state.counts.receiving += 1;
@@ -72,7 +74,8 @@ impl State {
         self.messages.tenants[tenant].brought.put(key, now, &reply);
         self.message_changed(id, MessageStatus::Receiving, Reason::Ready, fx);
         if let Some(keyword) = keyword {
-            self.obey(tenant, keyword, arrival, fx);
+            let speaks = self.obey(tenant, keyword, arrival, fx);
+            self.messages.origins.get_mut(&id).expect("it was just put there").speaks = speaks;
         }
         self.take_turn(tenant);
         Ok(accepted)
@@ -148,7 +151,7 @@ impl State {
             self.messages.stray_reports += 1;
             return;
         };
-        let last = self.queue_answers(self.messages.all[id].tenant, &asked.answers, fx);
+        let last = self.queue_answers(id, &asked.answers, fx);
         let reason = match &asked.after {
             After::Done => Reason::Received,
             After::Failed(reason) => *reason,
@@ -169,17 +172,22 @@ impl State {
     /// been refused: the message itself has come in.
     fn queue_answers(
         &mut self,
-        tenant: u32,
+        asked: u32,
         answers: &[Answer],
         fx: &mut Vec<Effect>,
     ) -> Result<MessageId, Reason> {
+        let (tenant, written) =
+            (self.messages.all[asked].tenant, Arc::clone(&self.messages.all[asked].spec));
         let mut last = Err(Reason::UnknownMessage);
         for answer in answers.iter().take(self.message_options.answers_max) {
             let spec = MessageSpec {
                 direction: Direction::OutboundReply,
                 ..MessageSpec::clone(&answer.spec)
             };
-            let queued = self.submit_answer(tenant, &Arc::new(spec), &answer.body, fx);
+            let back = (&spec.to, &spec.from) == (&written.from, &written.to);
+            let origin = self.messages.origins.get_mut(&asked).filter(|_| back);
+            let speaks = origin.is_some_and(|origin| std::mem::take(&mut origin.speaks));
+            let queued = self.submit_answer(tenant, &Arc::new(spec), &answer.body, speaks, fx);
             self.messages.answers_refused += u64::from(queued.is_err());
             last = queued.map(|accepted| accepted.message);
         }

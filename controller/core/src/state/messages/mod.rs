@@ -139,6 +139,8 @@ struct Origin {
     again: Option<Again>,
     /// What it says, if that was obeyed.
     keyword: Option<Keyword>,
+    /// Its application answers that, whoever has opted out; until it has.
+    speaks: bool,
 }
 
 /// What is kept of a tenant.
@@ -187,6 +189,8 @@ pub struct MessageOptions {
     pub answers_max: usize,
     /// People who may have opted out of messages, each from one number. Beyond it a STOP is refused, and carriers bring it again.
     pub opt_outs_max: u64,
+    /// Opt-outs that tenants have removed and that are kept with their reasons; the oldest goes first.
+    pub removals_max: usize,
 }
 
 impl Default for MessageOptions {
@@ -203,6 +207,7 @@ impl Default for MessageOptions {
             asked_of_tenant_max: 32,
             answers_max: 10,
             opt_outs_max: 10_000_000,
+            removals_max: 10_000,
         }
     }
 }
@@ -278,6 +283,7 @@ impl State {
             MessageCommand::Reports(reports) => self.message_reports(reports, fx),
             MessageCommand::Arrived(arrivals) => self.messages_arrived(arrivals, fx),
             MessageCommand::Asked(asked) => self.applications_asked(asked, fx),
+            MessageCommand::OptOuts(changes) => self.change_opt_outs(changes),
             MessageCommand::Restarted => self.carriers_restarted(fx),
             MessageCommand::Recorded { through } => self.messages_recorded(*through),
         }

@@ -160,12 +160,13 @@ impl State {
         id
     }
 
-    /// A message that was not asked for by a command of its own.
+    /// A message that was not asked for by a command of its own. One that answers a keyword goes out whoever has opted out.
     pub(super) fn submit_answer(
         &mut self,
         tenant: u32,
         spec: &Arc<MessageSpec>,
         body: &Body,
+        answers_keyword: bool,
         fx: &mut Vec<Effect>,
     ) -> Result<AcceptedMessage, Reason> {
         let new = NewMessage {
@@ -176,6 +177,9 @@ impl State {
             // Somebody has just written and waits for the answer.
             urgency: Urgency::Synchronous,
         };
+        if answers_keyword {
+            return self.accept_message(tenant, &new, body, (None, true), fx);
+        }
         self.submit_message(tenant, &new, body, None, fx)
     }
 }

@@ -1,0 +1,123 @@
+//! `busyhour opt-outs import`: a file of any length, in parts that the API takes as a whole each.
+
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader},
+};
+
+use anyhow::{Context as _, Result, bail};
+use reqwest::Method;
+use serde::Deserialize;
+use url::form_urlencoded;
+
+use super::ImportArgs;
+use crate::client::Client;
+
+/// Lines of one part, as many as the API takes.
+const PART_LINES: u64 = 100_000;
+
+/// What the API says of a part.
+#[derive(Default, Deserialize)]
+struct Imported {
+    lines: u64,
+    added: Option<u64>,
+    known: Option<u64>,
+}
+
+/// A file that is read part by part.
+struct Parts {
+    file: BufReader<File>,
+    /// The line of names of a CSV file.
+    names: Vec<u8>,
+    /// The number of the line that is read next.
+    line: u64,
+}
+
+impl Parts {
+    fn open(args: &ImportArgs, csv: bool) -> Result<Self> {
+        let file =
+            File::open(&args.file).with_context(|| format!("open {}", args.file.display()))?;
+        let (mut file, mut names, mut line) = (BufReader::new(file), Vec::new(), 1);
+        while csv && names.trim_ascii().is_empty() {
+            names.clear();
+            if file.read_until(b'\n', &mut names)? == 0 {
+                bail!("{} is empty: a line of names is wanted first", args.file.display());
+            }
+            line += 1;
+        }
+        Ok(Self { file, names, line })
+    }
+
+    /// The next part with the number of its first line; nothing at the end.
+    fn next(&mut self) -> Result<Option<(Vec<u8>, u64)>> {
+        let (mut text, first) = (self.names.clone(), self.line);
+        while self.line - first < PART_LINES && self.file.read_until(b'\n', &mut text)? > 0 {
+            self.line += 1;
+        }
+        // The line of names stands where the line before the first one was.
+        let named = u64::from(!self.names.is_empty());
+        Ok((self.line > first).then_some((text, first - named)))
+    }
+
+    /// Whether one part is all.
+    fn is_over(&mut self) -> Result<bool> {
+        Ok(self.file.fill_buf()?.is_empty())
+    }
+}
+
+/// A file of several parts is checked to its end before the first of them is sent, so that a wrong line changes nothing.
+pub(super) async fn run(args: &ImportArgs) -> Result<()> {
+    let client = Client::tenant(&args.connection, &args.tenant)?;
+    let extension = args.file.extension().and_then(|extension| extension.to_str());
+    let (kind, csv) = match extension {
+        Some("csv") => ("text/csv", true),
+        Some("ndjson" | "jsonl") => ("application/x-ndjson", false),
+        _ => bail!("{}: a .csv, .ndjson or .jsonl file is wanted", args.file.display()),
+    };
+    let mut parts = Parts::open(args, csv)?;
+    let (mut checks, mut sum) = (args.check, Imported::default());
+    let Some(mut part) = parts.next()? else {
+        bail!("{} names nobody", args.file.display());
+    };
+    if !checks && !parts.is_over()? {
+        checks = true;
+    }
+    loop {
+        let said = send(&client, args, kind, checks, part).await?;
+        sum.lines += said.lines;
+        sum.added = Some(sum.added.unwrap_or(0) + said.added.unwrap_or(0));
+        sum.known = Some(sum.known.unwrap_or(0) + said.known.unwrap_or(0));
+        part = match parts.next()? {
+            Some(part) => part,
+            None if checks && !args.check => {
+                parts = Parts::open(args, csv)?;
+                (checks, sum) = (false, Imported::default());
+                parts.next()?.context("the file was changed meanwhile")?
+            }
+            None => break,
+        };
+    }
+    let (lines, added, known) = (sum.lines, sum.added.unwrap_or(0), sum.known.unwrap_or(0));
+    super::super::print_line(&if args.check {
+        format!("{lines} lines are in order; nothing was changed")
+    } else {
+        format!("{added} people added, {known} of {lines} lines were known")
+    })
+}
+
+async fn send(
+    client: &Client,
+    args: &ImportArgs,
+    kind: &str,
+    checks: bool,
+    (text, first_line): (Vec<u8>, u64),
+) -> Result<Imported> {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("FirstLine", &first_line.to_string());
+    query.append_pair("Check", if checks { "true" } else { "false" });
+    if let Some(from) = &args.from {
+        query.append_pair("From", from);
+    }
+    let request = client.request(Method::POST, &format!("/v1/OptOuts?{}", query.finish()));
+    Ok(client.json(request.header("content-type", kind).body(text)).await?)
+}
