@@ -1,9 +1,10 @@
 //! What the next decisions will look at is asked for while the present ones are made.
 //!
-//! A decision needs some fifteen lines of memory, of which one names the next: the gate of a timer, the nodes that wait there, the
-//! lane of the one that goes first, that one's gate, its caps, the end of their log. With many tenants none of them is in a cache, and looked at one by one each would be waited for. The wheel
-//! knows whose timers come next. So for those of the next slots that are not empty one step of the way is made for each slot,
-//! and all waits of a step are one.
+//! A decision needs some fifteen lines of memory, of which one names the next: the gate of a timer, the nodes that wait there,
+//! the lane of the one that goes first, that one's gate, its caps, the end of their log. With many tenants none of them is in
+//! a cache, and looked at one by one each would be waited for. The wheel knows whose timers come next. So for those of the
+//! next slots that are not empty one step of the way is made for each slot, and all waits of a step are one. A step notes
+//! what the next one starts from, so that no step makes the way again.
 
 use super::{
     Key,
@@ -14,6 +15,7 @@ use super::{
     queue::Chunks,
     ring::NIL,
     slab::Slab,
+    wheel::Flight,
 };
 
 /// Where a decision looks.
@@ -25,96 +27,95 @@ pub(super) struct Ahead<'a> {
     pub ledger: &'a Ledger,
 }
 
+// The notes of a flight: the names by which its next steps find what was asked for.
+/// The node that has waited longest.
+const ROOT: usize = 0;
+/// The caps of the gate that opens, later those of the lane's gate.
+const CAPS: usize = 1;
+/// The lane that starts, or what is between it and the root.
+const LANE: usize = 2;
+/// The lane's gate.
+const GATE: usize = 3;
+
 impl Ahead<'_> {
-    /// Makes a step of the way for a timer that is due soon: 0 is the first. Of what it reads itself, the step before has
-    /// asked.
+    /// Makes a step of the way for a timer that is due soon. Of what it reads itself, the step before has asked.
     #[inline]
-    pub fn step(&self, key: u32, stage: u32) {
-        match Key::split(key) {
-            (Key::Gate, id) => self.gate(id, stage),
-            (Key::Node, id) if stage == 0 => self.nodes.soon(id),
-            (Key::Node, id) => {
-                if let Some(node) = self.nodes.get(id) {
-                    self.node(node, stage);
-                }
+    pub fn step(&self, flight: &mut Flight) {
+        let (kind, id) = Key::split(flight.key);
+        match (kind, flight.stage) {
+            (Key::Gate, 0) => self.gates.soon(id),
+            (Key::Gate, 1) => self.gate(id, flight),
+            (Key::Node, 0) => {
+                flight.notes[ROOT] = id;
+                self.nodes.soon(id);
             }
+            (Key::Gate | Key::Node, 2) => self.root(flight),
+            (Key::Gate | Key::Node, 3) => self.choose(flight),
+            (Key::Gate | Key::Node, 4) => self.lane(flight),
+            (Key::Gate | Key::Node, 5) => self.behind(flight),
+            (Key::Gate | Key::Node, 6) => self.log(flight.notes[CAPS]),
             _ => {}
         }
     }
 
-    /// A gate opens: those who wait there stand, and the most urgent of them goes first.
+    /// A gate opens, and those who wait there stand.
     #[inline]
-    fn gate(&self, id: u32, stage: u32) {
-        if stage == 0 {
-            return self.gates.soon(id);
-        }
+    fn gate(&self, id: u32, flight: &mut Flight) {
         let Some(gate) = self.gates.get(id) else { return };
-        match stage {
-            1 => {
-                self.nodes.soon(gate.waiting.front());
-                self.caps.soon(gate.caps_id());
-            }
-            2 => {
-                self.log(gate.caps_id());
-                if let Some(front) = self.nodes.get(gate.waiting.front()) {
-                    self.nodes.soon(front.link.next());
-                    self.node(front, 2);
-                }
-            }
-            // The first in the ring is most often the one that goes first.
-            _ => {
-                if let Some(front) = self.nodes.get(gate.waiting.front()) {
-                    self.node(front, stage);
-                }
-            }
-        }
-    }
-
-    /// A node takes a stand; what is beneath it starts.
-    #[inline]
-    fn node(&self, node: &Node, stage: u32) {
-        let branch = match &node.part {
-            Part::Lane(lane) => {
-                match stage {
-                    2 => {
-                        self.nodes.soon(node.parent);
-                        self.requests.soon(&lane.queue);
-                    }
-                    3 => self.requests.soon_behind(&lane.queue),
-                    _ => {}
-                }
-                return;
-            }
-            Part::Branch(branch) => branch,
-        };
-        if stage == 2 {
-            self.nodes.soon(branch.ready.front());
-            if node.parent == NIL {
-                self.ledger.soon(branch.tenant);
-            } else {
-                self.nodes.soon(node.parent);
-            }
-            return;
-        }
-        let Some(front) = self.nodes.get(branch.ready.front()) else { return };
-        match stage {
-            3 => {
-                self.gates.soon(front.gate);
-                self.requests.soon(front.queue());
-                self.nodes.soon(front.ready().front());
-            }
-            4 => {
-                self.caps_of(front, |id| self.caps.soon(id));
-                self.requests.soon_behind(front.queue());
-            }
-            _ => self.caps_of(front, |id| self.log(id)),
-        }
+        (flight.notes[ROOT], flight.notes[CAPS]) = (gate.waiting.front(), gate.caps_id());
+        self.nodes.soon(flight.notes[ROOT]);
+        self.caps.soon(flight.notes[CAPS]);
     }
 
     #[inline]
-    fn caps_of(&self, node: &Node, then: impl Fn(u32)) {
-        if let Some(gate) = self.gates.get(node.gate) {
-            then(gate.caps_id());
+    fn root(&self, flight: &mut Flight) {
+        self.log(flight.notes[CAPS]);
+        let Some(node) = self.nodes.get(flight.notes[ROOT]) else { return };
+        self.nodes.soon(node.link.next());
+        self.nodes.soon(node.ready().front());
+        if node.parent != NIL {
+            self.nodes.soon(node.parent);
+        } else if let Part::Branch(branch) = &node.part {
+            self.ledger.soon(branch.tenant);
+        }
+    }
+
+    /// Of the first two who wait at the gate, the more urgent one goes first.
+    #[inline]
+    fn choose(&self, flight: &mut Flight) {
+        let Some(mut first) = self.nodes.get(flight.notes[ROOT]) else { return };
+        flight.notes[LANE] = flight.notes[ROOT];
+        if let (Key::Gate, _) = Key::split(flight.key)
+            && let Some(next) = self.nodes.get(first.link.next())
+            && next.urgency < first.urgency
+        {
+            flight.notes[LANE] = first.link.next();
+            first = next;
+        }
+        if let Part::Branch(branch) = &first.part {
+            flight.notes[LANE] = branch.ready.front();
+            self.nodes.soon(flight.notes[LANE]);
+        }
+    }
+
+    /// What is beneath the one that goes first starts.
+    #[inline]
+    fn lane(&self, flight: &mut Flight) {
+        let Some(node) = self.nodes.get(flight.notes[LANE]) else { return };
+        flight.notes[GATE] = node.gate;
+        self.gates.soon(node.gate);
+        self.requests.soon(node.queue());
+        self.nodes.soon(node.ready().front());
+    }
+
+    #[inline]
+    fn behind(&self, flight: &mut Flight) {
+        if let Some(gate) = self.gates.get(flight.notes[GATE]) {
+            flight.notes[CAPS] = gate.caps_id();
+            self.caps.soon(flight.notes[CAPS]);
+        }
+        if let Some(node) = self.nodes.get(flight.notes[LANE]) {
+            self.requests.soon_behind(node.queue());
         }
     }
 

@@ -11,15 +11,18 @@ use serde::{Deserialize, Serialize};
 use super::{ring::NIL, soon::soon};
 use crate::paged::{Flat, Paged};
 
-/// Ids in a chunk: with both its links it fills 64 bytes.
+/// Ids in a chunk: with both its links it fills a cache line.
 const IDS: usize = 14;
 
 #[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
 struct Chunk {
     ids: [u32; IDS],
     next: u32,
     prev: u32,
 }
+
+const _: () = assert!(size_of::<Chunk>() == 64, "a chunk fills a cache line");
 
 impl Default for Chunk {
     fn default() -> Self {

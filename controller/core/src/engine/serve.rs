@@ -55,7 +55,7 @@ impl Engine {
         }
         let Self { wheel, nodes, gates, requests, caps, ledger, .. } = self;
         let ahead = Ahead { nodes, gates, caps, requests, ledger };
-        wheel.pop_telling(limit, |key, stage| ahead.step(key, stage))
+        wheel.pop_telling(limit, |flight| ahead.step(flight))
     }
 
     fn fire(&mut self, key: u32) -> Option<u32> {

@@ -14,8 +14,11 @@
 use serde::{Deserialize, Serialize};
 
 mod chain;
+mod coming;
 
 use chain::{Chain, Chains, Entry};
+use coming::Coming;
+pub use coming::Flight;
 
 use super::ring::NIL;
 
@@ -32,15 +35,6 @@ pub type Handle = u32;
 
 /// The handle of no timer.
 pub const NO_TIMER: Handle = NIL;
-
-/// How many slots ahead of the wheel its timers are told of: [`Wheel::pop_telling`].
-pub const STAGES: u32 = 6;
-
-/// How many keys are told with each timer that fires: more than there are stages, so that all are told in a slot's time.
-const TOLD: usize = 8;
-
-/// Most keys that are still to be told. What more of them would ask for, no near cache holds.
-const UNTOLD_MAX: usize = 4_096;
 
 /// The timers of one slot above level 0.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -89,9 +83,9 @@ pub struct Wheel {
     buckets: Vec<Bucket>,
     chains: Chains,
     occupied: [[u64; WORDS]; LEVELS],
-    /// Keys that are still to be told, with their stages. Nothing is decided by it.
+    /// Nothing is decided by it.
     #[serde(skip)]
-    untold: Vec<(u32, u32)>,
+    coming: Coming,
 }
 
 impl Default for Wheel {
@@ -110,7 +104,7 @@ impl Default for Wheel {
             buckets: vec![empty; SLOTS * (LEVELS - 1)],
             chains: Chains::default(),
             occupied: [[0; WORDS]; LEVELS],
-            untold: Vec::new(),
+            coming: Coming::default(),
         }
     }
 }
@@ -180,14 +174,14 @@ impl Wheel {
     /// Takes the earliest timer that is due at `now` or before: its instant and key.
     #[inline]
     pub fn pop(&mut self, now: u64) -> Option<(u64, u32)> {
-        self.pop_telling(now, |_, _| ())
+        self.pop_telling(now, |_| ())
     }
 
-    /// As [`Wheel::pop`]. Before the wheel comes to the next slot of level 1 that is not empty, it tells `soon` the keys of
-    /// those who are in the [`STAGES`] slots after that, each with how near they are: 0 for the farthest. It tells some with
-    /// each timer, so that what `soon` asks for comes while that timer is seen to.
+    /// As [`Wheel::pop`]. Before the wheel comes to a slot of level 1, it tells `soon` of those who are there, once for each of
+    /// the last [`coming::STAGES`] slots that are not empty. It tells of some with each timer, so that what `soon` asks for
+    /// comes while that timer is seen to.
     #[inline]
-    pub fn pop_telling(&mut self, now: u64, soon: impl Fn(u32, u32)) -> Option<(u64, u32)> {
+    pub fn pop_telling(&mut self, now: u64, soon: impl Fn(&mut Flight)) -> Option<(u64, u32)> {
         if self.is_quiet(now) {
             return None;
         }
@@ -209,7 +203,7 @@ impl Wheel {
                     self.vacate(0, slot);
                 }
                 if self.release(handle) {
-                    self.tell(TOLD, &soon);
+                    self.coming.tell_some(&soon);
                     return Some((at, key));
                 }
                 continue;
@@ -222,8 +216,10 @@ impl Wheel {
             };
             self.cascade(level, slot, min);
             if level == 1 {
-                self.tell(usize::MAX, &soon);
+                self.coming.arrive(slot, &soon);
                 self.look_ahead(slot);
+            } else {
+                self.coming.clear();
             }
         }
     }
@@ -311,30 +307,13 @@ impl Wheel {
         }
     }
 
-    /// Notes whom to tell of while a slot of level 1 is in hand.
-    fn look_ahead(&mut self, mut slot: usize) {
-        let mut ahead = [None; STAGES as usize];
-        for place in &mut ahead {
-            let Some(next) = self.first(1, slot + 1) else { break };
-            slot = next;
-            *place = Some(self.bucket(1, slot).chain);
-        }
-        // The nearest are told of first.
-        let Self { chains, untold, .. } = self;
-        for (stage, chain) in (0..).zip(ahead.into_iter().rev()) {
-            chains.each(chain.unwrap_or_default(), |entry| {
-                if untold.len() < UNTOLD_MAX {
-                    untold.push((entry.key, stage));
-                }
-            });
-        }
-    }
-
-    #[inline]
-    fn tell(&mut self, most: usize, soon: &impl Fn(u32, u32)) {
-        for _ in 0..most {
-            let Some((key, stage)) = self.untold.pop() else { return };
-            soon(key, stage);
+    /// Notes whom to tell of from now on, while a slot of level 1 is in hand.
+    fn look_ahead(&mut self, slot: usize) {
+        while self.coming.has_room() {
+            let Some(next) = self.first(1, self.coming.last().unwrap_or(slot) + 1) else { return };
+            let chain = self.bucket(1, next).chain;
+            let Self { chains, coming, .. } = self;
+            coming.append(next, |tell| chains.each(chain, |entry| tell(entry.key)));
         }
     }
 

@@ -1,0 +1,105 @@
+//! The timers of the next slots, of whom it is told step by step before they fire, and what was noted about each by the way.
+//!
+//! Nothing is decided by it: it may miss a timer that was set late, and name one that was cancelled.
+
+use std::collections::VecDeque;
+
+/// How many slots ahead of the wheel its timers are told of.
+pub(super) const STAGES: usize = 7;
+
+/// How many are told of with each timer that fires: more than there are stages, so that all are told of in a slot's time.
+const TOLD: usize = 8;
+
+/// Most timers of one slot that are told of. What more of them would ask for, no near cache holds.
+const SLOT_MAX: usize = 512;
+
+/// A timer that fires soon.
+#[derive(Clone, Copy, Debug)]
+pub struct Flight {
+    /// Its key.
+    pub key: u32,
+    /// How many slots have passed since it was first told of.
+    pub stage: u32,
+    /// What whoever is told of it has noted.
+    pub notes: [u32; 4],
+}
+
+/// The timers of one slot.
+#[derive(Clone, Debug, Default)]
+struct Batch {
+    slot: usize,
+    flights: Vec<Flight>,
+}
+
+/// Those of the next slots that are not empty, the nearest first.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Coming {
+    batches: VecDeque<Batch>,
+    /// Who is told of next.
+    batch: usize,
+    flight: usize,
+}
+
+impl Coming {
+    /// Forgets all of them: the slots have others now.
+    pub fn clear(&mut self) {
+        self.batches.clear();
+        (self.batch, self.flight) = (0, 0);
+    }
+
+    /// Tells of some.
+    #[inline]
+    pub fn tell_some(&mut self, soon: &impl Fn(&mut Flight)) {
+        for _ in 0..TOLD {
+            if !self.tell_one(soon) {
+                return;
+            }
+        }
+    }
+
+    #[inline]
+    fn tell_one(&mut self, soon: &impl Fn(&mut Flight)) -> bool {
+        while let Some(batch) = self.batches.get_mut(self.batch) {
+            if let Some(flight) = batch.flights.get_mut(self.flight) {
+                self.flight += 1;
+                soon(flight);
+                flight.stage += 1;
+                return true;
+            }
+            (self.batch, self.flight) = (self.batch + 1, 0);
+        }
+        false
+    }
+
+    /// The wheel has come to a slot. Of whom was not told since it came to the last one is told now.
+    pub fn arrive(&mut self, slot: usize, soon: &impl Fn(&mut Flight)) {
+        while self.tell_one(soon) {}
+        while self.batches.front().is_some_and(|batch| batch.slot <= slot) {
+            self.batches.pop_front();
+        }
+        (self.batch, self.flight) = (0, 0);
+    }
+
+    /// The last slot of those that are known.
+    #[inline]
+    pub fn last(&self) -> Option<usize> {
+        self.batches.back().map(|batch| batch.slot)
+    }
+
+    /// Whether a further slot is to be known.
+    #[inline]
+    pub fn has_room(&self) -> bool {
+        self.batches.len() < STAGES
+    }
+
+    /// A further slot, with the keys of its timers.
+    pub fn append(&mut self, slot: usize, keys: impl FnOnce(&mut dyn FnMut(u32))) {
+        let mut batch = Batch { slot, ..Batch::default() };
+        keys(&mut |key| {
+            if batch.flights.len() < SLOT_MAX {
+                batch.flights.push(Flight { key, stage: 0, notes: [super::NIL; 4] });
+            }
+        });
+        self.batches.push_back(batch);
+    }
+}
