@@ -4,7 +4,7 @@
 //! time per request is the controller's alone (all of it: HTTP, check, log, fsync, state).
 //!
 //! Two measures. In a closed loop every connection sends its next request when the last is answered: that is the most
-//! that gets through, and its latency is nothing but connections divided by throughput. In an open loop requests are
+//! that gets through, and its mean latency is nothing but connections divided by throughput. In an open loop requests are
 //! due at a rate whether or not earlier ones are answered, and the highest rate is looked for at which 99 of 100
 //! are answered soon enough after they were due.
 //!
@@ -72,10 +72,17 @@ fn main() {
         println!("{}", read_load(load).run());
         return;
     }
+    log();
     match after("at") {
         Some(rate) => try_once(rate[0].parse().expect("a rate")),
         None => measure_all(),
     }
+}
+
+/// Logs what the controller's own program logs by default, to nowhere.
+fn log() {
+    let filter = tracing_subscriber::EnvFilter::new("info,rsipstack=error");
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::sink).init();
 }
 
 fn try_once(rate: u64) {

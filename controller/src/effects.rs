@@ -43,8 +43,6 @@ pub(crate) struct Pump {
     pub given_back: mpsc::Sender<CallReport>,
     pub couriers: Couriers,
     pub asks: Asks,
-    /// See [`queued`].
-    pub queued: metrics::Counter,
 }
 
 /// The metric of calls that were queued.
@@ -95,12 +93,7 @@ impl Pump {
             Effect::Message(effect) => self.message(effect),
             Effect::BatchNews { .. } => self.owed.notify_one(),
             Effect::Changed { call, account, phase } => {
-                if phase == Phase::Queued {
-                    // Of a batch there are hundreds in one entry: the metric is looked up once.
-                    self.queued.increment(1);
-                } else {
-                    metrics::counter!(names::CALLS, "phase" => phase_word(phase)).increment(1);
-                }
+                metrics::counter!(names::CALLS, "phase" => phase_word(phase)).increment(1);
                 self.spans.changed(call, account, phase);
             }
         }

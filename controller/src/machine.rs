@@ -10,7 +10,7 @@ use busyhour_base::Timestamp;
 use busyhour_controller_core::{
     State,
     command::{Command, Entry},
-    effect::{Effect, Reply},
+    effect::{Effect, Phase, Reply},
     spec::CallId,
 };
 use busyhour_log::{Frozen, Machine, Mode, RestoreError};
@@ -29,6 +29,8 @@ pub(crate) type Effects = Vec<Effect>;
 pub(crate) struct Outlets {
     /// To agents and followers.
     pub effects: mpsc::Sender<Effects>,
+    /// The metric of calls that were queued.
+    pub queued: metrics::Counter,
     /// To the ticker.
     pub waker: Waker,
     /// To the records: finished calls wait in their outbox.
@@ -66,10 +68,22 @@ impl Core {
         }
     }
 
+    /// Counts what was queued. Nobody else wants to know, and each group of what is accepted would wake whoever carries out
+    /// effects for it.
+    fn count_queued(&mut self) {
+        let before = self.effects.len();
+        let is_queued =
+            |effect: &Effect| matches!(effect, Effect::Changed { phase: Phase::Queued, .. });
+        self.effects.retain(|effect| !is_queued(effect));
+        let queued = before - self.effects.len();
+        if queued > 0 {
+            self.outlets.queued.increment(queued as u64);
+        }
+    }
+
     /// Whether an attempt of a call has ended or is unknown, so that nothing more can come of it. A call that waits
     /// has no attempt that has not.
     pub(crate) fn is_settled(&self, call: CallId, attempt: u16) -> bool {
-        use busyhour_controller_core::effect::Phase;
         match self.state.call(call) {
             Some(view) => {
                 matches!(view.phase, Phase::Ended(_) | Phase::Queued) || view.attempt > attempt
@@ -113,6 +127,7 @@ impl Machine for Core {
         if mode == Mode::Replay {
             return;
         }
+        self.count_queued();
         if !self.effects.is_empty() {
             let group = std::mem::take(&mut self.effects);
             // Closed only when the controller stops; agents then hear of these when they come back.

@@ -1,15 +1,46 @@
 //! The way into the log, and to what it has made of the state.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use busyhour_api::Applied;
-use busyhour_controller_core::{State, command::Command};
-use busyhour_log::{Log, ProposeError};
+use busyhour_base::Timestamp;
+use busyhour_controller_core::{State, command::Command, effect::Reply};
+use busyhour_log::{Log, Pending, ProposeError};
 
 use crate::machine::Core;
 
 /// A full queue in front of the log is tried again after this time by those who must get through.
 const RETRY: Duration = Duration::from_millis(20);
+
+/// So many are handed in at once, however many more will come: that takes long enough for the log to begin with them.
+const TOGETHER: usize = 128;
+
+thread_local! {
+    /// How many commands this thread has laid down and not handed in; `None` if it hands in each at once.
+    static LAID: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// From now on what this thread proposes waits until it calls [`Proposer::hand_in`], which it must do before it sleeps. If it
+/// does not, the log finds it when it looks around, some tenth of a second later.
+pub(crate) fn lay_on_this_thread() {
+    LAID.set(Some(0));
+}
+
+/// Counts a command that was laid down, and says whether that is enough to be handed in before all are there.
+fn is_enough_with_one_more() -> bool {
+    let laid = LAID.get().map(|laid| laid + 1);
+    LAID.set(laid);
+    laid.is_some_and(|laid| laid >= TOGETHER)
+}
+
+/// Whether this thread has laid down anything since this was last asked.
+fn is_anything_laid() -> bool {
+    let laid = LAID.get().is_some_and(|laid| laid > 0);
+    if laid {
+        LAID.set(Some(0));
+    }
+    laid
+}
 
 /// Proposes commands and reads the state. Clones share the log.
 #[derive(Clone)]
@@ -24,8 +55,26 @@ impl Proposer {
 
     /// Completes when the command is durable and applied. What is refused had no effect.
     pub(crate) async fn propose(&self, command: Command) -> Result<Applied, ProposeError> {
-        let (at, reply) = self.log.propose(command).await?;
+        let (at, reply) = self.submit(command)?.await?;
         Ok(Applied { at, reply })
+    }
+
+    fn submit(&self, command: Command) -> Result<Pending<(Timestamp, Reply)>, ProposeError> {
+        if LAID.get().is_none() {
+            return self.log.submit(command);
+        }
+        let pending = self.log.lay(command)?;
+        if is_enough_with_one_more() {
+            self.hand_in();
+        }
+        Ok(pending)
+    }
+
+    /// Has the log look at what this thread has laid down.
+    pub(crate) fn hand_in(&self) {
+        if is_anything_laid() {
+            self.log.hand_in();
+        }
     }
 
     /// The same for commands that must not be given up for a full queue or a full disk: waits and tries again.
@@ -70,5 +119,29 @@ impl Proposer {
 
     pub(crate) fn status(&self) -> busyhour_log::Status {
         self.log.status()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_lays_down_hands_in_before_too_many_wait() {
+        let laying = std::thread::spawn(|| {
+            assert!(!is_anything_laid());
+            lay_on_this_thread();
+            assert!(!is_anything_laid(), "nothing yet");
+            for _ in 0..2 {
+                let mut enough = (0..TOGETHER).map(|_| is_enough_with_one_more());
+                assert_eq!(enough.position(|enough| enough), Some(TOGETHER - 1));
+                assert!(is_anything_laid());
+                assert!(!is_anything_laid(), "it was asked before");
+            }
+            assert!(!is_enough_with_one_more());
+            assert!(is_anything_laid(), "one is handed in, too");
+        });
+        laying.join().unwrap();
+        assert_eq!(LAID.get(), None, "another thread has promised nothing");
     }
 }

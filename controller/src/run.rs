@@ -77,6 +77,8 @@ pub async fn run(
     let api = listen(options.api).await?;
     let grpc = listen(options.grpc).await?;
     let records = Records::open(&options.data.join("records.db")).await?;
+    // Before there is anything to count.
+    let recorder = recorder();
     let (proposer, inner) = open_log(&options).await?;
     let bound = Ready { api: local(&api)?, grpc: local(&grpc)? };
 
@@ -86,7 +88,7 @@ pub async fn run(
         links: Links::default(),
         spans: Arc::new(CallSpans::new(sid_key)),
         published: declarations.published(),
-        recorder: recorder(),
+        recorder,
         proposer,
         records,
         sid_key,
@@ -152,7 +154,6 @@ impl Controller {
             sid_key: self.sid_key,
             valid_after_due: link::valid_after_due(self.options.agent_grace),
             given_back,
-            queued: effects::queued(),
         };
         // These end with the log, after everything else.
         let pump = tokio::spawn(pump.run(inner.effects));
@@ -211,7 +212,9 @@ impl Controller {
             refresh.map(Ok)
         });
         let router = busyhour_api::router(platform);
-        spawn(&mut parts, "API", serve::serve(api, router, self.stop.clone()));
+        let proposer = self.proposer.clone();
+        let hand_in = move || proposer.hand_in();
+        spawn(&mut parts, "API", serve::serve(api, router, hand_in, self.stop.clone()));
         spawn(&mut parts, "agents' server", serve_links(grpc, links.clone(), self.stop.clone()));
         spawn(&mut parts, "declaration", {
             let follow = declarations.follow(
@@ -364,6 +367,7 @@ async fn open_log(options: &Options) -> Result<(Proposer, Inner), RunError> {
     let message_outbox = Arc::new(Notify::new());
     let outlets = Outlets {
         effects,
+        queued: effects::queued(),
         waker: waker.clone(),
         outbox: outbox.clone(),
         message_outbox: message_outbox.clone(),

@@ -31,20 +31,30 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::proposer::lay_on_this_thread;
+
 /// Connections on their way to a thread. Behind them new ones wait with the kernel.
 const ON_THEIR_WAY: usize = 64;
 
+/// So many more threads than processors. With as many, those of one thread wait whose processor has the log's thread too, or
+/// whatever else runs; with one more none is far behind the others.
+const MORE: usize = 1;
+
 /// Serves the API until told to stop, and then until every request in progress is answered. Dropping this cuts them off.
+///
+/// What its threads propose waits until `hand_in` is called, which each does before it sleeps: all that it has read goes to
+/// the log at once.
 pub(crate) async fn serve(
     mut listener: TcpListener,
     router: Router,
+    hand_in: impl Fn() + Clone + Send + Sync + 'static,
     stop: CancellationToken,
 ) -> Result<(), String> {
     let cut_off = CancellationToken::new();
     let _cut_off = cut_off.clone().drop_guard();
-    let count = thread::available_parallelism().map_or(1, usize::from);
-    let desk = |n| Desk::start(n, router.clone(), stop.clone(), cut_off.clone());
-    let desks: io::Result<Vec<_>> = (0..count).map(desk).collect();
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let desk = |n| Desk::start(n, router.clone(), hand_in.clone(), stop.clone(), cut_off.clone());
+    let desks: io::Result<Vec<_>> = (0..processors + MORE).map(desk).collect();
     let desks = desks.map_err(|error| error.to_string())?;
     while let Some((stream, _)) = stop.run_until_cancelled(Listener::accept(&mut listener)).await {
         take(&desks, stream).await.unwrap_or_else(|error| {
@@ -94,14 +104,17 @@ impl Desk {
     fn start(
         n: usize,
         router: Router,
+        hand_in: impl Fn() + Send + Sync + 'static,
         stop: CancellationToken,
         cut_off: CancellationToken,
     ) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().on_thread_park(hand_in).build()?;
         let (new, coming) = mpsc::channel(ON_THEIR_WAY);
         // Every connection looks at it all the time: one of its own needs no word with other threads.
         let stop = stop.child_token();
         let thread = thread::Builder::new().name(format!("busyhour-api-{n}")).spawn(move || {
+            lay_on_this_thread();
             // The budget of a task is meant for one connection. It is a task, since the future that a runtime blocks on has to
             // ask the kernel for events each time that it wakes itself.
             let all = runtime.spawn(unconstrained(all(coming, router, stop)));
@@ -204,7 +217,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(serve(listener, router, stop.clone()));
+        let serving = tokio::spawn(serve(listener, router, || {}, stop.clone()));
 
         let mut idle = TcpStream::connect(address).await.unwrap();
         let mut asking = TcpStream::connect(address).await.unwrap();
@@ -225,7 +238,7 @@ mod tests {
     #[tokio::test]
     async fn connections_are_spread_over_the_threads() {
         let stop = CancellationToken::new();
-        let desk = |n| Desk::start(n, Router::new(), stop.clone(), stop.clone()).unwrap();
+        let desk = |n| Desk::start(n, Router::new(), || {}, stop.clone(), stop.clone()).unwrap();
         let desks: Vec<_> = (0..2).map(desk).collect();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -18,7 +18,8 @@ pub fn core(state: State) -> (Core, Waker, mpsc::Receiver<Effects>) {
     let (effects, asked) = mpsc::channel(EFFECTS_MAX);
     let waker = Waker::new();
     let (outbox, message_outbox) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let outlets = Outlets { effects, waker: waker.clone(), outbox, message_outbox };
+    let queued = metrics::Counter::noop();
+    let outlets = Outlets { effects, queued, waker: waker.clone(), outbox, message_outbox };
     (Core::new(state, outlets), waker, asked)
 }
 

@@ -107,6 +107,17 @@ impl<M: Machine> Log<M> {
         self.inner.entrance.submit(command)
     }
 
+    /// Proposes a command as one of several, each with its place in the log's order when this returns. The log need not look
+    /// at any before [`Log::hand_in`] is called, which spares it a wake-up for each. Never blocks.
+    pub fn lay(&self, command: M::Command) -> Result<Pending<M::Reply>, ProposeError> {
+        self.inner.entrance.lay(command)
+    }
+
+    /// Has the log look at what was laid down.
+    pub fn hand_in(&self) {
+        self.inner.entrance.hand_in();
+    }
+
     /// The machine, for reading. The log stands still for as long as its lock is held.
     pub fn machine(&self) -> &Arc<RwLock<M>> {
         &self.inner.machine

@@ -1,7 +1,8 @@
 //! The bounded way from proposers to the log's thread.
 //!
 //! Proposers lay down what they have and go on: the log's thread says how many it waits for, and only who brings the last of
-//! them wakes it. A wake-up costs more than all the rest of a proposal's way.
+//! them wakes it; whoever has more to bring does so after all of them. A wake-up costs more than all the rest of a proposal's
+//! way, and on a busy processor the log's thread would take the place of whoever wakes it.
 
 use std::{
     collections::VecDeque,
@@ -99,6 +100,17 @@ struct Laid<M: Machine> {
     is_closed: bool,
 }
 
+impl<M: Machine> Laid<M> {
+    /// Whether the log's thread sleeps and enough lie there to wake it, which is then being done.
+    fn call(&mut self) -> bool {
+        let is_enough = self.proposals.len() >= self.wanted;
+        if is_enough {
+            self.wanted = usize::MAX;
+        }
+        is_enough
+    }
+}
+
 /// The proposers' end. Dropping it closes the queue.
 pub(crate) struct Entrance<M: Machine> {
     shared: Arc<Shared<M>>,
@@ -161,8 +173,30 @@ impl<M: Machine> Entrance<M> {
         &self.shared.load
     }
 
-    /// Puts a command into the queue, behind all that were put there before.
+    /// Puts a command into the queue, behind all that were put there before, and wakes the log's thread if that waits for it.
     pub(crate) fn submit(&self, command: M::Command) -> Result<Pending<M::Reply>, ProposeError> {
+        self.put(command, Laid::call)
+    }
+
+    /// The same without waking anyone: whoever puts more there calls [`Entrance::hand_in`] after the last.
+    pub(crate) fn lay(&self, command: M::Command) -> Result<Pending<M::Reply>, ProposeError> {
+        self.put(command, |_| false)
+    }
+
+    /// Wakes the log's thread if it waits for what was laid down.
+    pub(crate) fn hand_in(&self) {
+        let calls = self.shared.laid.lock().call();
+        if calls {
+            self.shared.enough.notify_one();
+        }
+    }
+
+    /// Puts a command into the queue; `calls` says whether the log's thread is woken for it.
+    fn put(
+        &self,
+        command: M::Command,
+        calls: impl FnOnce(&mut Laid<M>) -> bool,
+    ) -> Result<Pending<M::Reply>, ProposeError> {
         let bytes = postcard::to_extend(&command, Vec::with_capacity(256))
             .map_err(|error| ProposeError::Encode(error.to_string()))?;
         let length = bytes.len();
@@ -185,12 +219,9 @@ impl<M: Machine> Entrance<M> {
             return Err(ProposeError::Closed);
         }
         laid.proposals.push_back(proposal);
-        let is_last = laid.proposals.len() >= laid.wanted;
-        if is_last {
-            laid.wanted = usize::MAX;
-        }
+        let calls = calls(&mut laid);
         drop(laid);
-        if is_last {
+        if calls {
             self.shared.enough.notify_one();
         }
         Ok(Pending(answer))
@@ -255,5 +286,57 @@ impl<M: Machine> Drop for Exit<M> {
         // Who waits for them is told outside of the lock.
         let rest = std::mem::take(&mut self.shared.laid.lock().proposals);
         drop(rest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+    use crate::machine::{Mode, RestoreError};
+
+    struct Counter;
+
+    impl Machine for Counter {
+        type Command = u32;
+        type Reply = ();
+        type Frozen = Vec<u8>;
+
+        fn apply(&mut self, _: u64, _: busyhour_base::Timestamp, _: Mode, _: u32) {}
+
+        fn freeze(&mut self) -> Vec<u8> {
+            Vec::new()
+        }
+
+        fn restore(&mut self, _: &mut dyn Read) -> Result<(), RestoreError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn only_who_hands_in_wakes_the_log_and_only_for_as_many_as_it_waits_for() {
+        let config = Config::new("unused", Arc::new(|| busyhour_base::Timestamp(0)));
+        let (entrance, mut exit) = queue::<Counter>(&config);
+        let sleeps_for = |many| entrance.shared.laid.lock().wanted = many;
+        let is_awake = || entrance.shared.laid.lock().wanted == usize::MAX;
+        sleeps_for(2);
+        entrance.hand_in();
+        let _one = entrance.lay(1).unwrap();
+        entrance.hand_in();
+        assert!(!is_awake(), "one is not enough");
+        let _two = entrance.lay(2).unwrap();
+        let _three = entrance.lay(3).unwrap();
+        assert!(!is_awake(), "nobody has handed in");
+        entrance.hand_in();
+        assert!(is_awake());
+        sleeps_for(4);
+        let _four = entrance.submit(4).unwrap();
+        assert!(is_awake(), "whoever proposes alone hands in");
+        let mut laid = Vec::new();
+        while let Some(proposal) = exit.try_next() {
+            laid.push(proposal.command);
+        }
+        assert_eq!(laid, [1, 2, 3, 4], "in the order in which they were laid down");
     }
 }
