@@ -230,6 +230,52 @@ async fn who_says_stop_is_sent_nothing_also_after_a_kill_until_they_say_start() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_opted_out_elsewhere_is_imported_whole_or_not_at_all_and_removed_for_a_reason() {
+    const PEOPLE: usize = 60_000;
+    let shop = Shop::start().await;
+    let mut running = Running::start_answered_at("texting-import", "texting", shop.address).await;
+    let file = running.stage.folder().join("opted-out.csv");
+    let path = file.to_str().unwrap().to_owned();
+    let person = |n: usize| format!("+1555{:07}", 2_000_000 + n);
+    // More than one request takes.
+    let write = |since: &dyn Fn(usize) -> &'static str| {
+        let lines = (0..PEOPLE).map(|n| format!("{},{}\n", person(n), since(n)));
+        std::fs::write(&file, format!("To,Since\n{}", lines.collect::<String>())).unwrap();
+    };
+    let args = ["opt-outs", "import", &path, "--tenant", "shop", "--from", COUNTER];
+    write(&|n| if n == 54_999 { "soon" } else { "2024-01-02T03:04:05Z" });
+    let refused = busyhour(&running, &args).await.unwrap_err();
+    assert!(refused.contains("line 55001") && refused.contains("soon"), "{refused}");
+    let of_one = ["opt-outs", "--tenant", "shop", "--to", &person(0)];
+    assert_eq!(busyhour(&running, &of_one).await.unwrap(), "", "nothing of it was taken");
+
+    write(&|_| "2024-01-02T03:04:05Z");
+    let added = busyhour(&running, &args).await.unwrap();
+    assert!(added.starts_with("60000 people added"), "{added}");
+    running.stage.take("controller").unwrap().kill().await.unwrap();
+    running.stage.start_controller(&[]).await.unwrap();
+    assert_eq!(
+        busyhour(&running, &args).await.unwrap(),
+        "0 people added, 60000 of 60000 lines were known\n"
+    );
+    let listed = busyhour(&running, &of_one).await.unwrap();
+    assert!(listed.contains("since 2024-01-02T03:04:05.000Z"), "{listed}");
+    let tenant = running.tenant("shop");
+    let offer = [("To", &*person(1)), ("From", COUNTER), ("Body", "ten percent off")];
+    let send = async || {
+        answer(tenant.request(Method::POST, &tenant.path("Messages.json")).form(&offer)).await
+    };
+    assert!(send().await.refuses(400, 21_610).contains("STOP"));
+
+    let remove = ["opt-outs", "remove", "--tenant", "shop", "--from", COUNTER, "--to", &person(1)];
+    busyhour(&running, &[&remove[..], &["--reason", "signed up again"]].concat()).await.unwrap();
+    assert_eq!(send().await.status, 201);
+    let removed = busyhour(&running, &["opt-outs", "removed", "--tenant", "shop"]).await.unwrap();
+    assert!(removed.contains(&person(1)) && removed.contains("signed up again"), "{removed}");
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mt_9_what_the_shop_answers_wrongly_costs_its_writer_no_more_than_an_apology() {
     let shop = Shop::start().await;
     let running = Running::start_answered_at("texting-answers", "texting", shop.address).await;

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{BufRead as _, BufReader},
+    io::{self, BufRead as _, BufReader, Read as _},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -14,7 +14,9 @@ use super::ImportArgs;
 use crate::client::Client;
 
 /// Lines of one part, as many as the API takes.
-const PART_LINES: u64 = 100_000;
+const PART_LINES: u64 = 50_000;
+/// Longest line that is read, in bytes; the API takes less, and names the line that is longer.
+const LINE_MAX: u64 = 4_096;
 
 /// What the API says of a part.
 #[derive(Default, Deserialize)]
@@ -40,7 +42,7 @@ impl Parts {
         let (mut file, mut names, mut line) = (BufReader::new(file), Vec::new(), 1);
         while csv && names.trim_ascii().is_empty() {
             names.clear();
-            if file.read_until(b'\n', &mut names)? == 0 {
+            if read_line(&mut file, &mut names)? == 0 {
                 bail!("{} is empty: a line of names is wanted first", args.file.display());
             }
             line += 1;
@@ -51,7 +53,7 @@ impl Parts {
     /// The next part with the number of its first line; nothing at the end.
     fn next(&mut self) -> Result<Option<(Vec<u8>, u64)>> {
         let (mut text, first) = (self.names.clone(), self.line);
-        while self.line - first < PART_LINES && self.file.read_until(b'\n', &mut text)? > 0 {
+        while self.line - first < PART_LINES && read_line(&mut self.file, &mut text)? > 0 {
             self.line += 1;
         }
         // The line of names stands where the line before the first one was.
@@ -63,6 +65,11 @@ impl Parts {
     fn is_over(&mut self) -> Result<bool> {
         Ok(self.file.fill_buf()?.is_empty())
     }
+}
+
+/// Appends a line, or as much of it as is needed to see that it is too long.
+fn read_line(file: &mut BufReader<File>, text: &mut Vec<u8>) -> io::Result<usize> {
+    file.by_ref().take(LINE_MAX).read_until(b'\n', text)
 }
 
 /// A file of several parts is checked to its end before the first of them is sent, so that a wrong line changes nothing.

@@ -29,7 +29,7 @@ pub(crate) struct Imported {
 }
 
 /// Has people take no more messages from the account's numbers, as if they had said STOP when the file says: CSV with the columns
-/// `To`, `From` and `Since`, or NDJSON with these names; 100,000 lines at most. All of them are added, or, if any line is wrong,
+/// `To`, `From` and `Since`, or NDJSON with these names; 50,000 lines at most. All of them are added, or, if any line is wrong,
 /// none. Who is in the file twice or has opted out already is no mistake, so that a file may be sent again.
 #[utoipa::path(
     post, path = "/v1/OptOuts", tag = "Messages",
