@@ -25,7 +25,7 @@ pub struct Flight {
 }
 
 /// The timers of one slot.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Batch {
     slot: usize,
     flights: Vec<Flight>,
@@ -35,6 +35,8 @@ struct Batch {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Coming {
     batches: VecDeque<Batch>,
+    /// Lists of slots that have passed, for those to come.
+    spare: Vec<Vec<Flight>>,
     /// Who is told of next.
     batch: usize,
     flight: usize,
@@ -43,7 +45,7 @@ pub(super) struct Coming {
 impl Coming {
     /// Forgets all of them: the slots have others now.
     pub fn clear(&mut self) {
-        self.batches.clear();
+        while self.pass_first_if(|_| true) {}
         (self.batch, self.flight) = (0, 0);
     }
 
@@ -74,10 +76,18 @@ impl Coming {
     /// The wheel has come to a slot. Of whom was not told since it came to the last one is told now.
     pub fn arrive(&mut self, slot: usize, soon: &impl Fn(&mut Flight)) {
         while self.tell_one(soon) {}
-        while self.batches.front().is_some_and(|batch| batch.slot <= slot) {
-            self.batches.pop_front();
-        }
+        while self.pass_first_if(|batch| batch.slot <= slot) {}
         (self.batch, self.flight) = (0, 0);
+    }
+
+    /// The first slot has passed, if it is such a one: its list is kept for another.
+    fn pass_first_if(&mut self, passed: impl Fn(&Batch) -> bool) -> bool {
+        let Some(mut batch) = self.batches.pop_front_if(|batch| passed(batch)) else {
+            return false;
+        };
+        batch.flights.clear();
+        self.spare.push(batch.flights);
+        true
     }
 
     /// The last slot of those that are known.
@@ -94,7 +104,7 @@ impl Coming {
 
     /// A further slot, with the keys of its timers.
     pub fn append(&mut self, slot: usize, keys: impl FnOnce(&mut dyn FnMut(u32))) {
-        let mut batch = Batch { slot, ..Batch::default() };
+        let mut batch = Batch { slot, flights: self.spare.pop().unwrap_or_default() };
         keys(&mut |key| {
             if batch.flights.len() < SLOT_MAX {
                 batch.flights.push(Flight { key, stage: 0, notes: [super::NIL; 4] });
