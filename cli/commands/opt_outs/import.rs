@@ -18,12 +18,20 @@ const PART_LINES: u64 = 50_000;
 /// Longest line that is read, in bytes; the API takes less, and names the line that is longer.
 const LINE_MAX: u64 = 4_096;
 
-/// What the API says of a part.
-#[derive(Default, Deserialize)]
+/// What the API says of a part. One that is only checked adds nobody.
+#[derive(Deserialize)]
 struct Imported {
     lines: u64,
     added: Option<u64>,
     known: Option<u64>,
+}
+
+/// What all parts together have come to.
+#[derive(Default)]
+struct Sum {
+    lines: u64,
+    added: u64,
+    known: u64,
 }
 
 /// A file that is read part by part.
@@ -82,34 +90,38 @@ pub(super) async fn run(args: &ImportArgs) -> Result<()> {
         _ => bail!("{}: a .csv, .ndjson or .jsonl file is wanted", args.file.display()),
     };
     let mut parts = Parts::open(args, csv)?;
-    let (mut checks, mut sum) = (args.check, Imported::default());
-    let Some(mut part) = parts.next()? else {
+    if parts.next()?.is_none() {
         bail!("{} names nobody", args.file.display());
-    };
-    if !checks && !parts.is_over()? {
-        checks = true;
     }
-    loop {
-        let said = send(&client, args, kind, checks, part).await?;
+    let is_one_part = parts.is_over()?;
+    if args.check || !is_one_part {
+        let checked = send_all(&client, args, (kind, csv), true).await?;
+        if args.check {
+            let lines = checked.lines;
+            return super::super::print_line(&format!(
+                "{lines} lines are in order; nothing was changed"
+            ));
+        }
+    }
+    let Sum { lines, added, known } = send_all(&client, args, (kind, csv), false).await?;
+    super::super::print_line(&format!("{added} people added, {known} of {lines} lines were known"))
+}
+
+/// Sends the file from its first part to its last.
+async fn send_all(
+    client: &Client,
+    args: &ImportArgs,
+    (kind, csv): (&str, bool),
+    checks: bool,
+) -> Result<Sum> {
+    let (mut parts, mut sum) = (Parts::open(args, csv)?, Sum::default());
+    while let Some(part) = parts.next()? {
+        let said = send(client, args, kind, checks, part).await?;
         sum.lines += said.lines;
-        sum.added = Some(sum.added.unwrap_or(0) + said.added.unwrap_or(0));
-        sum.known = Some(sum.known.unwrap_or(0) + said.known.unwrap_or(0));
-        part = match parts.next()? {
-            Some(part) => part,
-            None if checks && !args.check => {
-                parts = Parts::open(args, csv)?;
-                (checks, sum) = (false, Imported::default());
-                parts.next()?.context("the file was changed meanwhile")?
-            }
-            None => break,
-        };
+        sum.added += said.added.unwrap_or(0);
+        sum.known += said.known.unwrap_or(0);
     }
-    let (lines, added, known) = (sum.lines, sum.added.unwrap_or(0), sum.known.unwrap_or(0));
-    super::super::print_line(&if args.check {
-        format!("{lines} lines are in order; nothing was changed")
-    } else {
-        format!("{added} people added, {known} of {lines} lines were known")
-    })
+    Ok(sum)
 }
 
 async fn send(

@@ -4,10 +4,10 @@ mod import;
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::client::{Client, ConnectionArgs, TenantArgs};
 
@@ -99,23 +99,19 @@ pub struct RemovedArgs {
     pub json: bool,
 }
 
+/// One page of what is listed.
 #[derive(Deserialize)]
-struct Page {
-    opt_outs: Vec<OptOut>,
+struct Page<T> {
+    #[serde(alias = "opt_outs", alias = "removed")]
+    rows: Vec<T>,
     next_page_url: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct OptOut {
     from: String,
-    to: String,
     since: String,
-}
-
-#[derive(Deserialize)]
-struct RemovedPage {
-    removed: Vec<Removed>,
-    next_page_url: Option<String>,
+    to: String,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -150,40 +146,36 @@ async fn remove(args: &RemoveArgs) -> Result<()> {
 
 async fn removed(args: &RemovedArgs) -> Result<()> {
     let client = Client::tenant(&args.connection, &args.tenant)?;
-    let mut next = Some("/v1/OptOuts/removed?PageSize=1000".to_owned());
-    while let Some(path) = next {
-        let page: RemovedPage = client.json(client.request(Method::GET, &path)).await?;
-        for one in &page.removed {
-            super::print_line(&if args.json {
-                serde_json::to_string(one)?
-            } else {
-                let Removed { from, to, since, removed_at, reason } = one;
-                format!(
-                    "{removed_at}  {to} takes messages from {from} again, not since {since}: {reason}"
-                )
-            })?;
-        }
-        next = page.next_page_url;
-    }
-    Ok(())
+    let line = |one: &Removed| {
+        let Removed { from, to, since, removed_at, reason } = one;
+        format!("{removed_at}  {to} takes messages from {from} again, not since {since}: {reason}")
+    };
+    print_all(&client, "/v1/OptOuts/removed?PageSize=1000".to_owned(), args.json, line).await
 }
 
-/// Prints them all, page by page.
 async fn list(args: &OptOutsArgs) -> Result<()> {
     let client = Client::tenant(&args.connection, &args.tenant)?;
     let filter = [("From", &args.from), ("To", &args.to), ("PageSize", &Some("1000".to_owned()))];
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(filter.iter().filter_map(|(name, of)| Some((name, of.as_ref()?))));
-    let mut next = Some(format!("/v1/OptOuts?{}", query.finish()));
+    let line = |OptOut { from, since, to }: &OptOut| {
+        format!("{to} takes no messages from {from} since {since}")
+    };
+    print_all(&client, format!("/v1/OptOuts?{}", query.finish()), args.json, line).await
+}
+
+/// Prints all that is listed, page by page, in lines of their own or as JSON.
+async fn print_all<T: DeserializeOwned + Serialize>(
+    client: &Client,
+    first: String,
+    json: bool,
+    line: impl Fn(&T) -> String,
+) -> Result<()> {
+    let mut next = Some(first);
     while let Some(path) = next {
-        let text = client.text(client.request(Method::GET, &path)).await?;
-        let page: Page = serde_json::from_str(&text).context("the API's answer is no page")?;
-        for OptOut { from, to, since } in &page.opt_outs {
-            super::print_line(&if args.json {
-                serde_json::json!({"from": from, "to": to, "since": since}).to_string()
-            } else {
-                format!("{to} takes no messages from {from} since {since}")
-            })?;
+        let page: Page<T> = client.json(client.request(Method::GET, &path)).await?;
+        for row in &page.rows {
+            super::print_line(&if json { serde_json::to_string(row)? } else { line(row) })?;
         }
         next = page.next_page_url;
     }
