@@ -260,3 +260,26 @@ fn mt_17_a_call_goes_to_no_other_carrier_while_its_tenant_is_suspended_or_its_ba
     }
     assert_eq!(up(&machine), 0, "each has been to both carriers");
 }
+
+/// MT-17: of the calls that a carrier failed the first one is the first that the next carrier gets; of one that was not sent
+/// there the place is kept.
+#[test]
+fn mt_17_calls_that_a_carrier_failed_go_to_the_next_one_in_the_order_of_their_failures() {
+    let mut machine = machine(vec![serving("a", 4, &["+4"], 1), serving("b", 1, &["+"], 2)]);
+    let blocker = machine.accepted(2, call("+1"));
+    let calls = [0; 4].map(|_| machine.accepted(1, call("+44")));
+    let failed = [calls[0], calls[2], calls[1], calls[3]];
+    for call in failed {
+        assert_eq!(over(&machine, call), "a");
+        machine.says(call, ended(Outcome::Failed, true));
+    }
+    assert_eq!(machine.dials.len(), 5, "the only channel of b is taken");
+    machine.says(blocker, ended(Outcome::Completed, true));
+    machine.says(failed[0], CallEvent::NotSent(Reason::LeaseExpired));
+    for _ in failed {
+        let up = machine.dials.last().expect("one is up").1.call;
+        machine.says(up, ended(Outcome::Completed, true));
+    }
+    let [first, second, third, fourth] = failed;
+    assert_eq!(machine.dialled()[5..], [first, first, second, third, fourth]);
+}

@@ -198,7 +198,8 @@ impl State {
         self.route_without(route, &failed).is_some()
     }
 
-    /// A carrier failed a call, and it goes over the others: before those that have not had their turn.
+    /// A carrier failed a call, and it goes over the others: in a queue beside that of those that have not had their turn, behind
+    /// those that were failed before it.
     pub(super) fn try_elsewhere(
         &mut self,
         id: u32,
@@ -210,7 +211,7 @@ impl State {
         let lane = self.lane_again(id);
         self.requests.set_stage(id, Stage::Queued);
         let asked = asked(self.requests.call(id));
-        self.engine.push_front(lane, id, asked, Reason::CarrierFailure);
+        self.engine.push_back(lane, id, asked, Reason::CarrierFailure);
         self.changed(id, crate::effect::Phase::Queued, fx);
     }
 

@@ -59,16 +59,15 @@ impl Model {
         self.agents[agent].calls -= 1;
     }
 
-    /// A call goes back to the head of its queue.
-    fn put_back(&mut self, call: CallId, why: Reason) {
-        self.put_back -= 1;
-        let (now, place) = (self.now, Place::Waiting(Range::at(self.put_back)));
-        let request = self.at(call);
-        request.place = place;
+    /// A call waits again, in this place of its queue.
+    fn put(&mut self, call: CallId, place: i64, why: Reason) {
+        let (now, request) = (self.now, self.at(call));
+        request.place = Place::Waiting(Range::at(place));
         request.held = Held::new(why, now);
     }
 
-    /// A call that a carrier could not complete goes to the next one, before all others, while it may still start.
+    /// A call that a carrier could not complete goes to the next one, behind those that were failed before it, while it may
+    /// still start.
     fn goes_on(&mut self, call: CallId, ending: &Ending, carrier: usize) -> bool {
         let request = &self.requests[&call];
         let left = self
@@ -88,13 +87,15 @@ impl Model {
         let after = self.root_of(&self.requests[&call]);
         let late = self.requests[&call].table != self.tables;
         self.turns.carry(&before, &after, late);
-        self.put_back(call, Reason::CarrierFailure);
+        self.readied += 1;
+        self.put(call, self.readied, Reason::CarrierFailure);
         true
     }
 
     /// It goes back to the head of its queue, unless it is over or was tried too often.
     fn not_sent(&mut self, call: CallId, reason: Reason) {
-        self.put_back(call, reason);
+        self.put_back -= 1;
+        self.put(call, self.put_back, reason);
         let now = self.now;
         let request = self.at(call);
         request.unsent += 1;
