@@ -62,6 +62,7 @@ reasons! {
     FairTurn "fair_turn" "It waits for its turn among the tenants.";
     NotBefore "not_before" "Its scheduled time has not come.";
     Window "window" "The batch's calling window is closed.";
+    BatchStarting "batch_starting" "The batch was started or resumed just now, and its first request is about to start.";
     Retry "retry" "It waits for its next attempt.";
     Paused "paused" "The batch is paused.";
     Draft "draft" "The batch has not been started.";

@@ -1,5 +1,6 @@
 //! DC-3: batches in the state machine: calling hours, further attempts, live pacing, uploads, notices.
 
+mod run_up;
 mod support;
 
 use std::sync::Arc;
@@ -10,8 +11,8 @@ use busyhour_controller_core::{
     command::{BatchCommand, Change, Command},
     effect::{Effect, Reply},
     spec::{
-        BatchHook, BatchId, BatchPlan, CallId, Fault, Lines, NewCall, Opening, Openings, Part,
-        Requests, Retry, RetryOn, Throttle, UploadFormat,
+        Again, AgainLine, BatchHook, BatchId, BatchPlan, CallId, Fault, Lines, NewCall, Opening,
+        Openings, Part, Requests, Retry, RetryOn, Throttle, UploadFormat,
     },
     view::{BatchEvent, BatchStatus, Record, What},
 };
@@ -49,93 +50,6 @@ fn record(machine: &Machine, call: CallId) -> Record {
     let record = all.next().expect("it has an outcome").clone();
     assert!(all.next().is_none(), "one outcome");
     record
-}
-
-/// The first line is due a while after its batch is started or resumed, so that it leaves when it is due and the grid of all others
-/// begins there.
-mod run_up {
-    use super::*;
-
-    const RUN_UP: Span = Span::from_millis(100);
-
-    fn machine() -> Machine {
-        let options = Options { batch_run_up: RUN_UP, ..Options::default() };
-        let mut machine = Machine::with(options);
-        let declared = declaration(
-            vec![tenant(1, Some(Span::from_secs(1)))],
-            vec![carrier("c", 100, Span::ZERO)],
-        );
-        machine.apply(Command::Declare(Box::new(declared)));
-        machine.agent_up("agent", 1, 1_000, 0);
-        machine
-    }
-
-    /// When each was due, in ms after the start, and what held it.
-    fn due(machine: &Machine) -> Vec<(u64, Reason)> {
-        let dials = machine.dials.iter().map(|(now, dial)| {
-            assert_eq!(*now, dial.at, "decided by a tick, when it is due");
-            (dial.at.since(START).as_millis(), dial.held_by)
-        });
-        dials.collect()
-    }
-
-    #[test]
-    fn the_first_line_is_due_behind_it_and_the_others_on_its_grid() {
-        let mut machine = machine();
-        let (batch, calls) = machine.running_batch(1, BatchPlan::default(), calls(3));
-        let view = machine.state.batch(batch).unwrap();
-        assert_eq!((view.status, view.shut_by), (BatchStatus::Running, None));
-        assert!(machine.dials.is_empty(), "nothing starts in the entry that starts the batch");
-        assert_eq!(machine.state.next_wake(), Some(START + RUN_UP));
-        let why = machine.state.explain(calls[0]).unwrap();
-        assert!(why.limits.contains(&(Reason::Draft, Some(RUN_UP))), "{:?}", why.limits);
-        assert!(view.eta.is_some(), "it is known when it starts");
-        machine.run(Span::from_secs(10));
-        let throttle = Reason::Throttle;
-        assert_eq!(due(&machine), [(100, Reason::Ready), (1_100, throttle), (2_100, throttle)]);
-        machine.replays_alike(3);
-    }
-
-    #[test]
-    fn a_single_call_has_none_and_its_throttle_holds_the_batch() {
-        let mut machine = machine();
-        machine.running_batch(1, BatchPlan::default(), calls(1));
-        machine.submit(1, vec![call("+9")]);
-        assert_eq!(due(&machine), [(0, Reason::Ready)]);
-        machine.run(Span::from_secs(10));
-        assert_eq!(due(&machine)[1], (1_000, Reason::Throttle));
-    }
-
-    #[test]
-    fn who_pauses_within_it_has_it_anew_and_who_cancels_gets_no_call() {
-        let mut machine = machine();
-        let account = account(1);
-        let (batch, _) = machine.running_batch(1, BatchPlan::default(), calls(1));
-        let (canceled, _) = machine.running_batch(1, BatchPlan::default(), calls(5));
-        machine.run(Span::from_millis(50));
-        machine.apply(Command::Batch(BatchCommand::Cancel {
-            account,
-            batch: canceled,
-            hang_up: false,
-        }));
-        machine.apply(Command::Batch(BatchCommand::Pause { account, batch }));
-        machine.run(Span::from_millis(450));
-        assert!(machine.dials.is_empty());
-        machine.apply(Command::Batch(BatchCommand::Resume { account, batch }));
-        machine.run(Span::from_secs(10));
-        assert_eq!(due(&machine), [(600, Reason::Paused)]);
-        machine.state.check().unwrap();
-    }
-
-    #[test]
-    fn a_batch_whose_time_comes_later_has_none_of_its_own() {
-        let mut machine = machine();
-        let plan = BatchPlan { not_before: Some(at(3)), ..BatchPlan::default() };
-        machine.running_batch(1, plan, calls(1));
-        machine.running_batch(1, hours(&[(7, 8)]), calls(1));
-        machine.run(Span::from_secs(10));
-        assert_eq!(due(&machine), [(3_000, Reason::NotBefore), (7_000, Reason::Window)]);
-    }
 }
 
 mod calling_hours {

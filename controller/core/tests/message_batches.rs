@@ -24,6 +24,7 @@ use support::{
         messages, paced, retries, text, to,
     },
     call,
+    texts::Messages,
 };
 
 #[test]
@@ -50,9 +51,9 @@ fn mt_1_dc_3_lines_become_messages_that_are_sent_once_and_counted_by_what_became
     let view = machine.view(batch);
     assert_eq!((view.status, view.counts.in_progress), (BatchStatus::Completing, 4));
     for send in &sends[..3] {
-        machine.reports(send, MessageEvent::Delivered);
+        machine.ends(send, MessageEvent::Delivered);
     }
-    machine.reports(&sends[3], MessageEvent::Undelivered(Reason::UnreachableHandset));
+    machine.ends(&sends[3], MessageEvent::Undelivered(Reason::UnreachableHandset));
     let view = machine.view(batch);
     assert_eq!(view.status, BatchStatus::Completed);
     let counts = MessageStatus::ENDS.map(|status| ended(&view, status));
@@ -215,7 +216,7 @@ fn dc_3_what_is_left_when_the_window_ends_expires_if_the_plan_says_so() {
     assert_eq!(machine.sends().len(), 3);
     for send in machine.sends() {
         machine.taken(&send);
-        machine.reports(&send, MessageEvent::Delivered);
+        machine.ends(&send, MessageEvent::Delivered);
     }
     let view = machine.view(batch);
     assert_eq!((view.status, ended(&view, MessageStatus::Failed)), (BatchStatus::Expired, 2));
@@ -245,7 +246,7 @@ fn dc_3_a_line_is_sent_again_after_what_is_certain_and_never_when_in_doubt() {
     let first = machine.sends();
     machine.answers(&first[0], MessageEvent::Refused(Reason::MessageRejected));
     machine.taken(&first[1]);
-    machine.reports(&first[1], MessageEvent::Undelivered(Reason::UnreachableHandset));
+    machine.ends(&first[1], MessageEvent::Undelivered(Reason::UnreachableHandset));
     machine.answers(&first[2], MessageEvent::InDoubt(Reason::InDoubtNoAnswer));
     let view = machine.view(batch);
     assert_eq!((view.counts.queued, ended(&view, MessageStatus::Failed)), (2, 1));
@@ -262,7 +263,7 @@ fn dc_3_a_line_is_sent_again_after_what_is_certain_and_never_when_in_doubt() {
     machine.answers(&first[0], MessageEvent::Refused(Reason::MessageRejected));
     machine.answers(&second[0], MessageEvent::Refused(Reason::MessageRejected));
     machine.taken(&second[1]);
-    machine.reports(&second[1], MessageEvent::Delivered);
+    machine.ends(&second[1], MessageEvent::Delivered);
     machine.run(delay);
     let third = machine.sends()[5..].to_vec();
     machine.answers(&third[0], MessageEvent::Refused(Reason::MessageFiltered));
@@ -304,7 +305,7 @@ fn dc_3_a_line_is_sent_again_after_the_ends_that_its_batch_names_and_no_other() 
     let sends = machine.sends();
     machine.answers(&sends[0], MessageEvent::Refused(Reason::MessageRejected));
     machine.taken(&sends[1]);
-    machine.reports(&sends[1], MessageEvent::Undelivered(Reason::UnreachableHandset));
+    machine.ends(&sends[1], MessageEvent::Undelivered(Reason::UnreachableHandset));
     machine.run(Span::from_secs(60));
     let sent: Vec<_> = machine.sends().iter().map(|send| send.message).collect();
     assert_eq!(sent, [0, 1, 1].map(|nth| sends[nth].message));
@@ -411,7 +412,7 @@ fn dc_3_failed_lines_are_sent_once_more_on_their_tenants_word_however_often_it_i
         (&first[3], MessageEvent::Delivered),
     ] {
         machine.taken(send);
-        machine.reports(send, event);
+        machine.ends(send, event);
     }
     assert_eq!(machine.view(batch).status, BatchStatus::Completed);
     let records = machine.records();
@@ -435,7 +436,7 @@ fn dc_3_failed_lines_are_sent_once_more_on_their_tenants_word_however_often_it_i
     assert_eq!((view.counts.accepted, view.counts.in_progress), (4, 2));
     for send in &second {
         machine.taken(send);
-        machine.reports(send, MessageEvent::Delivered);
+        machine.ends(send, MessageEvent::Delivered);
     }
     let view = machine.view(batch);
     assert_eq!(view.status, BatchStatus::Completed);

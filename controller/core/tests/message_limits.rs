@@ -238,7 +238,7 @@ fn mt_8_what_does_not_fit_a_smaller_cap_ends_and_holds_nobody() {
             assert_eq!((view.status, view.reason), ended, "{id:?}");
         }
         for _ in [behind, beside] {
-            let send = machine.sends().last().map(|send| (*send).clone()).expect("sent");
+            let send = machine.sends().pop().expect("sent");
             machine.answers(&send, MessageEvent::Accepted("r".into()));
         }
         let mut sent: Vec<_> = machine.sends().iter().map(|send| send.message).collect();

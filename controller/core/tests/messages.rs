@@ -113,7 +113,7 @@ fn never_sent_twice_what_is_in_doubt_ends_with_its_reason() {
         ),
     ] {
         let id = machine.queued(1, "x", message(FROM));
-        let send = machine.sends().last().map(|send| (*send).clone()).expect("sent");
+        let send = machine.sends().pop().expect("sent");
         machine.answers(&send, event);
         let view = machine.state.message(id).expect("not yet recorded");
         assert_eq!((view.status, view.reason), (status, reason));
@@ -146,7 +146,7 @@ fn what_was_not_sent_goes_back_to_the_head_of_its_queue_a_bounded_number_of_time
     let first = machine.queued(1, "x", message(FROM));
     machine.queued(1, "x", message(FROM));
     for attempt in 1..=Options::default().attempts_max {
-        let send = machine.sends().last().map(|send| (*send).clone()).expect("sent");
+        let send = machine.sends().pop().expect("sent");
         assert_eq!((send.message, send.attempt), (first, attempt));
         machine.answers(&send, MessageEvent::NotSent(Reason::CarrierFailure));
     }
@@ -165,7 +165,7 @@ fn reports_are_awaited_for_a_bounded_time_and_by_a_bounded_number() {
         carrier(9, Span::ZERO),
     ))));
     let ids: Vec<_> = (0..3).map(|_| machine.queued(1, "x", message(FROM))).collect();
-    for (at, send) in machine.sends().into_iter().cloned().collect::<Vec<_>>().iter().enumerate() {
+    for (at, send) in machine.sends().iter().enumerate() {
         machine.answers(send, MessageEvent::Accepted(format!("r{at}").into()));
     }
     let view = machine.state.message(ids[0]).expect("not yet recorded");
@@ -240,7 +240,7 @@ fn a_carrier_or_a_tenant_that_is_not_declared_any_more_loses_no_message() {
     let mut without = declared(MessageLimits::default(), None, carrier(9, Span::ZERO));
     without.tenants.remove(0);
     machine.apply(Command::Declare(Box::new(without)));
-    let send = machine.sends().last().map(|send| (*send).clone()).expect("sent");
+    let send = machine.sends().pop().expect("sent");
     machine.answers(&send, MessageEvent::Refused(Reason::MessageRejected));
     let through = machine.state.message_outbox(10).last().expect("rows").seq;
     machine.apply(Command::Message(MessageCommand::Recorded { through }));

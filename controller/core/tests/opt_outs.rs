@@ -375,14 +375,13 @@ mod lines {
         machine.start_batch(1, batch);
         says(&mut machine, 3, "end");
         machine.run(Span::from_secs(30));
-        let offers =
-            Batches::sends(&machine).into_iter().filter(|send| send.body.text() == "offer");
+        let offers = machine.sends().into_iter().filter(|send| send.body.text() == "offer");
         let offers: Vec<_> = offers.collect();
         assert_eq!(offers.len(), 2, "two of the four");
         machine.now = at(40);
         for offer in &offers {
             machine.taken(offer);
-            Batches::reports(&mut machine, offer, MessageEvent::Delivered);
+            machine.ends(offer, MessageEvent::Delivered);
         }
         let view = machine.view(batch);
         assert_eq!((view.status, view.started), (BatchStatus::Completed, 2));

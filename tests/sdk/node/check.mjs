@@ -91,6 +91,22 @@ if (connection.inbound_message) {
   const answers = await tel.messages.list({ from, to: came.from });
   assert.deepEqual(answers.map((m) => [m.direction, m.body]), [["outbound-reply", "Hello to you."]]);
 }
+
+// Consents in bulk: a verdict for each; who opts out gets nothing until they opt in.
+async function consents(...items) {
+  const made = items.map(([contact_id, status], n) => ({
+    contact_id, correlation_id: String(n).padStart(32, "0"), sender_id: from, status, source: "offline",
+  }));
+  const { items: answers } = await tel.accounts.v1.bulkConsents.create({ items: made });
+  assert.deepEqual(answers.map((one) => one.correlation_id), made.map((one) => one.correlation_id));
+  return answers.map((one) => one.error_code);
+}
+const leaver = "+15550109996";
+assert.deepEqual(await consents([leaver, "opt-out"], ["nobody", "opt-out"]), [0, 21211]);
+await refused(21610, 400, tel.messages.create({ to: leaver, from, body: "x" }));
+assert.deepEqual(await consents([leaver, "opt-in"]), [0]);
+assert.match((await tel.messages.create({ to: leaver, from, body: "x" })).sid, /^SM/);
+
 await refused(21211, 400, tel.messages.create({ to: "nobody", from, body: "x" }));
 await refused(21606, 400, tel.messages.create({ to, from: "+15559999999", body: "x" }));
 await refused(21617, 400, tel.messages.create({ to, from, body: "x".repeat(1601) }));

@@ -151,6 +151,21 @@ refused(21602, 400, lambda: tel.messages.create(to=to, from_=number))
 refused(21617, 400, lambda: tel.messages.create(to=to, from_=number, body="x" * 1601))
 refused(20001, 400, lambda: tel.messages.create(to=to, from_=number, body="x", media_url=["https://example.com/a.png"]))
 
+# Consents in bulk: a verdict for each; who opts out gets nothing until they opt in.
+def consents(*items):
+    made = [{"contact_id": contact, "correlation_id": f"{n:032x}", "sender_id": number, "status": status, "source": "website",
+             "date_of_consent": "2026-03-01T12:00:00Z"} for n, (contact, status) in enumerate(items)]
+    answers = tel.accounts.v1.bulk_consents.create(items=made).items
+    assert [answer["correlation_id"] for answer in answers] == [item["correlation_id"] for item in made], answers
+    return [answer["error_code"] for answer in answers]
+
+
+leaver = "+15550109997"
+assert consents((leaver, "opt-out"), ("nobody", "opt-out")) == [0, 21211]
+refused(21610, 400, lambda: tel.messages.create(to=leaver, from_=number, body="x"))
+assert consents((leaver, "opt-in")) == [0]
+assert tel.messages.create(to=leaver, from_=number, body="x").sid.startswith("SM")
+
 # A message that came in, and the application's answer to it.
 if "inbound_message" in connection:
     writer = "+15550107777"

@@ -90,7 +90,14 @@ impl State {
         let call = NewRequest::from(&line.call);
         self.has_room(tenant, self.lane_key(tenant, Some(batch), call))?;
         self.run_on(batch);
-        let accepted = self.submit_one(tenant, Some(batch), call, fx)?;
+        let accepted = match self.submit_one(tenant, Some(batch), call, fx) {
+            Ok(accepted) => accepted,
+            Err(reason) => {
+                // With nothing that waits it is over again.
+                self.settle_batch(batch, fx);
+                return Err(reason);
+            }
+        };
         self.batches[batch].goes_again(outcome, line.seq);
         let id = self.requests.find(accepted.call).expect("it was just accepted");
         self.requests.go_on_from(id, line.attempts);
@@ -100,11 +107,12 @@ impl State {
         Ok(accepted)
     }
 
-    /// A batch that has ended goes on, with the gate that it gave up when its last call was recorded.
+    /// A batch that has ended goes on behind a run-up, with the gate that it gave up when its last call was recorded.
     pub(super) fn run_on(&mut self, batch: u32) {
         if !self.batches[batch].has_ended() {
             return;
         }
+        self.run_up(batch);
         let state = &mut self.batches[batch];
         (state.status, state.ended_at) = (BatchStatus::Running, None);
         (state.past_end, state.expired) = (false, false);

@@ -58,6 +58,8 @@ pub(super) struct Batch {
     pub again_through: [u64; Outcome::ALL.len()],
     /// The end of its run-up: until then it stays shut, though it runs.
     pub opens_at: Timestamp,
+    /// What its requests are said to have been held by if nothing but the run-up held them since.
+    pub held_before_run_up: Reason,
     /// When it opens next, in the engine's wheel.
     pub begin: Handle,
     /// When its calling window closes, in the wheel of expiries.
@@ -214,6 +216,7 @@ impl State {
             keys: Names::default(),
             again_through: Default::default(),
             opens_at: now,
+            held_before_run_up: Reason::Ready,
             begin: NO_TIMER,
             close: NO_TIMER,
             end: NO_TIMER,
@@ -269,13 +272,21 @@ impl State {
 
     /// Runs a batch, or schedules it for its time.
     fn open_batch(&mut self, batch: u32, fx: &mut Vec<Effect>) {
-        let opens_at = Timestamp(self.now) + self.options.batch_run_up;
+        self.run_up(batch);
         let state = &mut self.batches[batch];
-        state.opens_at = opens_at;
         let later = state.plan.not_before.is_some_and(|begin| begin.0 > self.now);
         state.status = if later { BatchStatus::Scheduled } else { BatchStatus::Running };
         self.gate_batch(batch);
         self.settle_batch(batch, fx);
+    }
+
+    /// A batch is about to run again: it opens behind its run-up.
+    pub(super) fn run_up(&mut self, batch: u32) {
+        let opens_at = Timestamp(self.now) + self.options.batch_run_up;
+        let state = &mut self.batches[batch];
+        let paused = state.status == BatchStatus::Paused;
+        state.opens_at = opens_at;
+        state.held_before_run_up = if paused { Reason::Paused } else { Reason::Ready };
     }
 
     /// Another pace, from now on.

@@ -20,10 +20,9 @@ use crate::{
     view::BatchStatus,
 };
 
-/// Whether what a batch that runs is shut for ends at the instant at which it opens: its time, its hours, or its run-up, in which it
-/// stays shut for what it was shut for.
+/// Whether what a batch that runs is shut for ends at the instant at which it opens: its time, its hours, or its run-up.
 pub(super) const fn opens_by_itself(shut_by: Reason) -> bool {
-    matches!(shut_by, Reason::NotBefore | Reason::Window | Reason::Draft | Reason::Paused)
+    matches!(shut_by, Reason::NotBefore | Reason::Window | Reason::BatchStarting)
 }
 
 impl Batch {
@@ -34,7 +33,8 @@ impl Batch {
             BatchStatus::Paused => Some(Reason::Paused),
             BatchStatus::Scheduled => Some(Reason::NotBefore),
             BatchStatus::Cancelling | BatchStatus::Cancelled => Some(Reason::BatchCanceled),
-            _ => (!self.is_open(now)).then_some(Reason::Window),
+            _ if !self.is_open(now) => Some(Reason::Window),
+            _ => (self.opens_at > now).then_some(Reason::BatchStarting),
         }
     }
 
@@ -104,17 +104,19 @@ impl State {
         let state = &self.batches[batch];
         let gate = state.gate;
         let (kind, opening) = (state.kind(), state.opening(now).flatten());
-        let draft = self.engine_of(kind).gate(gate).shut() == Some(Reason::Draft);
-        let state = &self.batches[batch];
         match state.shut_by(now) {
             Some(reason) => {
                 // A scheduled batch whose time comes out of hours waits for its window from then on.
                 let begins = match reason {
                     Reason::NotBefore => state.plan.not_before,
                     Reason::Window => opening.map(|opening| opening.from),
+                    Reason::BatchStarting => Some(state.opens_at),
                     _ => None,
                 };
-                let closes = state.last_window_ends(now);
+                let closes = match reason {
+                    Reason::BatchStarting => opening.map(|opening| opening.to),
+                    _ => state.last_window_ends(now),
+                };
                 self.engine_of(kind).shut_gate(gate, Some(reason));
                 if let Some(at) = begins {
                     self.batches[batch].begin = self.set_beginning(batch, at);
@@ -122,15 +124,16 @@ impl State {
                 // A pause does not put off the end.
                 self.close_batch_at(batch, closes);
             }
-            // It stays shut for what it was shut for.
-            None if state.opens_at > now => {
-                let opens_at = state.opens_at;
-                self.batches[batch].begin = self.set_beginning(batch, opens_at);
-                self.close_batch_at(batch, opening.map(|opening| opening.to));
-            }
             None => {
-                // What was never started was held by nothing that a tenant could name.
-                self.engine_of(kind).open_gate(gate, draft.then_some(Reason::Ready));
+                let held_by = state.held_before_run_up;
+                let engine = self.engine_of(kind);
+                let held_by = match engine.gate(gate).shut() {
+                    Some(Reason::BatchStarting) => Some(held_by),
+                    // What was never started was held by nothing that a tenant could name.
+                    Some(Reason::Draft) => Some(Reason::Ready),
+                    _ => None,
+                };
+                engine.open_gate(gate, held_by);
                 self.close_batch_at(batch, opening.map(|opening| opening.to));
             }
         }

@@ -90,7 +90,7 @@ pub struct Options {
     pub poppers_max: u32,
     /// Agents known at once. A new one takes the number of one that is away and has no calls.
     pub agents_max: u16,
-    /// How long after a batch is started or resumed the first of its lines is due: see [`Options::BATCH_RUN_UP`].
+    /// How long after a batch is started, resumed or run again the first of its lines is due: see [`Options::BATCH_RUN_UP`].
     pub batch_run_up: Span,
 }
 

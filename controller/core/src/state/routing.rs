@@ -137,10 +137,12 @@ impl State {
     fn reroute(&mut self, request: u32) {
         let key = self.present_key(request);
         let old = self.requests.lane(request);
-        let held_by = match self.engine.waited_for(old) {
+        let batch = self.lanes[old].batch.map(|batch| &self.batches[batch]);
+        let held_by = match (self.engine.waited_for(old), batch) {
             // What was never started is held by nothing that a tenant could name.
-            Reason::Draft => Reason::Ready,
-            held_by => held_by,
+            (Reason::Draft, _) => Reason::Ready,
+            (Reason::BatchStarting, Some(batch)) => batch.held_before_run_up,
+            (held_by, _) => held_by,
         };
         let scheduled = self.requests.stage(request) == Stage::Scheduled;
         if scheduled {

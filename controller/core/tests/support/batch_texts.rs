@@ -8,10 +8,9 @@ use busyhour_base::{
 use busyhour_controller_core::{
     Options,
     command::{BatchCommand, Command},
-    effect::{Effect, Reply},
+    effect::Reply,
     message::{
-        MessageCarrier, MessageCommand, MessageDeclaration, MessageEffect, MessageNumber,
-        MessageRecord, MessageReport, Reported, Send,
+        MessageCarrier, MessageCommand, MessageDeclaration, MessageNumber, MessageRecord, Send,
     },
     spec::{
         BatchId, BatchPlan, Declaration, Kind, Lines, NewText, Requests, Retry, RetryOn, Throttle,
@@ -20,7 +19,7 @@ use busyhour_controller_core::{
     view::BatchView,
 };
 
-use super::{Machine, START, account, declaration, tenant};
+use super::{Machine, START, account, declaration, tenant, texts::Messages};
 
 pub const FROM: &str = "+15550100001";
 pub const OTHER: &str = "+15550100002";
@@ -107,15 +106,18 @@ pub fn lines(count: usize, rest: NewText) -> Requests {
     requests
 }
 
+/// The carrier's name for what it took.
+fn reference(send: &Send) -> String {
+    format!("{}.{}", send.message.0, send.attempt)
+}
+
 pub trait Batches {
     fn draft(&mut self, plan: BatchPlan) -> BatchId;
     fn takes(&mut self, batch: BatchId, requests: Requests) -> Vec<Option<Reason>>;
     fn runs(&mut self, plan: BatchPlan, requests: Requests) -> BatchId;
     fn view(&self, batch: BatchId) -> BatchView;
-    fn sends(&self) -> Vec<Send>;
-    fn answers(&mut self, send: &Send, event: MessageEvent);
     fn taken(&mut self, send: &Send);
-    fn reports(&mut self, send: &Send, event: MessageEvent);
+    fn ends(&mut self, send: &Send, event: MessageEvent);
     fn records(&mut self) -> Vec<MessageRecord>;
     fn steers(&mut self, command: fn(BatchId) -> BatchCommand, batch: BatchId);
 }
@@ -152,30 +154,12 @@ impl Batches for Machine {
         self.state.batch(batch).expect("it is in the state")
     }
 
-    fn sends(&self) -> Vec<Send> {
-        let sent = |effect: &Effect| match effect {
-            Effect::Message(MessageEffect::Send(send)) => Some((**send).clone()),
-            _ => None,
-        };
-        self.effects.iter().filter_map(sent).collect()
-    }
-
-    fn answers(&mut self, send: &Send, event: MessageEvent) {
-        let of = Reported::Attempt { message: send.message, attempt: send.attempt };
-        let reports = vec![MessageReport { of, event }];
-        self.apply(Command::Message(MessageCommand::Reports(reports)));
-    }
-
     fn taken(&mut self, send: &Send) {
-        let reference = format!("{}.{}", send.message.0, send.attempt);
-        self.answers(send, MessageEvent::Accepted(reference.into()));
+        self.answers(send, MessageEvent::Accepted(reference(send).into()));
     }
 
-    fn reports(&mut self, send: &Send, event: MessageEvent) {
-        let reference = format!("{}.{}", send.message.0, send.attempt).into();
-        let of = Reported::Reference { carrier: "text".into(), reference };
-        let reports = vec![MessageReport { of, event }];
-        self.apply(Command::Message(MessageCommand::Reports(reports)));
+    fn ends(&mut self, send: &Send, event: MessageEvent) {
+        self.reports(&reference(send), event);
     }
 
     fn records(&mut self) -> Vec<MessageRecord> {

@@ -100,7 +100,7 @@ pub fn submit(owner: u128, text: &str, messages: Vec<NewMessage>) -> Command {
 pub trait Messages {
     fn verdicts(&mut self, command: Command) -> Vec<Result<AcceptedMessage, Reason>>;
     fn queued(&mut self, owner: u128, text: &str, new: NewMessage) -> MessageId;
-    fn sends(&self) -> Vec<&Send>;
+    fn sends(&self) -> Vec<Send>;
     fn answers(&mut self, send: &Send, event: MessageEvent);
     fn reports(&mut self, reference: &str, event: MessageEvent);
     fn status(&self, message: MessageId) -> MessageStatus;
@@ -119,9 +119,9 @@ impl Messages for Machine {
         self.verdicts(submit(owner, text, vec![new]))[0].expect("accepted").message
     }
 
-    fn sends(&self) -> Vec<&Send> {
-        let sent = |effect| match effect {
-            &Effect::Message(MessageEffect::Send(ref send)) => Some(&**send),
+    fn sends(&self) -> Vec<Send> {
+        let sent = |effect: &Effect| match effect {
+            Effect::Message(MessageEffect::Send(send)) => Some((**send).clone()),
             _ => None,
         };
         self.effects.iter().filter_map(sent).collect()
