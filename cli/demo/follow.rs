@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use busyhour_carrier::account::Callers;
+use busyhour_controller_core::spec::Kind;
 use busyhour_crds::Declared;
 use serde_json::Value;
 
@@ -71,11 +72,15 @@ impl Now {
             shown.push(api.batch(&batch.account, &batch.sid).await?);
         }
         let url = format!("http://{}/account?calls=false", stage.address("carrier.account")?);
+        let texts = followed.batches.iter().zip(&shown);
+        let texts = texts.filter(|(batch, _)| batch.kind == Kind::Message).map(|(_, now)| now);
+        let mut messages = messages::progress(api, followed.sent).await?;
+        texts.for_each(|now| messages.add(&now["counts"]));
         Ok(Self {
             overview: api.overview().await?,
             batches: shown,
             callers: serde_json::from_value(api.get(&url).await?["callers"].take())?,
-            messages: messages::progress(api, followed.sent).await?,
+            messages,
             written: followed.writing.progress(api).await?,
         })
     }
@@ -108,12 +113,12 @@ impl Now {
         }
     }
 
-    /// A tenant's batches; its callers are shown beside the carrier.
+    /// A tenant's batches of calls; its callers and messages are shown beside the carrier.
     fn tenant(&self, row: &Value, batches: &[Submitted]) -> TenantRow {
         let name = row["name"].as_str().unwrap_or_default();
         let shown = batches.iter().zip(&self.batches);
         let own: Vec<_> = shown
-            .filter(|(batch, _)| batch.tenant == name)
+            .filter(|(batch, _)| batch.tenant == name && batch.kind == Kind::Call)
             .map(|(_, now)| &now["counts"])
             .collect();
         let count = |field: &str| own.iter().map(|counts| number(counts, field)).sum();

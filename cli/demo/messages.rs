@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, fs};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use busyhour_base::MessageStatus;
+use busyhour_controller_core::spec::Kind;
 use busyhour_crds::Declared;
 use busyhour_simulations::{
     report::{Handed, MessageCarrierReport, MessageRow, MessagesReport},
@@ -11,7 +13,11 @@ use busyhour_simulations::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::api::{Account, Api};
+use super::{
+    Submitted,
+    api::{Account, Api},
+    number,
+};
 use crate::stage::Stage;
 
 /// Statuses of a message of which something more is to be heard: the demo's carrier reports on each that it takes.
@@ -81,6 +87,18 @@ pub async fn progress(api: &Api, sent: &[Sent]) -> Result<Progress> {
     Ok(progress)
 }
 
+impl Progress {
+    /// Adds a batch of messages, of which the API tells these counts.
+    pub fn add(&mut self, counts: &Value) {
+        let ended: u64 = MessageStatus::ENDS.iter().map(|end| number(counts, end.as_str())).sum();
+        self.accepted += number(counts, "accepted");
+        self.waiting += number(counts, "queued");
+        self.with_carrier += number(counts, "in_progress");
+        self.delivered += number(counts, "delivered");
+        self.ended += ended;
+    }
+}
+
 impl Sent {
     /// What the API lists of these messages.
     async fn listed(&self, api: &Api) -> Result<Vec<Value>> {
@@ -106,6 +124,7 @@ pub async fn reports(
     api: &Api,
     stage: &Stage,
     declared: &Declared,
+    batches: &[Submitted],
     sent: &[Sent],
 ) -> Result<(Vec<MessagesReport>, Vec<MessageCarrierReport>)> {
     let (mut handed, mut carriers) = (Vec::new(), Vec::new());
@@ -119,28 +138,71 @@ pub async fn reports(
     let mut tenants = BTreeMap::<&str, Vec<_>>::new();
     for of in sent {
         let listed = of.listed(api).await?;
-        let rows = of.messages.iter().map(|(sid, to)| row(sid, to, &listed, &handed, first));
+        let rows = of.messages.iter().map(|(sid, to)| listed_row(sid, to, &listed, &handed, first));
         tenants.entry(&of.tenant).or_default().extend(rows);
+    }
+    for batch in batches.iter().filter(|batch| batch.kind == Kind::Message) {
+        let results = api.results(&batch.account, &batch.sid).await?;
+        let rows = batch_rows(batch, &results, &handed, first)?;
+        tenants.entry(&batch.tenant).or_default().extend(rows);
     }
     let reports = tenants.into_iter().map(|(tenant, rows)| MessagesReport::new(tenant, rows));
     Ok((reports.collect(), carriers))
 }
 
-fn row(sid: &str, to: &str, listed: &[Value], handed: &[Handed], first: u64) -> MessageRow {
+/// A message that was sent by itself, by what the API lists.
+fn listed_row(sid: &str, to: &str, listed: &[Value], handed: &[Handed], first: u64) -> MessageRow {
     let status = |message: &Value| message["status"].as_str().unwrap_or_default().to_owned();
     let ended: Vec<_> = listed
         .iter()
         .filter(|message| message["sid"] == *sid && !is_open(&status(message)))
         .collect();
-    let handed: Vec<_> = handed.iter().filter(|handed| handed.message == sid).collect();
     let segments = ended.first().and_then(|message| message["num_segments"].as_str()?.parse().ok());
     MessageRow {
         to: to.to_owned(),
         status: ended.first().map(|message| status(message)).unwrap_or_default(),
         outcomes: u32::try_from(ended.len()).unwrap_or(u32::MAX),
         segments: segments.unwrap_or_default(),
+        ..handed_row(sid, handed, first)
+    }
+}
+
+/// The messages of a batch, by its results.
+fn batch_rows(
+    batch: &Submitted,
+    results: &[Value],
+    handed: &[Handed],
+    first: u64,
+) -> Result<Vec<MessageRow>> {
+    let mut rows = BTreeMap::<&str, MessageRow>::new();
+    for line in results {
+        let text = |field: &str| {
+            line[field].as_str().with_context(|| format!("a result has no {field}: {line}"))
+        };
+        let sid = text("message_sid")?;
+        let row = MessageRow {
+            to: text("to")?.to_owned(),
+            status: text("status")?.to_owned(),
+            outcomes: 1,
+            segments: number(line, "segments"),
+            ..handed_row(sid, handed, first)
+        };
+        rows.entry(sid).and_modify(|earlier| earlier.outcomes += 1).or_insert(row);
+    }
+    if rows.len() as u64 != batch.accepted {
+        let (tenant, accepted) = (&batch.tenant, batch.accepted);
+        bail!("{tenant}: {accepted} messages of a batch were accepted and {} ended", rows.len());
+    }
+    Ok(rows.into_values().collect())
+}
+
+/// What the carrier was handed of a message.
+fn handed_row(sid: &str, handed: &[Handed], first: u64) -> MessageRow {
+    let handed: Vec<_> = handed.iter().filter(|handed| handed.message == sid).collect();
+    MessageRow {
         start_us: handed.iter().map(|handed| handed.at_us - first).min(),
         handed: u32::try_from(handed.len()).unwrap_or(u32::MAX),
+        ..MessageRow::default()
     }
 }
 

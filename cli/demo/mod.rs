@@ -14,10 +14,11 @@ use std::{io::Write, net::Ipv4Addr, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use busyhour_carrier::account::Account as CarrierAccount;
+use busyhour_controller_core::spec::Kind;
 use busyhour_crds::{Declared, kinds::PoolSpec};
 use busyhour_simulations::{
     report::{Report, TenantTerms},
-    scenario::{Batch, Scenario},
+    scenario::{Batch, BatchLines, Scenario},
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -68,7 +69,7 @@ async fn play(
     let api = raise(stage, declared, &[]).await?;
     Connection::new(stage, declared)?.write(stage.folder())?;
     let mut batches = Vec::new();
-    for batch in &scenario.batches {
+    for batch in scenario.batches_of(Kind::Call) {
         batches.push(submit(&api, stage, declared, batch).await?);
     }
     if !scenario.callers.is_empty() {
@@ -78,6 +79,9 @@ async fn play(
     for of in &scenario.messages {
         sent.push(messages::send(&api, declared, of).await?);
     }
+    for batch in scenario.batches_of(Kind::Message) {
+        batches.push(submit(&api, stage, declared, batch).await?);
+    }
     let writing = writers::begin(&api, declared, &scenario.writers)?;
     let followed = follow::Followed { batches: &batches, sent: &sent, writing: &writing };
     follow::until_over(stage, &api, declared, &followed, args.json).await?;
@@ -85,7 +89,7 @@ async fn play(
     let mut report = sum_up(&api, declared, scenario, &batches, &account).await?;
     report.inbound = callers::reports(&api, declared, &account.callers).await?;
     (report.messages, report.message_carriers) =
-        messages::reports(&api, stage, declared, &sent).await?;
+        messages::reports(&api, stage, declared, &batches, &sent).await?;
     report.writers = writing.reports(&api).await?;
     std::fs::write(stage.folder().join("report.json"), serde_json::to_string_pretty(&report)?)?;
     let mut output = std::io::stdout().lock();
@@ -172,6 +176,8 @@ pub struct Submitted {
     pub account: Account,
     /// `BT...`
     pub sid: String,
+    /// What its lines are.
+    pub kind: Kind,
     /// Accepted lines.
     pub accepted: u64,
 }
@@ -187,28 +193,42 @@ pub async fn submit(
     batch: &Batch,
 ) -> Result<Submitted> {
     let account = account(declared, &batch.tenant)?;
-    let mut defaults = json!({
-        "From": batch.from,
-        "Url": stage.with_addresses(&batch.first_document.url),
-        "Timeout": batch.ring_timeout.as_secs().to_string(),
-        "TimeLimit": batch.time_limit.as_secs().to_string(),
-    });
-    if let Some(fallback) = &batch.fallback {
-        defaults["FallbackUrl"] = stage.with_addresses(&fallback.url).into();
-    }
+    let (kind, defaults) = (batch.kind(), defaults(stage, batch));
     let sid = api.create_batch(&account, &batch.name, &batch.name, &defaults).await?;
     let mut lines = String::new();
-    for (n, to) in batch.called().enumerate() {
-        lines += &json!({"custom_id": format!("{}-{n}", batch.name), "To": to}).to_string();
+    for (to, name) in batch.numbers() {
+        lines += &json!({"custom_id": name, "To": to}).to_string();
         lines.push('\n');
     }
     let said = api.upload(&account, &sid, lines).await?;
     let accepted = said["accepted"].as_u64().context("an upload says how many it accepted")?;
-    if accepted != u64::from(batch.calls) {
-        bail!("{}: {accepted} of {} lines were accepted: {said}", batch.name, batch.calls);
+    if accepted != u64::from(batch.count) {
+        bail!("{}: {accepted} of {} lines were accepted: {said}", batch.name, batch.count);
     }
     api.start(&account, &sid).await?;
-    Ok(Submitted { tenant: batch.tenant.clone(), account, sid, accepted })
+    Ok(Submitted { tenant: batch.tenant.clone(), account, sid, kind, accepted })
+}
+
+/// What the lines of a batch have in common, as parameters of the API.
+fn defaults(stage: &Stage, batch: &Batch) -> Value {
+    let mut defaults = json!({"From": batch.from});
+    match &batch.lines {
+        BatchLines::Calls(calls) => {
+            defaults["Url"] = stage.with_addresses(&calls.first_document.url).into();
+            defaults["Timeout"] = calls.ring_timeout.as_secs().to_string().into();
+            defaults["TimeLimit"] = calls.time_limit.as_secs().to_string().into();
+            if let Some(fallback) = &calls.fallback {
+                defaults["FallbackUrl"] = stage.with_addresses(&fallback.url).into();
+            }
+        }
+        BatchLines::Texts(texts) => {
+            defaults["Body"] = texts.body.text().into();
+            if let Some(validity) = texts.validity {
+                defaults["ValidityPeriod"] = validity.as_secs().to_string().into();
+            }
+        }
+    }
+    defaults
 }
 
 async fn sum_up(
@@ -219,7 +239,7 @@ async fn sum_up(
     account: &CarrierAccount,
 ) -> Result<Report> {
     let mut results = Vec::new();
-    for batch in batches {
+    for batch in batches.iter().filter(|batch| batch.kind == Kind::Call) {
         let lines = api.results(&batch.account, &batch.sid).await?;
         results.push(Results { tenant: batch.tenant.clone(), accepted: batch.accepted, lines });
     }

@@ -8,6 +8,7 @@
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use busyhour_base::{Reason, Timestamp};
+use busyhour_controller_core::Options;
 use busyhour_crds::{load, read_folder};
 use busyhour_simulations::{
     report::compare,
@@ -68,7 +69,13 @@ fn the_demo_keeps_every_promise_and_binds_its_channels() {
     assert_eq!((answered, heard), (20, 20), "{:?}", run.report.inbound);
     let sent: u64 = run.report.messages.iter().map(|messages| messages.accepted).sum();
     let ended = run.report.messages.iter().flat_map(|messages| messages.outcomes.values());
-    assert_eq!((sent, ended.sum::<u64>()), (14, 14), "{:?}", run.report.messages);
+    assert_eq!((sent, ended.sum::<u64>()), (26, 26), "{:?}", run.report.messages);
+    // The batch passes the throttle of its number, a segment per second, once its run-up is over and the carrier has room.
+    let texts = run.report.messages[0].messages.iter().filter(|row| row.to.starts_with("+155516"));
+    let starts: Vec<_> = texts.map(|row| row.start_us.expect("it is sent")).collect();
+    assert!(starts[0] >= Options::BATCH_RUN_UP.as_micros(), "{starts:?}");
+    let spacing: Vec<_> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(spacing, [1_000_000; 11]);
     let written: Vec<_> =
         run.report.writers.iter().map(|of| (of.brought, of.received, of.writers.len())).collect();
     assert_eq!(written, [(4, 4, 4), (3, 3, 3)], "{:?}", run.report.writers);

@@ -12,7 +12,7 @@ use busyhour_controller_core::{
 };
 use busyhour_simulations::{
     behaviour::{Behaviour, Habit, Reaction, Spread},
-    scenario::{Batch, Scenario},
+    scenario::{Batch, BatchLines, Calls, Scenario},
     simulator::{
         Capacity, Documents, Faults, Input, Latencies, Observe, SpeechLengths, simulate_under,
     },
@@ -209,11 +209,13 @@ fn world(seed: u64) -> World {
         account: tenant.account,
         from: "+15550000000".to_owned(),
         first_to: 15_550_000_000 + n * 1_000,
-        calls: rng.random_range(30..150),
-        first_document: webhook("document.xml"),
-        fallback: None,
-        ring_timeout: ms(rng, 10_000, 30_000),
-        time_limit: Span::from_secs(300),
+        count: rng.random_range(30..150),
+        lines: BatchLines::Calls(Calls {
+            first_document: webhook("document.xml"),
+            fallback: None,
+            ring_timeout: ms(rng, 10_000, 30_000),
+            time_limit: Span::from_secs(300),
+        }),
     });
     let batches = batches.collect();
     let answer = Reaction::Answer {

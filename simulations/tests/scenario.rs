@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use busyhour_base::{Span, Timestamp};
+use busyhour_controller_core::spec::{Kind, Rest};
 use busyhour_crds::{SourceFile, load, read_folder};
-use busyhour_simulations::scenario;
+use busyhour_simulations::scenario::{self, Batch};
 
 fn demo() -> Vec<SourceFile> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/demo");
@@ -22,14 +24,25 @@ fn error_with(from: &str, to: &str) -> String {
 }
 
 #[test]
-fn the_demo_is_a_scenario_of_two_batches() {
+fn the_demo_is_a_scenario_of_two_batches_of_calls_and_one_of_messages() {
     let files = demo();
     let scenario = scenario::load(&files, &load(&files).expect("declaration")).expect("scenario");
-    let calls: Vec<_> =
-        scenario.batches.iter().map(|batch| (&*batch.tenant, batch.calls)).collect();
-    assert_eq!(calls, [("clinic", 60), ("survey", 60)]);
-    let called: Vec<_> = scenario.batches[0].requests().map(|request| request.to).collect();
-    assert_eq!((called[0].as_str(), called[59].as_str()), ("+15551000001", "+15551000060"));
+    let lines = |batch: &Batch| (batch.tenant.clone(), batch.kind(), batch.count);
+    let lines: Vec<_> = scenario.batches.iter().map(lines).collect();
+    let [clinic, survey] = ["clinic", "survey"].map(str::to_owned);
+    let calls = Kind::Call;
+    assert_eq!(
+        lines,
+        [(clinic.clone(), calls, 60), (survey, calls, 60), (clinic, Kind::Message, 12)]
+    );
+    let called: Vec<_> = scenario.batches[0].numbers().collect();
+    let name = |to: &str, name: &str| (to.to_owned(), name.to_owned());
+    assert_eq!(called[0], name("+15551000001", "reminders-0"));
+    assert_eq!(called[59], name("+15551000060", "reminders-59"));
+    let at = Timestamp(1_000_000);
+    let Rest::Message(text) = scenario.batches[2].line(at) else { panic!("it is of messages") };
+    assert_eq!((text.expires, &*text.spec.from), (Some(at + Span::from_secs(600)), "+15550100003"));
+    assert!(text.body.text().starts_with("The city clinic"), "{:?}", text.body);
 }
 
 #[test]
@@ -90,6 +103,31 @@ fn every_fault_names_file_line_field_and_what_is_allowed() {
             "+15551000001",
             "+49301000001",
             "spec.batches[0].firstTo: tenant \"clinic\" may not call all of +49301000001 to +49301000060; allowed: +1555",
+        ),
+        (
+            "      kind: messages\n",
+            "",
+            "spec.batches[2]: calls is missing; allowed: a batch of calls with calls",
+        ),
+        (
+            "kind: messages",
+            "kind: faxes",
+            "spec.batches[2].kind: \"faxes\" is not one of the allowed values; allowed: calls, messages",
+        ),
+        (
+            "validity: 10m",
+            "validity: 11h",
+            "spec.batches[2].validity: 11h is out of bounds; allowed: 1s to 10h",
+        ),
+        (
+            "validity: 10m",
+            "ringTimeout: 10s",
+            "spec.batches[2].ringTimeout: ringTimeout means nothing with a batch of messages; allowed: a batch of messages without ringTimeout",
+        ),
+        (
+            "messages: 12\n",
+            "\n",
+            "spec.batches[2]: messages is missing; allowed: a batch of messages with messages",
         ),
         (
             "to: \"+15550100003\", from",

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use busyhour_base::{AccountSid, Body, Method, Reason, Span, Timestamp, Webhook};
 use busyhour_controller_core::{
     message::{MessageCarrier, MessageDeclaration, MessageNumber},
-    spec::{Cap, Carrier, Declaration, Excess, Limits, Tenant, Throttle},
+    spec::{Cap, Carrier, Declaration, Excess, Kind, Limits, Tenant, Throttle},
 };
 use busyhour_crds::{
     Answering, TextingApplication,
@@ -14,7 +14,7 @@ use busyhour_crds::{
 };
 use busyhour_simulations::{
     behaviour::{Behaviour, Habit, Reaction, Spread},
-    scenario::{Batch, Callers, Messages, Scenario, Writers},
+    scenario::{Batch, BatchLines, Callers, Calls, Messages, Scenario, Texts, Writers},
     simulator::{
         Capacity, Documents, Fault, FaultKind, Faults, Input, Latencies, Run, SpeechLengths,
         simulate_with,
@@ -115,11 +115,29 @@ fn batch(rng: &mut ChaCha8Rng, n: u32, tenant: &Tenant) -> Batch {
         account: tenant.account,
         from: "+15550000000".to_owned(),
         first_to: 15_550_000_000 + u64::from(n) * 1_000,
-        calls: rng.random_range(1..40),
-        first_document: webhook(document),
-        fallback: rng.random_bool(0.5).then(|| webhook("speech.xml")),
-        ring_timeout: ms(rng, 1_000, 10_000),
-        time_limit: ms(rng, 1_000, 60_000),
+        count: rng.random_range(1..40),
+        lines: BatchLines::Calls(Calls {
+            first_document: webhook(document),
+            fallback: rng.random_bool(0.5).then(|| webhook("speech.xml")),
+            ring_timeout: ms(rng, 1_000, 10_000),
+            time_limit: ms(rng, 1_000, 60_000),
+        }),
+    }
+}
+
+/// A batch of messages from the number that a tenant sends from; of some worlds too many to be sent while they are valid.
+fn texts(rng: &mut ChaCha8Rng, n: u32, of: &Messages) -> Batch {
+    Batch {
+        name: format!("texts-{n}"),
+        tenant: of.tenant.clone(),
+        account: of.account,
+        from: of.from.clone(),
+        first_to: 15_556_000_000 + u64::from(n) * 1_000,
+        count: rng.random_range(1..20),
+        lines: BatchLines::Texts(Texts {
+            body: Body::from("y".repeat(rng.random_range(1..400))),
+            validity: rng.random_bool(0.5).then(|| ms(rng, 1_000, 60_000)),
+        }),
     }
 }
 
@@ -236,7 +254,8 @@ fn world(seed: u64) -> World {
         quarantine: ms(rng, 1_000, 30_000),
         ..Carrier::new("carrier", channels, spacing)
     };
-    let batches = tenants.iter().zip(0..).map(|(tenant, n)| batch(rng, n, tenant)).collect();
+    let mut batches: Vec<_> =
+        tenants.iter().zip(0..).map(|(tenant, n)| batch(rng, n, tenant)).collect();
     let callers = tenants.iter().zip(0..).map(|(tenant, n)| callers(rng, n, tenant)).collect();
     let messages: Vec<_> =
         tenants.iter().zip(0..).map(|(tenant, n)| messages(rng, n, tenant)).collect();
@@ -265,6 +284,7 @@ fn world(seed: u64) -> World {
         }
     };
     let writers = messages.iter().zip(0..).map(|(of, n)| writers(rng, n, of)).collect();
+    batches.extend(messages.iter().zip(0..).map(|(of, n)| texts(rng, n, of)));
     World {
         capacity: Capacity {
             declaration: Declaration {
@@ -296,7 +316,7 @@ fn world(seed: u64) -> World {
 fn the_invariants_hold_in_three_hundred_worlds() {
     let (mut calls, mut refused) = (0, 0);
     let (mut answered, mut turned_away, mut without_room, mut messages) = (0, 0, 0, 0);
-    let mut written = 0;
+    let (mut written, mut expired) = (0, 0);
     for seed in 0..300 {
         let world = world(seed);
         let run = world.run();
@@ -317,7 +337,9 @@ fn the_invariants_hold_in_three_hundred_worlds() {
         }
         written += run.report.writers.iter().map(|of| of.received).sum::<u64>();
         messages += run.report.messages.iter().map(|of| of.accepted).sum::<u64>();
-        let asked: u32 = world.scenario.batches.iter().map(|batch| batch.calls).sum();
+        let rows = run.report.messages.iter().flat_map(|of| &of.messages);
+        expired += rows.filter(|row| row.handed == 0 && row.status == "failed").count();
+        let asked: u32 = world.scenario.batches_of(Kind::Call).map(|batch| batch.count).sum();
         refused += asked as usize - run.report.calls.len();
     }
     assert!(calls > 5_000 && refused > 50, "{calls} calls accepted, {refused} refused");
@@ -325,7 +347,8 @@ fn the_invariants_hold_in_three_hundred_worlds() {
         answered > 1_000 && turned_away > 200 && without_room > 50,
         "{answered} callers answered, {turned_away} turned away, {without_room} without room"
     );
-    assert!(messages > 1_000 && written > 1_000, "{messages} messages, {written} came in");
+    assert!(messages > 5_000 && written > 1_000, "{messages} messages, {written} came in");
+    assert!(expired > 100, "{expired} messages were not sent while they were valid");
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub struct MessagesReport {
 }
 
 /// One message.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct MessageRow {
     /// Recipient.
     pub to: String,

@@ -16,14 +16,14 @@ pub struct ScenarioDocument {
     /// The habits of called parties.
     #[schemars(length(min = 1, max = 64))]
     pub behaviour: Vec<HabitDocument>,
-    /// Batches, submitted at the start.
+    /// Batches, submitted at the start: those of messages after the single messages.
     #[schemars(length(min = 1, max = 10_000))]
     pub batches: Vec<BatchDocument>,
     /// Who calls the tenants' numbers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub callers: Vec<CallersDocument>,
-    /// Messages, submitted after the batches.
+    /// Single messages, submitted after the batches of calls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub messages: Vec<MessagesDocument>,
@@ -217,7 +217,7 @@ pub struct SpreadDocument {
     pub mean: Option<Duration>,
 }
 
-/// A batch of calls to consecutive numbers.
+/// A batch of calls or of messages to consecutive numbers.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BatchDocument {
@@ -227,32 +227,49 @@ pub struct BatchDocument {
     /// Name of a declared tenant.
     #[schemars(regex(pattern = NAME_PATTERN))]
     pub tenant: String,
-    /// Name of an application of that tenant, whose documents the calls follow.
-    #[schemars(regex(pattern = NAME_PATTERN))]
-    pub application: String,
-    /// Calling number, one of the tenant's.
+    /// What its lines are; calls if it is left out.
+    #[serde(default)]
+    pub kind: BatchKind,
+    /// Calling number, or sender: one of the tenant's.
     #[schemars(regex(pattern = E164_PATTERN))]
     pub from: String,
-    /// First called number; the others follow it.
+    /// First number that is called or written to; the others follow it.
     #[schemars(regex(pattern = E164_PATTERN))]
     pub first_to: String,
-    /// How many calls.
+    /// Of calls: how many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000_000))]
-    pub calls: u32,
-    /// How long a call may ring: 1s to 10m.
-    #[serde(default = "default_ring_timeout")]
-    pub ring_timeout: Duration,
-    /// How long a call may last after its answer: 1s to 1d.
-    #[serde(default = "default_time_limit")]
-    pub time_limit: Duration,
+    pub calls: Option<u32>,
+    /// Of calls: name of an application of that tenant, whose documents the calls follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = NAME_PATTERN))]
+    pub application: Option<String>,
+    /// Of calls: how long one may ring, 1s to 1d; 60s if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ring_timeout: Option<Duration>,
+    /// Of calls: how long one may last after its answer, 1s to 1d; 4h if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_limit: Option<Duration>,
+    /// Of messages: how many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub messages: Option<u32>,
+    /// Of messages: the text of all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1_600))]
+    pub body: Option<String>,
+    /// Of messages: what has not been sent so long after it was submitted expires, 1s to 10h; nothing does if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validity: Option<Duration>,
 }
 
-/// The field's default (`calls.create`, Timeout).
-fn default_ring_timeout() -> Duration {
-    Duration(busyhour_base::Span::from_secs(60))
-}
-
-/// The field's default (`calls.create`, TimeLimit).
-fn default_time_limit() -> Duration {
-    Duration(busyhour_base::Span::from_secs(14_400))
+/// What the lines of a batch are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum BatchKind {
+    /// Calls.
+    #[default]
+    Calls,
+    /// Messages.
+    Messages,
 }

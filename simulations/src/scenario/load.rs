@@ -1,21 +1,24 @@
 //! From the document to a scenario, with every fault named by file, line and field.
 
+mod batch;
+
+use std::ops::RangeInclusive;
+
 use busyhour_base::{Body, Span};
 use busyhour_crds::{
     Declared, DeclaredCarrier, DeclaredTenant, Duration, LoadError, LoadErrors,
     SIMULATIONS_API_VERSION, SourceFile,
     document::Document,
-    kinds::ApplicationSpec,
     schema::{self, Path},
 };
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Batch, Callers, Messages, Scenario, Writers,
+    Callers, Messages, Scenario, Writers,
     document::{
-        BatchDocument, CallersDocument, HabitDocument, MessagesDocument, ReactionName,
-        RecordingDocument, ScenarioDocument, SpeechDocument, SpreadDocument, WritersDocument,
+        CallersDocument, HabitDocument, MessagesDocument, ReactionName, RecordingDocument,
+        ScenarioDocument, SpeechDocument, SpreadDocument, WritersDocument,
     },
 };
 use crate::behaviour::{Behaviour, Habit, Reaction, Spread};
@@ -111,10 +114,29 @@ impl<'a> Checks<'a> {
         None
     }
 
+    /// Whether those fields are there that go with `what`: (name, there, wanted, possible).
+    fn fields(
+        &mut self,
+        path: &Path,
+        what: &str,
+        fields: impl IntoIterator<Item = (&'static str, bool, bool, bool)>,
+    ) -> Option<()> {
+        for (field, there, wanted, possible) in fields {
+            if wanted && !there {
+                let problem = format!("{field} is missing");
+                return self.refuse(path, problem, format!("{what} with {field}"));
+            }
+            if there && !possible {
+                let problem = format!("{field} means nothing with {what}");
+                return self.refuse(&path.key(field), problem, format!("{what} without {field}"));
+            }
+        }
+        Some(())
+    }
+
     fn habit(&mut self, index: usize, habit: &HabitDocument) -> Option<Habit> {
         let path = Path::of(&["spec", "behaviour"]).index(index);
         let is = |reaction| habit.reaction == reaction;
-        // Which field goes with which reaction: (name, there, wanted, possible).
         let fields = [
             ("ringsAfter", habit.rings_after.is_some(), is(ReactionName::NoAnswer), true),
             (
@@ -135,19 +157,7 @@ impl<'a> Checks<'a> {
         ];
         let name = json!(habit.reaction);
         let name = name.as_str().unwrap_or_default();
-        for (field, there, wanted, possible) in fields {
-            if wanted && !there {
-                return self.refuse(
-                    &path,
-                    format!("{field} is missing"),
-                    format!("{name} with {field}"),
-                );
-            }
-            if there && !possible {
-                let problem = format!("{field} means nothing with {name}");
-                return self.refuse(&path.key(field), problem, format!("{name} without {field}"));
-            }
-        }
+        self.fields(&path, name, fields)?;
         let mut spread = |field: &str, spread: &Option<SpreadDocument>| match spread {
             Some(spread) => self.spread(&path.key(field), spread).map(Some),
             None => Some(None),
@@ -323,19 +333,22 @@ impl<'a> Checks<'a> {
 
     /// A length of audio, of at least `min` and at most ten minutes.
     fn audio(&mut self, path: &Path, length: Duration, min: Span) -> Option<Span> {
-        let max = Span::from_secs(600);
-        if length.0 < min || length.0 > max {
-            let allowed = format!("{} to {}", Duration(min), Duration(max));
-            return self.refuse(path, format!("{length} is out of bounds"), allowed);
-        }
-        Some(length.0)
+        self.within(path, length, min..=Span::from_secs(600))
     }
 
     /// A length of at least `min` and at most a day.
     fn length(&mut self, path: &Path, length: Duration, min: Span) -> Option<Span> {
-        let max = Span::from_secs(86_400);
-        if length.0 < min || length.0 > max {
-            let allowed = format!("{} to {}", Duration(min), Duration(max));
+        self.within(path, length, min..=Span::from_secs(86_400))
+    }
+
+    fn within(
+        &mut self,
+        path: &Path,
+        length: Duration,
+        bounds: RangeInclusive<Span>,
+    ) -> Option<Span> {
+        if !bounds.contains(&length.0) {
+            let allowed = format!("{} to {}", Duration(*bounds.start()), Duration(*bounds.end()));
             return self.refuse(path, format!("{length} is out of bounds"), allowed);
         }
         Some(length.0)
@@ -376,46 +389,6 @@ impl<'a> Checks<'a> {
             return self.refuse(&path.key("firstTo"), problem, allowed);
         }
         Some(first)
-    }
-
-    fn batch(&mut self, index: usize, batch: &BatchDocument) -> Option<Batch> {
-        let path = Path::of(&["spec", "batches"]).index(index);
-        let declared = self.declared;
-        let belongs = |spec: &&ApplicationSpec| spec.tenant == batch.tenant;
-        let tenant = self.owner(&path, &batch.tenant, &batch.from)?;
-        let Some(application) = declared.applications.get(&batch.application).filter(belongs)
-        else {
-            let problem =
-                format!("tenant {:?} has no application {:?}", batch.tenant, batch.application);
-            let theirs = declared
-                .applications
-                .iter()
-                .filter(|(_, spec)| belongs(spec))
-                .map(|(name, _)| name);
-            return self.refuse(&path.key("application"), problem, names(theirs));
-        };
-        let calls = (batch.first_to.as_str(), batch.calls, "calls");
-        let first = self.consecutive(&path, tenant, &batch.tenant, calls)?;
-        Some(Batch {
-            name: batch.name.clone(),
-            tenant: batch.tenant.clone(),
-            account: tenant.spec.account,
-            from: batch.from.clone(),
-            first_to: first,
-            calls: batch.calls,
-            first_document: application.first_document(),
-            fallback: application.fallback(),
-            ring_timeout: self.length(
-                &path.key("ringTimeout"),
-                batch.ring_timeout,
-                Span::from_secs(1),
-            )?,
-            time_limit: self.length(
-                &path.key("timeLimit"),
-                batch.time_limit,
-                Span::from_secs(1),
-            )?,
-        })
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use busyhour_agent_core::leg::Input as LegInput;
 use busyhour_base::{Span, Timestamp};
 use busyhour_controller_core::{
-    command::{BatchCommand, Command, Entry, Submit},
+    command::{BatchCommand, Command, Entry},
     effect::{Effect, Reply},
-    spec::{AgentIx, BatchPlan, NewCall},
+    spec::{AgentIx, BatchPlan, Lines, Requests},
 };
 
 use super::{
@@ -112,18 +112,35 @@ impl World<'_> {
     /// A batch as a tenant submits it.
     pub(super) fn submit(&mut self, batch: &Batch) {
         let (now, account) = (self.queue.now(), batch.account);
-        let plan = Box::new(BatchPlan { name: batch.name.clone(), ..BatchPlan::default() });
+        let (kind, name) = (batch.kind(), batch.name.clone());
+        let plan = Box::new(BatchPlan { kind, name, ..BatchPlan::default() });
         let create = BatchCommand::Create { account, idempotency: None, plan };
         let Reply::Batch(id) = self.apply(Command::Batch(create)) else {
             return self.watch.broken(now, format!("batch {} was refused", batch.name));
         };
-        let calls: Vec<_> = batch.requests().map(|spec| NewCall::of(Arc::new(spec))).collect();
-        for lines in calls.chunks(SUBMIT_LINES) {
-            let submit =
-                Submit { account, idempotency: None, batch: Some(id), calls: lines.to_vec() };
-            if let Reply::Submitted(verdicts) = self.apply(Command::Submit(submit)) {
-                for accepted in verdicts.into_iter().flatten() {
-                    self.watch.on_accepted(now, accepted.call, account);
+        let numbered: Vec<_> = (1..).zip(batch.numbers()).collect();
+        for chunk in numbered.chunks(SUBMIT_LINES) {
+            let mut requests = Requests::default();
+            let rest = requests.share(batch.line(now));
+            for (line, (to, name)) in chunk {
+                requests.push(*line, rest, to, Some(name));
+            }
+            let (keys, faults) = (Vec::new(), Vec::new());
+            let lines = Lines { account, batch: id, part: None, requests, keys, faults };
+            match self.apply(Command::Batch(BatchCommand::Take(Arc::new(lines)))) {
+                Reply::Submitted(verdicts) => {
+                    for accepted in verdicts.into_iter().flatten() {
+                        self.watch.on_accepted(now, accepted.call, account);
+                    }
+                }
+                Reply::Messages(verdicts) => {
+                    for ((_, (to, _)), accepted) in chunk.iter().zip(verdicts) {
+                        accepted.into_iter().for_each(|of| self.accepted(&batch.tenant, to, &of));
+                    }
+                }
+                other => {
+                    let name = &batch.name;
+                    self.watch.broken(now, format!("lines of {name} got no verdict: {other:?}"));
                 }
             }
         }

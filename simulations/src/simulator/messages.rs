@@ -11,8 +11,8 @@ use busyhour_controller_core::{
     command::Command,
     effect::Reply,
     message::{
-        Ask, MessageCommand, MessageEffect, MessageId, MessageRecord, MessageReport, NewMessage,
-        Reported, Send, SubmitMessages,
+        AcceptedMessage, Ask, MessageCommand, MessageEffect, MessageId, MessageRecord,
+        MessageReport, NewMessage, Reported, Send, SubmitMessages,
     },
     spec::Urgency,
 };
@@ -131,9 +131,7 @@ impl World<'_> {
             match self.apply(Command::Message(submit)) {
                 Reply::Messages(verdicts) => {
                     for accepted in verdicts.into_iter().flatten() {
-                        let segments = u64::from(accepted.segments.count);
-                        let row = (of.tenant.clone(), to.clone(), segments);
-                        self.messages.accepted.insert(accepted.message, row);
+                        self.accepted(&of.tenant, &to, &accepted);
                     }
                 }
                 other => {
@@ -141,6 +139,12 @@ impl World<'_> {
                 }
             }
         }
+    }
+
+    /// A tenant's message to this number was accepted.
+    pub(super) fn accepted(&mut self, tenant: &str, to: &str, of: &AcceptedMessage) {
+        let row = (tenant.to_owned(), to.to_owned(), u64::from(of.segments.count));
+        self.messages.accepted.insert(of.message, row);
     }
 
     /// What the state asks for on behalf of messages.

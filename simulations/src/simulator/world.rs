@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 
 use busyhour_agent_core::leg::{Input as LegInput, Token};
 use busyhour_base::Timestamp;
-use busyhour_controller_core::{Options, State, command::Command, effect::Dial, spec::AgentIx};
+use busyhour_controller_core::{
+    Options, State,
+    command::Command,
+    effect::Dial,
+    spec::{AgentIx, Kind},
+};
 
 use super::{
     Carriers, Input, Key, Run,
@@ -152,11 +157,14 @@ impl<'a> World<'a> {
         for agent in 0..self.agents.len() {
             self.connect(now, agent);
         }
-        for batch in &self.input.scenario.batches {
+        for batch in self.input.scenario.batches_of(Kind::Call) {
             self.submit(batch);
         }
         for messages in &self.input.scenario.messages {
             self.submit_messages(messages);
+        }
+        for batch in self.input.scenario.batches_of(Kind::Message) {
+            self.submit(batch);
         }
         self.let_write();
         for (of, after) in self.callers.times().enumerate().collect::<Vec<_>>() {
