@@ -118,7 +118,7 @@ impl ApiError {
 
     /// A defect. What happened goes to the log, not to the client.
     pub(crate) fn internal(what: impl std::fmt::Display) -> Self {
-        tracing::error!(error = %what, "request failed");
+        tracing::error!(account = crate::edge::account(), error = %what, "request failed");
         Self::new(Code::Internal, "Internal error")
     }
 

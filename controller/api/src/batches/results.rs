@@ -99,7 +99,9 @@ impl Reading {
             // Asked before the rows, so that none can come after the last read unnoticed.
             let complete = self.is_complete();
             let read = self.read().await;
-            let read = read.inspect_err(|error| tracing::error!(%error, "results cannot be read"));
+            let read = read.inspect_err(
+                |error| tracing::error!(account = %self.account, %error, "results cannot be read"),
+            );
             let Rows { text, count, last } = read.ok()?;
             if last.is_some() {
                 self.after = last;

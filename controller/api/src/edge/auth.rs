@@ -59,6 +59,7 @@ impl FromRequestParts<App> for Caller {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let directory = Arc::clone(&app.platform.directory.borrow());
         let account = authenticate(parts, &directory)?;
+        super::whose::is(account);
         tracing::Span::current().record("account", tracing::field::display(account));
         let permit = app.gate.admit(account)?;
         Ok(Self { account, directory, permit })

@@ -6,6 +6,7 @@ mod gate;
 mod idempotency;
 mod observe;
 mod path;
+mod whose;
 
 pub(crate) use auth::{Caller, Operator, Viewer};
 pub(crate) use body::{FormBody, JsonBody, is_type};
@@ -13,6 +14,7 @@ pub(crate) use gate::{Gate, Permit};
 pub(crate) use idempotency::{IdempotencyKey, used_for};
 pub(crate) use observe::Observe;
 pub(crate) use path::{Ids, json_sid};
+pub(crate) use whose::account;
 
 use axum::{
     body::Body,
@@ -26,7 +28,7 @@ pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     // 1 KiB holds a call resource without growing.
     let mut text = Vec::with_capacity(1_024);
     if let Err(error) = serde_json::to_writer(&mut text, body) {
-        tracing::error!(%error, "an answer could not be written as JSON");
+        tracing::error!(account = account(), %error, "an answer could not be written as JSON");
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
     text.push(b'\n');

@@ -19,6 +19,7 @@ use axum::{
     extract::{MatchedPath, Request},
     response::{IntoResponse, Response},
 };
+use busyhour_base::AccountSid;
 use futures::future::{CatchUnwind, FutureExt as _};
 use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use metrics::{Counter, Gauge, Histogram};
@@ -27,6 +28,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 use tracing::{Instrument as _, Span, field::Empty, instrument::Instrumented};
 
+use super::whose;
 use crate::{error::ApiError, metric_definitions as metric};
 
 /// The route label of what matches no route: paths that clients make up must not become labels.
@@ -148,7 +150,7 @@ where
         };
         // No handler runs before it is polled, so that a panic comes from there.
         let answering = AssertUnwindSafe(self.inner.call(request).instrument(span));
-        Observing { answering: answering.catch_unwind(), asked: Some(asked) }
+        Observing { answering: answering.catch_unwind(), asked: Some(asked), account: None }
     }
 }
 
@@ -159,6 +161,8 @@ pin_project! {
         answering: CatchUnwind<AssertUnwindSafe<Instrumented<F>>>,
         // Until the answer is there.
         asked: Option<Asked>,
+        // Whose it is, once that is proved.
+        account: Option<AccountSid>,
     }
 }
 
@@ -167,9 +171,11 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Observing<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let answer = ready!(this.answering.poll(cx));
-        let asked = this.asked.take().expect("nobody polls a future that has ended");
-        Poll::Ready(Ok(asked.answered(answer)))
+        whose::during(this.account, || {
+            let answer = ready!(this.answering.poll(cx));
+            let asked = this.asked.take().expect("nobody polls a future that has ended");
+            Poll::Ready(Ok(asked.answered(answer)))
+        })
     }
 }
 
@@ -204,7 +210,8 @@ impl Asked {
         tracing::debug!("answered");
         if status == StatusCode::INTERNAL_SERVER_ERROR {
             // What went wrong was logged where it did, by default without its span.
-            tracing::error!(self.method, route = self.route.label, "a request failed");
+            let (method, route, account) = (self.method, &self.route.label, whose::account());
+            tracing::error!(method, route, account, "a request failed");
         }
         self.route.count(self.method, status);
         self.route.seconds.record(self.began.elapsed().as_secs_f64());
