@@ -45,11 +45,19 @@ pub fn block_on(run: impl Future<Output = Result<()>>) -> ExitCode {
     };
     match runtime.block_on(run) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if nobody_reads(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", causes(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Standard output goes to something like `head`, which has read all that it wants. Nothing else gives an error of input and
+/// output without saying what of.
+fn nobody_reads(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// An error with its causes, without those that the text before them tells already.

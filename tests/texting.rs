@@ -251,12 +251,12 @@ async fn who_opted_out_elsewhere_is_imported_whole_or_not_at_all_and_removed_for
 
     write(&|_| "2024-01-02T03:04:05Z");
     let added = busyhour(&running, &args).await.unwrap();
-    assert!(added.starts_with("60000 people added"), "{added}");
+    assert!(added.starts_with("60,000 lines: 60,000 added"), "{added}");
     running.stage.take("controller").unwrap().kill().await.unwrap();
     running.stage.start_controller(&[]).await.unwrap();
     assert_eq!(
         busyhour(&running, &args).await.unwrap(),
-        "0 people added, 60000 of 60000 lines were known\n"
+        "60,000 lines: 0 added, 60,000 known before\n"
     );
     let listed = busyhour(&running, &of_one).await.unwrap();
     assert!(listed.contains("since 2024-01-02T03:04:05.000Z"), "{listed}");

@@ -77,8 +77,10 @@ fn check(options: &Options) -> Result<(), AgentError> {
     let even = ports.map(|range| range.clone().filter(|port| port % 2 == 0).count());
     if even.is_some_and(|even| even < options.slots as usize) {
         let even = even.unwrap_or_default();
-        let problem = format!("{even} even ports are too few for {} slots", options.slots);
-        return Err(wrong("rtp_ports", &problem));
+        let slots = options.slots;
+        let problem =
+            format!("{even} even ports; allowed: an even port for each of the {slots} slots");
+        return Err(wrong("RTP ports", &problem));
     }
     Ok(())
 }

@@ -11,10 +11,22 @@ use crate::{demo::connection::Connection, process::read_secret};
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct ConnectionArgs {
     /// URL of the API.
-    #[arg(long, global = true, env = "BUSYHOUR_API_URL", value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Connection",
+        env = "BUSYHOUR_API_URL",
+        value_name = "URL"
+    )]
     pub api_url: Option<String>,
     /// File with the API's URL and everyone's credentials, as the demo writes it (connection.json).
-    #[arg(long, global = true, env = "BUSYHOUR_CONNECTION", value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Connection",
+        env = "BUSYHOUR_CONNECTION",
+        value_name = "FILE"
+    )]
     pub connection: Option<PathBuf>,
 }
 
@@ -22,7 +34,13 @@ pub struct ConnectionArgs {
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct OperatorArgs {
     /// File that holds the operator's token. Without it BUSYHOUR_OPERATOR_TOKEN is the token.
-    #[arg(long, global = true, env = "BUSYHOUR_OPERATOR_TOKEN_FILE", value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Connection",
+        env = "BUSYHOUR_OPERATOR_TOKEN_FILE",
+        value_name = "FILE"
+    )]
     pub operator_token_file: Option<PathBuf>,
 }
 
@@ -30,13 +48,25 @@ pub struct OperatorArgs {
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct TenantArgs {
     /// The account's sid, or an API key's.
-    #[arg(long, global = true, env = "BUSYHOUR_ACCOUNT", value_name = "AC...")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Connection",
+        env = "BUSYHOUR_ACCOUNT",
+        value_name = "AC..."
+    )]
     pub account: Option<String>,
     /// File that holds the account's token. Without it BUSYHOUR_TOKEN is the token.
-    #[arg(long, global = true, env = "BUSYHOUR_TOKEN_FILE", value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Connection",
+        env = "BUSYHOUR_TOKEN_FILE",
+        value_name = "FILE"
+    )]
     pub token_file: Option<PathBuf>,
     /// Which tenant of the connection file.
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, help_heading = "Connection", value_name = "NAME")]
     pub tenant: Option<String>,
 }
 

@@ -146,7 +146,22 @@ impl Client {
 impl Client {
     /// How to go on after a refusal, where that is known.
     fn hint(&self, status: StatusCode, path: &str) -> String {
-        let batch = path.strip_prefix("/v1/Batches/").and_then(|rest| rest.split('/').next());
+        let mut parts = path.strip_prefix("/v1/").unwrap_or_default().split('/');
+        let kind = parts.next().unwrap_or_default();
+        let batch = parts.next().filter(|_| kind == "Batches");
+        if status == StatusCode::NOT_FOUND && batch.is_none() {
+            return match (kind, &self.who) {
+                ("Tenants" | "Carriers", Who::Operator { .. }) => {
+                    format!("; `busyhour top --once` shows all {}", kind.to_lowercase())
+                }
+                ("Tenants" | "Calls" | "Messages", Who::Tenant { account, .. }) => {
+                    format!(
+                        "; {account} was asked: --account or --tenant names another, and the operator sees all"
+                    )
+                }
+                _ => String::new(),
+            };
+        }
         match (status, &self.who, batch) {
             (StatusCode::UNAUTHORIZED, Who::Operator { .. }, _) => {
                 "; check --operator-token-file".to_owned()
@@ -191,5 +206,19 @@ mod tests {
     fn a_name_is_one_segment_of_a_path() {
         assert_eq!(segment("clinic-1.north"), "clinic-1.north");
         assert_eq!(segment("a/b?c d+%é"), "a%2Fb%3Fc%20d%2B%25%C3%A9");
+    }
+
+    #[test]
+    fn what_is_not_found_tells_where_to_look() {
+        let token = "t".to_owned();
+        let operator = Client::new("http://a", Who::Operator { token: token.clone() }).unwrap();
+        let account = "AC1".to_owned();
+        let tenant = Client::new("http://a", Who::Tenant { account, token }).unwrap();
+        let hint = |who: &Client, path| who.hint(StatusCode::NOT_FOUND, path);
+        assert!(hint(&operator, "/v1/Tenants/nobody/explain").contains("shows all tenants"));
+        assert!(hint(&operator, "/v1/Carriers/bay/explain").contains("shows all carriers"));
+        assert!(hint(&tenant, "/v1/Calls/CA1/explain").contains("AC1 was asked"));
+        assert!(hint(&tenant, "/v1/Batches/BT1").contains("`busyhour batch list`"));
+        assert_eq!(hint(&operator, "/v1/Calls/CA1/explain"), "");
     }
 }

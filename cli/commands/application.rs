@@ -31,6 +31,6 @@ pub async fn run(args: ApplicationArgs) -> Result<()> {
         shutdown.cancelled().await;
     });
     let account = account.await.with_context(|| format!("serving on {}", args.listen))?;
-    println!("{}", serde_json::to_string(&account)?);
+    super::print_line(&serde_json::to_string(&account)?)?;
     Ok(())
 }

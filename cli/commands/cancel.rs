@@ -5,7 +5,10 @@ use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
 use serde::Deserialize;
 
-use crate::client::{Client, ConnectionArgs, TenantArgs};
+use crate::{
+    client::{Client, ConnectionArgs, TenantArgs},
+    words::count,
+};
 
 /// `busyhour cancel`
 #[derive(Args, Debug)]
@@ -116,7 +119,9 @@ impl What {
             }
         };
         if form.is_empty() != all {
-            bail!("say which {things}, or --all for every one that waits, and not both");
+            bail!(
+                "say which {things}, or --all for every one that waits, and not both; `busyhour cancel {things} --help` shows how"
+            );
         }
         Ok((path, form, things))
     }
@@ -140,10 +145,10 @@ pub async fn run(args: &CancelArgs) -> Result<()> {
     let client = Client::tenant(&args.connection, &args.tenant)?;
     let text = client.text(client.request(Method::POST, path).form(&form)).await?;
     if args.json {
-        super::print_line(&text)
+        super::print_line(text.trim_end())
     } else {
         let Canceled { canceled } = serde_json::from_str(&text)?;
-        super::print_line(&format!("{canceled} {things} canceled"))
+        super::print_line(&format!("{} {things} canceled", count(canceled)))
     }
 }
 

@@ -44,6 +44,6 @@ pub async fn run(args: CarrierArgs) -> Result<()> {
     });
     let account = busyhour_carrier::run(options, ready, async move { shutdown.cancelled().await });
     let account = account.await.context("the carrier")?;
-    println!("{}", serde_json::to_string(&account)?);
+    super::print_line(&serde_json::to_string(&account)?)?;
     Ok(())
 }

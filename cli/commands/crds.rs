@@ -1,13 +1,16 @@
 //! `busyhour crds FOLDER`
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 
-/// Writes the custom resource definitions.
+/// Writes the custom resource definitions, and says where. The folder is made if it is not there.
 ///
 /// # Errors
-/// A file cannot be written.
+/// The folder cannot be made, or a file not written.
 pub fn run(folder: &Path) -> Result<()> {
-    busyhour_crds::write_all(folder).with_context(|| format!("writing to {}", folder.display()))
+    let shown = folder.display();
+    fs::create_dir_all(folder).with_context(|| format!("making the folder {shown}"))?;
+    let files = busyhour_crds::write_all(folder).with_context(|| format!("writing to {shown}"))?;
+    files.iter().try_for_each(|name| super::print_line(&folder.join(name).display().to_string()))
 }

@@ -15,8 +15,8 @@ pub mod top;
 
 use std::{io::Write as _, path::Path};
 
-use anyhow::{Result, anyhow};
-use busyhour_crds::{Declared, LoadErrors};
+use anyhow::{Result, anyhow, ensure};
+use busyhour_crds::{Declared, LoadErrors, SourceFile};
 use busyhour_simulations::scenario::{self, Scenario};
 
 /// What a folder declares, and its scenario.
@@ -26,9 +26,20 @@ use busyhour_simulations::scenario::{self, Scenario};
 pub fn example(folder: &Path) -> Result<(Declared, Scenario)> {
     let wrong = |errors: LoadErrors| refused(folder, &errors);
     let files = busyhour_crds::read_folder(folder).map_err(wrong)?;
+    ensure_some(folder, &files)?;
     let declared = busyhour_crds::load(&files).map_err(wrong)?;
     let scenario = scenario::load(&files, &declared).map_err(wrong)?;
     Ok((declared, scenario))
+}
+
+/// A folder without any YAML file is not what was meant.
+fn ensure_some(folder: &Path, files: &[SourceFile]) -> Result<()> {
+    let shown = folder.display();
+    ensure!(
+        !files.is_empty(),
+        "{shown} declares nothing: no file in it ends in .yaml or .yml; see docs/guide/operators.md, or examples/demo"
+    );
+    Ok(())
 }
 
 /// All faults of a folder as one error, a line each.
@@ -39,7 +50,13 @@ fn refused(folder: &Path, errors: &LoadErrors) -> anyhow::Error {
 
 /// A line on standard output.
 fn print_line(line: &str) -> Result<()> {
+    print(&format!("{line}\n"))
+}
+
+/// Text on standard output. If nobody reads any more, the error is of input and output and has no context, so that the process
+/// ends without a word.
+fn print(text: &str) -> Result<()> {
     let mut output = std::io::stdout().lock();
-    writeln!(output, "{line}")?;
+    output.write_all(text.as_bytes())?;
     Ok(output.flush()?)
 }

@@ -10,8 +10,8 @@ use busyhour_simulations::{
 };
 use indicatif::ProgressBar;
 
-use super::example;
-use crate::args::SimulateArgs;
+use super::{example, print, print_line};
+use crate::{args::SimulateArgs, words::many};
 
 /// Virtual time starts here, so that equal inputs give equal reports: 2027-01-15 08:00:00 UTC.
 const START: Timestamp = Timestamp(1_800_000_000_000_000);
@@ -41,9 +41,9 @@ pub fn run(args: &SimulateArgs) -> Result<()> {
     let run = simulate(&scenario);
     let took = began.elapsed();
     if args.json {
-        println!("{}", serde_json::to_string(&run.report)?);
+        print_line(&serde_json::to_string(&run.report)?)?;
     } else {
-        println!("{}", run.report.table());
+        print(&run.report.table())?;
         eprintln!("{} events in {took:.0?}", run.events);
     }
     for warning in &run.warnings {
@@ -61,8 +61,7 @@ fn sweep(seeds: u64, mut scenario: Scenario, simulate: impl Fn(&Scenario) -> Run
         progress.inc(1);
     }
     progress.finish();
-    println!("{seeds} seeds, no broken promise");
-    Ok(())
+    print_line(&format!("{}, no broken promise", many(seeds, "seed")))
 }
 
 fn good(run: &Run) -> Result<()> {

@@ -9,7 +9,7 @@ use busyhour_controller_core::{
     command::{AgentCommand, Command},
     message::MessageCommand,
 };
-use busyhour_log::{Config, Log};
+use busyhour_log::{Config, Log, Recovery};
 use busyhour_protocol::v1::{self, controller_server::ControllerServer};
 use busyhour_records::Records;
 use futures::future::FutureExt as _;
@@ -228,7 +228,13 @@ impl Controller {
         });
         let ticker = start_ticker(inner.waker, self.proposer.clone())?;
         self.proposer.core(Core::announce);
-        tracing::info!(recovery = ?inner.log.recovery(), "the controller is up");
+        let Recovery { snapshot_index, replayed, torn } = inner.log.recovery();
+        match torn {
+            Some(torn) => {
+                tracing::info!(snapshot_index, replayed, ?torn, "the controller is up");
+            }
+            None => tracing::info!(snapshot_index, replayed, "the controller is up"),
+        }
         ready();
 
         let ended = tokio::select! {

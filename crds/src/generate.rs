@@ -21,12 +21,15 @@ pub fn crd_files() -> Vec<(String, String)> {
         .collect()
 }
 
-/// Writes `applications.yaml`, `carriers.yaml` and so on into `folder`.
+/// Writes `applications.yaml`, `carriers.yaml` and so on into `folder`, and tells their names.
 ///
 /// # Errors
 /// If a file cannot be written.
-pub fn write_all(folder: &Path) -> io::Result<()> {
-    crd_files().into_iter().try_for_each(|(name, text)| fs::write(folder.join(name), text))
+pub fn write_all(folder: &Path) -> io::Result<Vec<String>> {
+    crd_files()
+        .into_iter()
+        .map(|(name, text)| fs::write(folder.join(&name), text).map(|()| name))
+        .collect()
 }
 
 /// An API server knows signed formats only and warns of others. Every integer here is bounded by its

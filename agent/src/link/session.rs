@@ -41,7 +41,7 @@ pub struct Ended {
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// It could not be made.
-    #[error("cannot connect: {0}")]
+    #[error("cannot connect: {}", innermost(.0))]
     Connect(#[from] tonic::transport::Error),
     /// The controller ended it.
     #[error("{}: {}", .0.code(), .0.message())]
@@ -66,6 +66,15 @@ pub enum LinkError {
     /// The fence could not be stored.
     #[error(transparent)]
     Journal(#[from] JournalError),
+}
+
+/// What is at the bottom of an error of transport, such as a refused connection; the error itself does not say.
+fn innermost(error: &tonic::transport::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
 }
 
 /// Connects, and serves the connection to its end.

@@ -93,10 +93,10 @@ pub struct PaceArgs {
     /// The batch.
     pub sid: String,
     /// Calls per second, or segments of messages, fractions allowed; or none.
-    #[arg(long, value_parser = bound::<f64>, required_unless_present = "max_concurrent")]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true, value_parser = bound::<f64>, required_unless_present = "max_concurrent")]
     pub cps: Option<Bound<f64>>,
     /// Most calls in progress at once; or none.
-    #[arg(long, value_parser = bound::<u32>)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = bound::<u32>)]
     pub max_concurrent: Option<Bound<u32>>,
 }
 

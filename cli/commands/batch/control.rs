@@ -4,6 +4,8 @@ use anyhow::Result;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::words::{many, rate};
+
 use super::{
     Client,
     args::{Bound, PaceArgs},
@@ -15,12 +17,12 @@ pub(super) async fn list(client: &Client, limit: usize, as_json: bool) -> Result
     let mut path = format!("/v1/Batches?PageSize={}", limit.clamp(1, 1_000));
     let mut left = limit;
     let mut none = true;
-    if !as_json {
-        let (sid, status, kind, lines) = ("sid", "status", "kind", "lines");
-        say(&format!("{sid:34}  {status:10}  {kind:8}  {lines:>9}  {:>9}  name", "ended"))?;
-    }
     while left > 0 {
         let page: Value = client.json(client.request(Method::GET, &path)).await?;
+        if none && !as_json {
+            let (sid, status, kind, lines) = ("sid", "status", "kind", "lines");
+            say(&format!("{sid:34}  {status:10}  {kind:8}  {lines:>9}  {:>9}  name", "ended"))?;
+        }
         for batch in page["batches"].as_array().into_iter().flatten().take(left) {
             let counts = &batch["counts"];
             let row = format!(
@@ -125,9 +127,8 @@ pub(super) fn tell(batch: &Value, as_json: bool) -> Result<()> {
     ))?;
     let outcomes = ends(batch).map(|(field, words)| format!("{} {words}", number(counts, field)));
     say(&format!("  outcomes  {}", outcomes.join(", ")))?;
-    let bound = |name: &str, unit: &str| match &pacing[name] {
-        Value::Null => None,
-        value => Some(format!("{value} {unit}")),
+    let bound = |name: &str, unit: &str| {
+        pacing[name].as_f64().map(|bound| format!("{} {unit}", rate(bound)))
     };
     let unit = if is_of_messages(batch) { "segments per second" } else { "per second" };
     let own = [bound("cps", unit), bound("max_concurrent", "at once")];
@@ -147,7 +148,8 @@ pub(super) fn tell(batch: &Value, as_json: bool) -> Result<()> {
     if number(&batch["upload"], "refused") > 0 {
         let sid = text(batch, "sid");
         let refused = number(&batch["upload"], "refused");
-        say(&format!("  refused   {refused} lines; see `busyhour batch errors {sid}`"))?;
+        let refused = many(refused, "line");
+        say(&format!("  refused   {refused}; see `busyhour batch errors {sid}`"))?;
     }
     let stands = matches!(shut_by, Some("draft" | "paused"));
     if batch["eta"] != json!(null) && !stands {

@@ -4,14 +4,14 @@
 use std::{fs::File, io::Read as _, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::words::count;
+use crate::words::{count, many};
 
 use super::{
-    Client,
+    Client, Problem,
     args::SubmitArgs,
     control::tell,
     meter::Meter,
@@ -62,7 +62,10 @@ pub(super) async fn run(client: &Client, args: &SubmitArgs, as_json: bool) -> Re
         let upload = Upload { client, file, path, length, format, patience, part_bytes };
         let done = upload.run(&sid, &mut meter).await;
         meter.end();
-        done.with_context(|| format!("{sid} keeps what was taken; {}", how_to_go_on(args, &sid)))?;
+        done.map_err(|error| {
+            let next = how_to_go_on(args, &sid, &error);
+            error.context(format!("{sid} keeps what was taken; {next}"))
+        })?;
         start(client, args, &sid).await?;
     } else {
         meter.end();
@@ -80,8 +83,15 @@ pub(super) async fn run(client: &Client, args: &SubmitArgs, as_json: bool) -> Re
     Ok(())
 }
 
-fn how_to_go_on(args: &SubmitArgs, sid: &str) -> String {
-    if args.again {
+fn how_to_go_on(args: &SubmitArgs, sid: &str, error: &anyhow::Error) -> String {
+    let refused = error.downcast_ref::<Problem>();
+    if matches!(refused, Some(Problem::Refused { status, .. }) if *status == StatusCode::BAD_REQUEST)
+    {
+        // The same file would be refused again.
+        format!(
+            "mend the file and submit it, and drop this draft with `busyhour batch cancel {sid}`"
+        )
+    } else if args.again {
         format!("go on with --into {sid} in place of --again")
     } else {
         "run the same command again to go on".to_owned()
@@ -133,9 +143,10 @@ async fn start(client: &Client, args: &SubmitArgs, sid: &str) -> Result<()> {
     );
     if refused > 0 && !args.start_anyway {
         bail!(
-            "{sid} was not started, because lines were refused. Start it with the {} others: \
+            "{sid} was not started, because lines were refused. Start it with the {} that {} accepted: \
              `busyhour batch start {sid}`; or `busyhour batch cancel {sid}` and submit a mended file",
-            count(accepted)
+            many(accepted, "line"),
+            if accepted == 1 { "was" } else { "were" }
         );
     }
     let begin = || client.request(Method::POST, &format!("/v1/Batches/{sid}/start"));

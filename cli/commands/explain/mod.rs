@@ -3,8 +3,6 @@
 mod args;
 pub mod text;
 
-use std::io::Write as _;
-
 use anyhow::Result;
 use reqwest::Method;
 use serde::de::DeserializeOwned;
@@ -25,9 +23,7 @@ pub async fn run(args: &ExplainArgs) -> Result<()> {
     } else {
         explained(&client, &about).await?
     };
-    let mut output = std::io::stdout().lock();
-    output.write_all(text.as_bytes())?;
-    Ok(output.flush()?)
+    super::print_line(text.trim_end())
 }
 
 /// The explanation as lines for people.

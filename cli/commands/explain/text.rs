@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use busyhour_base::Reason;
+
 use crate::{
     model::{
         BatchCounts, BatchExplanation, Because, CallExplanation, Carrier, CarrierExplanation,
@@ -75,8 +77,11 @@ fn stands(lines: &mut Lines, what: &str, request: &RequestPart) {
         }
         _ => {}
     }
+    let has_started = request.start.is_some() && request.starts_in_ms.is_none();
     if request.held_by.is_empty() {
-        lines.limit(request.limit.as_ref());
+        // What nothing held does not start now: it has started.
+        let limit = request.limit.as_ref();
+        lines.limit(limit.filter(|limit| !has_started || limit.reason != Reason::Ready.code()));
     } else {
         lines.all("held by", held(&request.held_by));
     }

@@ -10,8 +10,11 @@ use reqwest::Method;
 use serde::Deserialize;
 use url::form_urlencoded;
 
-use super::ImportArgs;
-use crate::client::Client;
+use super::{super::print_line, ImportArgs};
+use crate::{
+    client::Client,
+    words::{count, many},
+};
 
 /// Lines of one part, as many as the API takes.
 const PART_LINES: u64 = 50_000;
@@ -91,20 +94,24 @@ pub(super) async fn run(args: &ImportArgs) -> Result<()> {
     };
     let mut parts = Parts::open(args, csv)?;
     if parts.next()?.is_none() {
-        bail!("{} names nobody", args.file.display());
+        let lines = if csv {
+            "a line of names, such as To,From,Since, is followed by a line per person"
+        } else {
+            "an object per line, such as {\"To\": \"+15550001234\"}"
+        };
+        bail!("{} names nobody; allowed: {lines}", args.file.display());
     }
     let is_one_part = parts.is_over()?;
     if args.check || !is_one_part {
         let checked = send_all(&client, args, (kind, csv), true).await?;
         if args.check {
-            let lines = checked.lines;
-            return super::super::print_line(&format!(
-                "{lines} lines are in order; nothing was changed"
-            ));
+            let lines = many(checked.lines, "line");
+            return print_line(&format!("{lines} checked, none is wrong; nothing was changed"));
         }
     }
     let Sum { lines, added, known } = send_all(&client, args, (kind, csv), false).await?;
-    super::super::print_line(&format!("{added} people added, {known} of {lines} lines were known"))
+    let (lines, added, known) = (many(lines, "line"), count(added), count(known));
+    print_line(&format!("{lines}: {added} added, {known} known before"))
 }
 
 /// Sends the file from its first part to its last.

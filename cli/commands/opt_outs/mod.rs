@@ -25,10 +25,10 @@ pub struct OptOutsArgs {
     #[command(flatten)]
     pub tenant: TenantArgs,
     /// Those who take none from this number of the account.
-    #[arg(long)]
+    #[arg(long, value_name = "NUMBER")]
     pub from: Option<String>,
     /// This person.
-    #[arg(long)]
+    #[arg(long, value_name = "NUMBER")]
     pub to: Option<String>,
     /// One JSON object per line.
     #[arg(long)]
@@ -150,7 +150,8 @@ async fn removed(args: &RemovedArgs) -> Result<()> {
         let Removed { from, to, since, removed_at, reason } = one;
         format!("{removed_at}  {to} takes messages from {from} again, not since {since}: {reason}")
     };
-    print_all(&client, "/v1/OptOuts/removed?PageSize=1000".to_owned(), args.json, line).await
+    let first = "/v1/OptOuts/removed?PageSize=1000".to_owned();
+    print_all(&client, first, (args.json, "nobody was removed"), line).await
 }
 
 async fn list(args: &OptOutsArgs) -> Result<()> {
@@ -161,23 +162,28 @@ async fn list(args: &OptOutsArgs) -> Result<()> {
     let line = |OptOut { from, since, to }: &OptOut| {
         format!("{to} takes no messages from {from} since {since}")
     };
-    print_all(&client, format!("/v1/OptOuts?{}", query.finish()), args.json, line).await
+    let nobody = "nobody who fits has opted out";
+    print_all(&client, format!("/v1/OptOuts?{}", query.finish()), (args.json, nobody), line).await
 }
 
-/// Prints all that is listed, page by page, in lines of their own or as JSON.
+/// Prints all that is listed, page by page, in lines of their own or as JSON; of nothing, what that means.
 async fn print_all<T: DeserializeOwned + Serialize>(
     client: &Client,
     first: String,
-    json: bool,
+    (json, nobody): (bool, &str),
     line: impl Fn(&T) -> String,
 ) -> Result<()> {
-    let mut next = Some(first);
+    let (mut next, mut none) = (Some(first), true);
     while let Some(path) = next {
         let page: Page<T> = client.json(client.request(Method::GET, &path)).await?;
+        none &= page.rows.is_empty();
         for row in &page.rows {
             super::print_line(&if json { serde_json::to_string(row)? } else { line(row) })?;
         }
         next = page.next_page_url;
+    }
+    if none && !json {
+        eprintln!("{nobody}");
     }
     Ok(())
 }

@@ -10,13 +10,14 @@ mod screen;
 mod tables;
 
 use std::{
-    io::{IsTerminal as _, Write as _, stdout},
+    io::{IsTerminal as _, stdout},
     time::Duration,
 };
 
 use anyhow::Result;
 use reqwest::{Method, RequestBuilder};
 
+use super::{print, print_line};
 use crate::{
     client::{Client, ConnectionArgs, OperatorArgs, Problem},
     model::Overview,
@@ -39,10 +40,10 @@ pub struct TopArgs {
     #[arg(long)]
     pub once: bool,
     /// How often it is read, in milliseconds.
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(100..=60_000))]
+    #[arg(long, value_name = "MS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(100..=60_000))]
     pub every_ms: u64,
     /// Most tenants that are read: those with the most calls waiting and in progress.
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(0..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub tenants: u64,
 }
 
@@ -99,16 +100,10 @@ async fn lines(source: &Source, first: Overview, every: Duration) -> Result<()> 
             Err(Problem::Away(why)) => why,
             Err(refused @ Problem::Refused { .. }) => return Err(refused.into()),
         };
-        print(&format!("{line}\n"))?;
+        print_line(&line)?;
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
             () = tokio::time::sleep(every) => looked = source.read().await,
         }
     }
-}
-
-fn print(text: &str) -> Result<()> {
-    let mut output = stdout().lock();
-    output.write_all(text.as_bytes())?;
-    Ok(output.flush()?)
 }
