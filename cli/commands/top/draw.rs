@@ -209,8 +209,15 @@ fn carriers(frame: &mut Frame<'_>, area: Rect, app: &mut App) {
     for ((_, symbol, colour), word) in parts(&Carrier::default()).into_iter().zip(PARTS) {
         title.extend([symbol.fg(colour), format!(" {word} ").into()]);
     }
-    let groups = app.overview.groups.iter().map(group).collect::<Vec<_>>().join("; ");
-    let below = if groups.is_empty() { Line::default() } else { format!(" {groups} ").into() };
+    let told = |how: fn(&Group) -> String| {
+        let groups: Vec<_> = app.overview.groups.iter().map(how).collect();
+        format!(" {} ", groups.join("; "))
+    };
+    // Whole, or else what matters most, where a narrow screen would cut it off.
+    let whole = told(group);
+    let fits = whole.chars().count() + 2 <= usize::from(area.width);
+    let groups = if fits { whole } else { told(group_in_short) };
+    let below = if app.overview.groups.is_empty() { Line::default() } else { groups.into() };
     table(frame, area, app, Pane::Carriers, &rows, title.into(), below.dim());
 }
 
@@ -238,6 +245,11 @@ pub(super) fn group(group: &Group) -> String {
         group.margin,
         group.lendable
     )
+}
+
+/// The same in short.
+fn group_in_short(group: &Group) -> String {
+    format!("group {}: {} free, {} for any", group.name, group.free, group.lendable)
 }
 
 fn agents(frame: &mut Frame<'_>, area: Rect, app: &mut App) {
