@@ -25,7 +25,7 @@ fn files() -> BTreeSet<PathBuf> {
             if path.is_dir() && !NOT_OURS.contains(&name.as_str()) {
                 todo.push(path);
             } else if path.is_file() {
-                found.insert(path.strip_prefix(&root).expect("below it").to_path_buf());
+                found.insert(path.strip_prefix(root).expect("below it").to_path_buf());
             }
         }
     }
