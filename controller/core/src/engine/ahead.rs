@@ -38,29 +38,38 @@ const LANE: usize = 2;
 const GATE: usize = 3;
 
 impl Ahead<'_> {
-    /// Makes a step of the way for a timer that is due soon. Of what it reads itself, the step before has asked.
+    /// Makes a step of the way for timers that are due soon. Of what it reads itself, the step before has asked.
     #[inline]
-    pub fn step(&self, flight: &mut Flight) {
-        let (kind, id) = Key::split(flight.key);
-        match (kind, flight.stage) {
-            (Key::Gate, 0) => self.gates.soon(id),
-            (Key::Gate, 1) => self.gate(id, flight),
-            (Key::Node, 0) => {
+    pub fn step(&self, stage: u32, flights: &mut [Flight]) {
+        match stage {
+            0 => flights.iter_mut().for_each(|flight| self.timer(flight)),
+            1 => flights.iter_mut().for_each(|flight| self.gate(flight)),
+            2 => flights.iter_mut().for_each(|flight| self.root(flight)),
+            3 => flights.iter_mut().for_each(|flight| self.choose(flight)),
+            4 => flights.iter_mut().for_each(|flight| self.lane(flight)),
+            5 => flights.iter_mut().for_each(|flight| self.behind(flight)),
+            6 => flights.iter_mut().for_each(|flight| self.log(flight.notes[CAPS])),
+            _ => {}
+        }
+    }
+
+    /// Of timers of other kinds nothing is noted, so that no further step is made for them.
+    #[inline]
+    fn timer(&self, flight: &mut Flight) {
+        match Key::split(flight.key) {
+            (Key::Gate, id) => self.gates.soon(id),
+            (Key::Node, id) => {
                 flight.notes[ROOT] = id;
                 self.nodes.soon(id);
             }
-            (Key::Gate | Key::Node, 2) => self.root(flight),
-            (Key::Gate | Key::Node, 3) => self.choose(flight),
-            (Key::Gate | Key::Node, 4) => self.lane(flight),
-            (Key::Gate | Key::Node, 5) => self.behind(flight),
-            (Key::Gate | Key::Node, 6) => self.log(flight.notes[CAPS]),
             _ => {}
         }
     }
 
     /// A gate opens, and those who wait there stand.
     #[inline]
-    fn gate(&self, id: u32, flight: &mut Flight) {
+    fn gate(&self, flight: &mut Flight) {
+        let (Key::Gate, id) = Key::split(flight.key) else { return };
         let Some(gate) = self.gates.get(id) else { return };
         (flight.notes[ROOT], flight.notes[CAPS]) = (gate.waiting.front(), gate.caps_id());
         self.nodes.soon(flight.notes[ROOT]);

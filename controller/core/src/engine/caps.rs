@@ -141,10 +141,15 @@ impl Caps {
     #[inline]
     pub(super) fn soon(&self) {
         let end = self.len as usize;
-        let looked_at = self.counts.map(|count| (end + 1).checked_sub(count as usize));
-        for number in looked_at.into_iter().flatten().chain([end]) {
+        let ask = |number: usize| {
             if let Some(instant) = self.ring.get(self.place(number)) {
                 soon(instant);
+            }
+        };
+        ask(end);
+        for count in self.counts {
+            if let Some(number) = (end + 1).checked_sub(count as usize) {
+                ask(number);
             }
         }
     }

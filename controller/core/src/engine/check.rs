@@ -4,7 +4,7 @@ use super::{
     Engine,
     gate::Verdict,
     lanes::URGENCIES,
-    node::{Lane, Node, Part, Place},
+    node::{Lane, Node, Part, Place, timer_of},
     ring::NIL,
     wheel::NO_TIMER,
 };
@@ -48,7 +48,7 @@ impl Engine {
         if waits != (node.place == Place::Shut || timed && node.kind == Kind::Call) {
             return Err(format!("waiting at its gate: {waits}"));
         }
-        if waits && timed && self.timed(self.gates[node.gate].waiting) != Some(node.ticket) {
+        if waits && timed && timer_of(self.gates[node.gate].waiting, &self.nodes) != Some(node.ticket) {
             return Err("waits for another timer than the others".into());
         }
         if node.place == Place::Timed && node.ticket == NO_TIMER {

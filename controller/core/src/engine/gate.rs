@@ -144,8 +144,7 @@ impl Gate {
         if units == 0 {
             return Verdict::Open;
         }
-        let cap_free =
-            if units > 1 && self.caps != NIL { all[self.caps].next(units) } else { self.cap_free };
+        let cap_free = if units > 1 { self.caps_allow(units, all) } else { self.cap_free };
         let next = self.gcra.next().max(cap_free);
         if next <= now {
             Verdict::Open
@@ -154,6 +153,12 @@ impl Gate {
         } else {
             Verdict::Until(next, self.scope.throttle())
         }
+    }
+
+    /// The instant from which the caps allow so many units.
+    #[cold]
+    fn caps_allow(&self, units: u32, all: &Slab<Caps>) -> u64 {
+        self.caps(all).map_or(0, |caps| caps.next(units))
     }
 
     /// A request of so many units that was due at `due` passes; its intent entered the log at `now`.

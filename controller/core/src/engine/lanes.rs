@@ -411,13 +411,14 @@ impl Engine {
 
     #[inline]
     fn pushed(&mut self, lane: u32, request: u32, asked: Asked, why: Reason) {
-        let Node { kind, route, place, .. } = self.nodes[lane];
-        self.units.note(kind, request, asked.units);
+        let node = &self.nodes[lane];
+        self.units.note(node.kind, request, asked.units);
         if self.policy.reads_front() {
             self.arrivals.note(request, asked.number);
         }
         self.waiting += 1;
-        self.poppers.arrived(route, 1);
+        self.poppers.arrived(node.route, 1);
+        let place = node.place;
         self.count(lane, 1);
         if place == Place::Idle {
             self.stand(lane, why);
@@ -444,22 +445,22 @@ impl Engine {
     /// A lane has one more request, or one less; the gates above it have, too.
     #[inline]
     fn count(&mut self, lane: u32, change: i32) {
-        let node = &self.nodes[lane];
+        let Self { nodes, gates, .. } = self;
+        let mut node = &nodes[lane];
         let alone = node.queue().len() == u32::from(change > 0);
-        let (mut gate, mut above, urgency) = (node.gate, node.parent, usize::from(node.urgency));
+        let urgency = usize::from(node.urgency);
         loop {
-            if gate != NIL {
-                let gate = &mut self.gates[gate];
+            if node.gate != NIL {
+                let gate = &mut gates[node.gate];
                 gate.queued[urgency] = gate.queued[urgency].wrapping_add_signed(change);
                 if alone {
                     gate.lanes = gate.lanes.wrapping_add_signed(change);
                 }
             }
-            if above == NIL {
+            if node.parent == NIL {
                 return;
             }
-            let node = &self.nodes[above];
-            (gate, above) = (node.gate, node.parent);
+            node = &nodes[node.parent];
         }
     }
 

@@ -18,9 +18,11 @@ use serde::{Deserialize, Serialize};
 use super::{
     Engine, Key,
     gate::Verdict,
+    ledger::Direction,
     order::Stand,
     queue::Queue,
     ring::{Link, Member, NIL, Ring},
+    slab::Slab,
     turn::{RouteId, Turn},
     wheel::{Handle, NO_TIMER},
 };
@@ -45,7 +47,7 @@ pub(super) enum Place {
 }
 
 /// One node: all that a decision looks at, in one cache line.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[repr(align(64))]
 pub(super) struct Node {
     /// In its parent's ring, or in its gate's while it waits there.
@@ -168,6 +170,15 @@ impl Node {
         branch
     }
 
+    /// Which way the calls of a lane go.
+    #[inline]
+    pub(super) const fn direction(&self) -> Direction {
+        match self {
+            Self { kind: Kind::Call, urgency: 0, .. } => Direction::Inbound,
+            _ => Direction::Outbound,
+        }
+    }
+
     pub(super) const fn turn(&self) -> Turn {
         Turn { route: self.route, urgency: self.urgency, class: self.class }
     }
@@ -253,27 +264,18 @@ impl Engine {
             (node.place, node.held_by, node.ticket) = (Place::Timed, reason, ticket);
             return;
         }
-        let others = self.timed(self.gates[gate].waiting);
-        let ring = &mut self.gates[gate].waiting;
+        let Self { nodes, gates, wheel, .. } = self;
+        let ring = &mut gates[gate].waiting;
+        let others = timer_of(*ring, nodes);
         let last = ring.back();
         let link = ring.append(id);
         if last != NIL {
-            self.nodes[last].link.set_next(id);
+            nodes[last].link.set_next(id);
         }
-        let ticket = match others {
-            Some(ticket) => ticket,
-            None => self.wheel.set(at, Key::Gate.of(gate)),
-        };
-        let node = &mut self.nodes[id];
+        let ticket = others.unwrap_or_else(|| wheel.set(at, Key::Gate.of(gate)));
+        let node = &mut nodes[id];
         (node.link, node.ticket) = (link, ticket);
         (node.place, node.held_by) = (Place::Timed, reason);
-    }
-
-    /// The timer of those who wait at a gate for its instant, if any do.
-    #[inline]
-    pub(super) fn timed(&self, waiting: Ring) -> Option<Handle> {
-        let mut nodes = waiting.iter(&self.nodes).map(|id| &self.nodes[id]);
-        nodes.find(|node| node.place == Place::Timed).map(|node| node.ticket)
     }
 
     /// If a node whose gate opens at `at` is the only one beneath one that is idle and whose gate opens later: when that
@@ -335,6 +337,7 @@ impl Engine {
     }
 
     /// The units of the request to which the fronts of the rings beneath a node lead.
+    #[inline(never)]
     pub(super) fn units_of_front(&self, mut id: u32) -> u32 {
         loop {
             let node = &self.nodes[id];
@@ -357,7 +360,7 @@ impl Engine {
                     let mut ring = self.gates[gate].waiting;
                     ring.remove(&mut self.nodes, id);
                     self.gates[gate].waiting = ring;
-                    if place == Place::Timed && self.timed(ring).is_none() {
+                    if place == Place::Timed && timer_of(ring, &self.nodes).is_none() {
                         self.wheel.cancel(ticket);
                     }
                     return;
@@ -430,20 +433,19 @@ impl Engine {
     /// has closed, it goes to wait there, and there is none.
     #[inline]
     pub(super) fn path(&mut self, turn: Turn, stand: Stand) -> Option<Path> {
-        let mut path = Path { nodes: [NIL; LEVELS], len: 0 };
+        let mut path = Path { nodes: [NIL; LEVELS], gates: [NIL; LEVELS], len: 0 };
         let mut id = stand.node;
         loop {
-            path.nodes[path.len] = id;
             let node = &self.nodes[id];
             if self.verdict_of(id, node) != Verdict::Open {
                 break;
             }
+            (path.nodes[path.len], path.gates[path.len]) = (id, node.gate);
             path.len += 1;
-            let ready = node.ready();
-            if ready.is_empty() {
-                return Some(path);
+            match &node.part {
+                Part::Lane(_) => return Some(path),
+                Part::Branch(branch) => id = branch.ready.front(),
             }
-            id = ready.front();
         }
         let why = self.nodes[id].held_by;
         if path.len == 0 {
@@ -489,8 +491,9 @@ impl Engine {
 
     /// What held each node of a path whose request is about to start.
     #[inline]
-    pub(super) fn held_on(&self, path: &Path) -> [Reason; LEVELS] {
-        let mut held = [self.stood_for(path.nodes[0]); LEVELS];
+    pub(super) fn held_on(&self, turn: Turn, stand: Stand, path: &Path) -> [Reason; LEVELS] {
+        let rested = self.order.held(turn, stand.number as u32, self.clock);
+        let mut held = [rested.unwrap_or_else(|| self.nodes[stand.node].held_by); LEVELS];
         for level in 1..path.len {
             let node = &self.nodes[path.nodes[level]];
             held[level] = if self.just_stood(node) { node.held_by } else { held[level - 1] };
@@ -530,9 +533,10 @@ impl Engine {
         let mut next = root;
         loop {
             let id = next;
-            let Node { place, route, class, .. } = self.nodes[id];
-            let Branch { tenant, sibling, .. } = *self.nodes[id].branch();
-            next = sibling;
+            let node = &self.nodes[id];
+            let (Node { place, route, class, .. }, branch) = (*node, node.branch());
+            let tenant = branch.tenant;
+            next = branch.sibling;
             let moves = match place {
                 Place::Ready => self.ledger.class(tenant, route) != Some(class),
                 Place::Maximum => self.ledger.class(tenant, route).is_some(),
@@ -550,10 +554,26 @@ impl Engine {
     }
 }
 
+/// The timer of those who wait at a gate for its instant, if any do.
+#[inline]
+pub(super) fn timer_of(waiting: Ring, nodes: &Slab<Node>) -> Option<Handle> {
+    let mut id = waiting.front();
+    while id != NIL {
+        let node = &nodes[id];
+        if node.place == Place::Timed {
+            return Some(node.ticket);
+        }
+        id = node.link.next();
+    }
+    None
+}
+
 /// The nodes from a root down to a lane.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Path {
     pub nodes: [u32; LEVELS],
+    /// Of each node, or [`NIL`].
+    pub gates: [u32; LEVELS],
     pub len: usize,
 }
 

@@ -76,7 +76,7 @@ impl Line {
     }
 
     fn pop(&mut self, stand: Stand) {
-        if self.run.front() == Some(&stand) {
+        if self.run.front().is_some_and(|front| front.number == stand.number) {
             self.run.pop_front();
         } else {
             self.heap.pop();
@@ -150,16 +150,23 @@ pub(super) struct Order {
 }
 
 impl Order {
+    #[inline]
     fn line(&mut self, turn: Turn) -> usize {
         let index = index(turn);
         if index >= self.lines.len() {
-            let routes = usize::from(turn.route) + 1;
-            self.lines.resize_with(routes * LINES, Line::default);
-            self.served.resize(routes, [0; URGENCIES]);
-            self.active.resize(self.lines.len().div_ceil(64), 0);
-            self.resting.resize(self.active.len(), 0);
+            self.reach(turn.route);
         }
         index
+    }
+
+    /// Makes the lines of a route, and of those before it.
+    #[cold]
+    fn reach(&mut self, route: RouteId) {
+        let routes = usize::from(route) + 1;
+        self.lines.resize_with(routes * LINES, Line::default);
+        self.served.resize(routes, [0; URGENCIES]);
+        self.active.resize(self.lines.len().div_ceil(64), 0);
+        self.resting.resize(self.active.len(), 0);
     }
 
     /// Takes a stand; its ticket.

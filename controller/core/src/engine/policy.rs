@@ -13,7 +13,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, node::Node, order::Floors};
+use super::{
+    Engine,
+    node::{Branch, Node},
+    order::Floors,
+};
 use crate::spec::{Kind, OrderPolicy};
 
 /// What a unit costs a tenant of weight 1.
@@ -61,6 +65,14 @@ impl OrderPolicy {
     /// Whether lines of batches stand apart from calls that were asked for one by one.
     pub(super) const fn parts_kinds(&self) -> bool {
         matches!(self, Self::Kind { .. })
+    }
+
+    /// A root's request of so many units was served at this rank.
+    #[inline]
+    pub(super) const fn served(&self, root: &mut Branch, rank: u64, units: u32) {
+        if matches!(self, Self::Weighted) {
+            root.pass = rank.saturating_add(root.share as u64 * units as u64);
+        }
     }
 
     fn era(&self, now: u64) -> u64 {
@@ -156,15 +168,6 @@ impl Engine {
             }
             // Above who was served last, so that nobody waits for ever for an unlucky draw.
             OrderPolicy::Random { seed } => served.saturating_add(mix(seed ^ stand) >> 40),
-        }
-    }
-
-    /// A root's request of so many units was served at this rank.
-    #[inline]
-    pub(super) fn served(&mut self, id: u32, rank: u64, units: u32) {
-        if matches!(self.policy, OrderPolicy::Weighted) {
-            let root = self.nodes[id].branch_mut();
-            root.pass = rank.saturating_add(u64::from(root.share) * u64::from(units));
         }
     }
 

@@ -6,13 +6,11 @@ use super::{
     Channel, Engine, Key,
     inbound::Wants,
     ledger::{Contract, Direction, Hold, shares, table::Draft, tariff},
-    node::Node,
     ring::NIL,
     turn::RouteId,
     wheel::NO_TIMER,
     workers::{NO_WORKER, Worker},
 };
-use crate::spec::Kind;
 
 impl Engine {
     /// A new carrier, tried after the others.
@@ -152,14 +150,16 @@ impl Engine {
         held: Option<u64>,
         leased: bool,
     ) {
-        let direction = self.direction(lane);
         let node = &mut self.nodes[lane];
-        let parent = node.parent;
+        let (direction, parent) = (node.direction(), node.parent);
         let of = node.lane_mut();
         of.in_progress -= 1;
         let counts = of.counts;
-        let root = self.root_of(parent);
-        let tenant = self.nodes[root].branch().tenant;
+        let (mut root, mut above) = (parent, &self.nodes[parent]);
+        while above.parent != NIL {
+            (root, above) = (above.parent, &self.nodes[above.parent]);
+        }
+        let tenant = above.branch().tenant;
         let hold = Hold { carrier, tenant, direction, leased };
         let reclassed = match channel {
             Channel::Free => {
@@ -200,15 +200,7 @@ impl Engine {
 
     /// An agent said that a lane's call was sent.
     pub fn sent(&mut self, carrier: u32, lane: u32) {
-        self.ledger.sent(carrier, self.direction(lane));
-    }
-
-    /// Which way a lane's calls go.
-    fn direction(&self, lane: u32) -> Direction {
-        match self.nodes[lane] {
-            Node { kind: Kind::Call, urgency: 0, .. } => Direction::Inbound,
-            _ => Direction::Outbound,
-        }
+        self.ledger.sent(carrier, self.nodes[lane].direction());
     }
 
     /// A tenant's call has its channel of a carrier no more: what others wait for may be there.

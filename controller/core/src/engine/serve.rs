@@ -6,7 +6,7 @@ use super::{
     Engine, Event, Key, Start,
     ahead::Ahead,
     gcra::LATENESS_MAX_US,
-    node::{Node, Path, Place},
+    node::{Path, Place},
     order::{Order, Stand},
     ring::NIL,
     turn::{Denied, Turn},
@@ -55,7 +55,7 @@ impl Engine {
         }
         let Self { wheel, nodes, gates, requests, caps, ledger, .. } = self;
         let ahead = Ahead { nodes, gates, caps, requests, ledger };
-        wheel.pop_telling(limit, |flight| ahead.step(flight))
+        wheel.pop_telling(limit, |stage, flights| ahead.step(stage, flights))
     }
 
     fn fire(&mut self, key: u32) -> Option<u32> {
@@ -142,63 +142,78 @@ impl Engine {
     ) -> Start {
         let due = self.clock;
         let root = stand.node;
-        let held = self.held_on(&path);
-        let held_by = held[path.len - 1];
+        let held = self.held_on(turn, stand, &path);
         self.order.serve(turn, stand);
-        let node = &mut self.nodes[root];
-        node.place = Place::Idle;
-        let tenant = node.branch().tenant;
+        let Taken { request, units, passed, emptied, counts, tenant } =
+            self.take_request(&path, stand.rank);
         self.order.take(turn, stand, &self.nodes);
-        let (path, lane) = (&path.nodes[..path.len], path.lane());
-        let (request, emptied, counts) = self.take_request(path, lane);
-        let Node { kind, passed, .. } = self.nodes[lane];
-        let units = if kind == Kind::Call { 1 } else { self.units.of(request) };
         let units_of_gates = if passed { 0 } else { units };
-        for id in path {
-            let gate = self.nodes[*id].gate;
-            if gate != NIL {
-                let gate = &mut self.gates[gate];
+        for level in 0..path.len {
+            if path.gates[level] != NIL {
+                let gate = &mut self.gates[path.gates[level]];
                 gate.pass(units_of_gates, due, now, &mut self.caps);
                 gate.queued[usize::from(turn.urgency)] -= 1;
                 gate.lanes -= u32::from(emptied);
             }
         }
         if counts {
-            let gate = self.nodes[self.nodes[lane].parent].gate;
-            self.gates[gate].in_progress += 1;
+            self.gates[path.gates[path.len - 2]].in_progress += 1;
         }
-        self.served(root, stand.rank, units);
         self.waiting -= 1;
         self.poppers.took_one(turn.route);
         let reclassed = self.ledger.take(carrier, tenant, units, due, now);
         if worker != NO_WORKER {
             self.workers.change(worker, |worker| worker.in_use += 1);
         }
-        for (id, held) in path.iter().zip(held).rev() {
-            if self.nodes[*id].place == Place::Idle {
-                self.stand(*id, held);
+        for level in (0..path.len).rev() {
+            if self.nodes[path.nodes[level]].place == Place::Idle {
+                self.stand(path.nodes[level], held[level]);
             }
         }
         if reclassed {
             self.reclass_beside(root);
         }
+        let (lane, held_by) = (path.lane(), held[path.len - 1]);
         Start { request, lane, carrier, worker, due, held_by }
     }
 
-    /// Takes the request at the end of a path, on which everything is idle then. Says whether its lane has no other, and
-    /// whether the gate above the lane counts it.
+    /// Takes the request at the end of a path, on which everything is idle then. `rank` is the one at which it is served.
     #[inline]
-    fn take_request(&mut self, path: &[u32], lane: u32) -> (u32, bool, bool) {
-        for pair in path.windows(2) {
-            let node = &mut self.nodes[pair[1]];
-            node.place = Place::Idle;
-            let next = node.link.next();
-            self.nodes[pair[0]].branch_mut().ready.behind_front(next);
-        }
-        let lane = self.nodes[lane].lane_mut();
-        let request = self.requests.pop_front(&mut lane.queue);
+    fn take_request(&mut self, path: &Path, rank: u64) -> Taken {
+        let Self { nodes, requests, policy, .. } = self;
+        let node = &mut nodes[path.lane()];
+        node.place = Place::Idle;
+        let (kind, passed, mut behind) = (node.kind, node.passed, node.link.next());
+        let lane = node.lane_mut();
         lane.in_progress += 1;
+        let request = requests.pop_front(&mut lane.queue);
         let request = request.expect("a lane that is ready is not empty");
-        (request, lane.queue.is_empty(), lane.counts)
+        let (emptied, counts) = (lane.queue.is_empty(), lane.counts);
+        let units = if kind == Kind::Call { 1 } else { self.units.of(request) };
+        for level in (1..path.len - 1).rev() {
+            let node = &mut nodes[path.nodes[level]];
+            node.place = Place::Idle;
+            node.branch_mut().ready.behind_front(behind);
+            behind = node.link.next();
+        }
+        let root = &mut nodes[path.nodes[0]];
+        root.place = Place::Idle;
+        let branch = root.branch_mut();
+        branch.ready.behind_front(behind);
+        policy.served(branch, rank, units);
+        Taken { request, units, passed, emptied, counts, tenant: branch.tenant }
     }
+}
+
+/// A request that was taken out of its lane.
+struct Taken {
+    request: u32,
+    units: u32,
+    /// It has passed its throttles and caps before.
+    passed: bool,
+    /// Its lane has no other.
+    emptied: bool,
+    /// The gate above the lane counts it.
+    counts: bool,
+    tenant: u32,
 }

@@ -309,23 +309,20 @@ impl Ledger {
     /// Whether the tenant's class is another one.
     #[inline]
     pub fn take(&mut self, id: u32, tenant: u32, units: u32, due: u64, now: u64) -> bool {
-        let carrier = &mut self.carriers[id];
-        if carrier.contract.spacing > 0 {
-            carrier.rate.take(due.max(now.saturating_sub(SETUP_LATENESS_MAX_US)), units);
-            carrier.units = units;
-        }
-        self.hold(id, tenant, Direction::Outbound)
+        let group = self.alter(id, |carrier| {
+            if carrier.contract.spacing > 0 {
+                carrier.rate.take(due.max(now.saturating_sub(SETUP_LATENESS_MAX_US)), units);
+                carrier.units = units;
+            }
+            carrier.outbound.leased += 1;
+        });
+        self.count(group, tenant, Direction::Outbound, 1)
     }
 
     /// An inbound call takes a channel. Set-ups of inbound calls are the carrier's own.
     pub fn take_inbound(&mut self, id: u32, tenant: u32) {
-        self.hold(id, tenant, Direction::Inbound);
-    }
-
-    #[inline]
-    fn hold(&mut self, id: u32, tenant: u32, direction: Direction) -> bool {
-        let group = self.alter(id, |carrier| carrier.held_mut(direction).leased += 1);
-        self.count(group, tenant, direction, 1)
+        let group = self.alter(id, |carrier| carrier.inbound.leased += 1);
+        self.count(group, tenant, Direction::Inbound, 1);
     }
 
     /// The agent said that a call was sent.

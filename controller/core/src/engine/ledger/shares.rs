@@ -92,8 +92,11 @@ impl Share {
     /// What it is expected to use beyond its guarantee, does not use, and does not lend.
     #[inline]
     pub fn kept(&self) -> u32 {
+        if self.terms.lend_permille >= 1_000 {
+            return 0;
+        }
         let idle = self.terms.expected.saturating_sub(self.outbound.max(self.terms.guaranteed));
-        let lent = u64::from(idle) * u64::from(self.terms.lend_permille.min(1_000)) / 1_000;
+        let lent = u64::from(idle) * u64::from(self.terms.lend_permille) / 1_000;
         idle - lent as u32
     }
 }

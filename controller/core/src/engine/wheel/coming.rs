@@ -18,8 +18,6 @@ const SLOT_MAX: usize = 512;
 pub struct Flight {
     /// Its key.
     pub key: u32,
-    /// How many slots have passed since it was first told of.
-    pub stage: u32,
     /// What whoever is told of it has noted.
     pub notes: [u32; 4],
 }
@@ -28,6 +26,8 @@ pub struct Flight {
 #[derive(Clone, Debug)]
 struct Batch {
     slot: usize,
+    /// How many slots have passed since it was first told of.
+    stage: u32,
     flights: Vec<Flight>,
 }
 
@@ -49,33 +49,31 @@ impl Coming {
         (self.batch, self.flight) = (0, 0);
     }
 
-    /// Tells of some.
+    /// Tells of some: those of one slot together.
     #[inline]
-    pub fn tell_some(&mut self, soon: &impl Fn(&mut Flight)) {
-        for _ in 0..TOLD {
-            if !self.tell_one(soon) {
-                return;
-            }
-        }
+    pub fn tell_some(&mut self, soon: &impl Fn(u32, &mut [Flight])) {
+        self.tell(TOLD, soon);
     }
 
     #[inline]
-    fn tell_one(&mut self, soon: &impl Fn(&mut Flight)) -> bool {
-        while let Some(batch) = self.batches.get_mut(self.batch) {
-            if let Some(flight) = batch.flights.get_mut(self.flight) {
-                self.flight += 1;
-                soon(flight);
-                flight.stage += 1;
-                return true;
+    fn tell(&mut self, mut most: usize, soon: &impl Fn(u32, &mut [Flight])) {
+        while most > 0 {
+            let Some(batch) = self.batches.get_mut(self.batch) else { return };
+            let rest = batch.flights.len() - self.flight;
+            let some = rest.min(most);
+            soon(batch.stage, &mut batch.flights[self.flight..][..some]);
+            most -= some;
+            self.flight += some;
+            if some == rest {
+                batch.stage += 1;
+                (self.batch, self.flight) = (self.batch + 1, 0);
             }
-            (self.batch, self.flight) = (self.batch + 1, 0);
         }
-        false
     }
 
     /// The wheel has come to a slot. Of whom was not told since it came to the last one is told now.
-    pub fn arrive(&mut self, slot: usize, soon: &impl Fn(&mut Flight)) {
-        while self.tell_one(soon) {}
+    pub fn arrive(&mut self, slot: usize, soon: &impl Fn(u32, &mut [Flight])) {
+        self.tell(usize::MAX, soon);
         while self.pass_first_if(|batch| batch.slot <= slot) {}
         (self.batch, self.flight) = (0, 0);
     }
@@ -104,10 +102,10 @@ impl Coming {
 
     /// A further slot, with the keys of its timers.
     pub fn append(&mut self, slot: usize, keys: impl FnOnce(&mut dyn FnMut(u32))) {
-        let mut batch = Batch { slot, flights: self.spare.pop().unwrap_or_default() };
+        let mut batch = Batch { slot, stage: 0, flights: self.spare.pop().unwrap_or_default() };
         keys(&mut |key| {
             if batch.flights.len() < SLOT_MAX {
-                batch.flights.push(Flight { key, stage: 0, notes: [super::NIL; 4] });
+                batch.flights.push(Flight { key, notes: [super::NIL; 4] });
             }
         });
         self.batches.push_back(batch);

@@ -174,14 +174,14 @@ impl Wheel {
     /// Takes the earliest timer that is due at `now` or before: its instant and key.
     #[inline]
     pub fn pop(&mut self, now: u64) -> Option<(u64, u32)> {
-        self.pop_telling(now, |_| ())
+        self.pop_telling(now, |_, _| ())
     }
 
     /// As [`Wheel::pop`]. Before the wheel comes to a slot of level 1, it tells `soon` of those who are there, once for each of
     /// the last [`coming::STAGES`] slots that are not empty. It tells of some with each timer, so that what `soon` asks for
     /// comes while that timer is seen to.
     #[inline]
-    pub fn pop_telling(&mut self, now: u64, soon: impl Fn(&mut Flight)) -> Option<(u64, u32)> {
+    pub fn pop_telling(&mut self, now: u64, soon: impl Fn(u32, &mut [Flight])) -> Option<(u64, u32)> {
         if self.is_quiet(now) {
             return None;
         }
