@@ -41,19 +41,25 @@ const ASKED: Asked = Asked { number: 0, units: 1 };
 fn main() {
     prefer_huge_pages();
     let mut engine = Machine::new();
-    let (mut full, mut bare) = (0.0_f64, 0.0_f64);
+    let (mut full, mut bare, mut lines) = (0.0_f64, 0.0_f64, 0.0_f64);
     let mut heap = heap();
+    let mut table = table(engine.engine.bytes());
     for _ in 0..ROUNDS {
         full = full.max(engine.decisions());
         bare = bare.max(pops(&mut heap));
+        lines = lines.max(touches(&mut table));
     }
     eprintln!("engine, every rule: {full:.0} decisions/s, {} held", engine.held);
     eprintln!("heap of {QUEUED}:   {bare:.0} pops and pushes/s");
+    eprintln!(
+        "memory alone:       {lines:.0}/s for {LINES} random lines of {} MB",
+        table.len() * size_of::<MemoryLine>() / 1_000_000
+    );
     println!(
         concat!(
             r#"{{"id":"engine.full_decisions_per_core","value":{:.0},"unit":"decisions/s","better":"more","#,
             r#""peer":"std BinaryHeap of the due times of all queued calls, no rules","peer_value":{:.0},"ratio":{:.2},"#,
-            r#""how":"{} tenants, {} queued; weighted order with a floor, 2 urgencies, throttles and caps of tenants and numbers, shares, {} carriers with set-up rates, least-loaded of 8 workers, ending and requeue of each; ticks of 1 ms; huge pages for both; CPU time, best of {} runs of {} decisions"}}"#
+            r#""how":"{} tenants, {} queued; weighted order with a floor, 2 urgencies, throttles and caps of tenants and numbers, shares, {} carriers with set-up rates, least-loaded of 8 workers, ending and requeue of each; ticks of 1 ms; huge pages for both; memory alone, for {} random lines each: {:.0}/s; CPU time, best of {} runs of {} decisions"}}"#
         ),
         full,
         bare,
@@ -61,6 +67,8 @@ fn main() {
         TENANTS,
         QUEUED,
         CARRIERS,
+        LINES,
+        lines,
         ROUNDS,
         DECISIONS,
     );
@@ -183,6 +191,37 @@ fn pops(heap: &mut BinaryHeap<Reverse<(u64, u32)>>) -> f64 {
         let again = due + u64::from(QUEUED / TENANTS) * spacing(id % TENANTS);
         heap.push(Reverse((again, black_box(id))));
     }
+    DECISIONS as f64 / (cpu_seconds() - begun)
+}
+
+/// Lines of memory that a decision reads and writes at places of its own: of two gates and their caps, a log of instants, three
+/// nodes, a share, two chunks of a queue, and where a request is noted.
+const LINES: u64 = 12;
+
+/// A cache line.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct MemoryLine(u64);
+
+/// As much memory as the engine has.
+fn table(bytes: usize) -> Vec<MemoryLine> {
+    vec![MemoryLine(1); bytes / size_of::<MemoryLine>()]
+}
+
+/// How often a second of processor time as many lines can be read and written as a decision needs, at random places, if nothing
+/// else is done and none waits for another: no more decisions than that can be made here.
+fn touches(table: &mut [MemoryLine]) -> f64 {
+    let begun = cpu_seconds();
+    let (mut place, mut sum) = (88_172_645_463_325_252_u64, 0_u64);
+    for _ in 0..DECISIONS * LINES {
+        place ^= place << 13;
+        place ^= place >> 7;
+        place ^= place << 17;
+        let line = &mut table[place as usize % table.len()];
+        sum = sum.wrapping_add(line.0);
+        line.0 = sum;
+    }
+    black_box(sum);
     DECISIONS as f64 / (cpu_seconds() - begun)
 }
 

@@ -1,14 +1,13 @@
 //! What the next decisions will look at is asked for while the present ones are made.
 //!
 //! A decision needs some fifteen lines of memory, of which one names the next: the gate of a timer, the nodes that wait there,
-//! the lane of the one that goes first, that one's gate, its caps, the end of their log. With many tenants none of them is in
+//! the lane of the one that goes first, that one's gate, the end of the log of its caps. With many tenants none of them is in
 //! a cache, and looked at one by one each would be waited for. The wheel knows whose timers come next. So for those of the
 //! next slots that are not empty one step of the way is made for each slot, and all waits of a step are one. A step notes
 //! what the next one starts from, so that no step makes the way again.
 
 use super::{
     Key,
-    caps::Caps,
     gate::Gate,
     ledger::Ledger,
     node::{Node, Part},
@@ -22,7 +21,6 @@ use super::{
 pub(super) struct Ahead<'a> {
     pub nodes: &'a Slab<Node>,
     pub gates: &'a Slab<Gate>,
-    pub caps: &'a Slab<Caps>,
     pub requests: &'a Chunks,
     pub ledger: &'a Ledger,
 }
@@ -30,12 +28,10 @@ pub(super) struct Ahead<'a> {
 // The notes of a flight: the names by which its next steps find what was asked for.
 /// The node that has waited longest.
 const ROOT: usize = 0;
-/// The caps of the gate that opens, later those of the lane's gate.
-const CAPS: usize = 1;
 /// The lane that starts, or what is between it and the root.
-const LANE: usize = 2;
+const LANE: usize = 1;
 /// The lane's gate.
-const GATE: usize = 3;
+const GATE: usize = 2;
 
 impl Ahead<'_> {
     /// Makes a step of the way for timers that are due soon. Of what it reads itself, the step before has asked.
@@ -48,7 +44,6 @@ impl Ahead<'_> {
             3 => flights.iter_mut().for_each(|flight| self.choose(flight)),
             4 => flights.iter_mut().for_each(|flight| self.lane(flight)),
             5 => flights.iter_mut().for_each(|flight| self.behind(flight)),
-            6 => flights.iter_mut().for_each(|flight| self.log(flight.notes[CAPS])),
             _ => {}
         }
     }
@@ -71,14 +66,13 @@ impl Ahead<'_> {
     fn gate(&self, flight: &mut Flight) {
         let (Key::Gate, id) = Key::split(flight.key) else { return };
         let Some(gate) = self.gates.get(id) else { return };
-        (flight.notes[ROOT], flight.notes[CAPS]) = (gate.waiting.front(), gate.caps_id());
+        flight.notes[ROOT] = gate.waiting.front();
         self.nodes.soon(flight.notes[ROOT]);
-        self.caps.soon(flight.notes[CAPS]);
+        gate.caps().soon();
     }
 
     #[inline]
     fn root(&self, flight: &mut Flight) {
-        self.log(flight.notes[CAPS]);
         let Some(node) = self.nodes.get(flight.notes[ROOT]) else { return };
         self.nodes.soon(node.link.next());
         self.nodes.soon(node.ready().front());
@@ -120,18 +114,10 @@ impl Ahead<'_> {
     #[inline]
     fn behind(&self, flight: &mut Flight) {
         if let Some(gate) = self.gates.get(flight.notes[GATE]) {
-            flight.notes[CAPS] = gate.caps_id();
-            self.caps.soon(flight.notes[CAPS]);
+            gate.caps().soon();
         }
         if let Some(node) = self.nodes.get(flight.notes[LANE]) {
             self.requests.soon_behind(node.queue());
-        }
-    }
-
-    #[inline]
-    fn log(&self, id: u32) {
-        if let Some(caps) = self.caps.get(id) {
-            caps.soon();
         }
     }
 }

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::soon::soon;
 
-/// Instants that a log has room for at first.
-const LOG_MIN: usize = 4;
+/// Instants that a log has room for at first, beside what else there is of its caps.
+const LOG_HERE: usize = 3;
 /// A log that has room for more gives room back.
 const LOG_KEPT: usize = 64;
 
@@ -29,29 +29,81 @@ pub struct Window {
 const NONE: Window = Window { count: u32::MAX, length: 0 };
 
 /// The caps of one gate and the instants that they have to remember. It fills a cache line; a decision reads and writes that and
-/// the end of the log, which it has from `soon` beforehand.
+/// the end of a log that is apart, which it has from `soon` beforehand.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[repr(align(64))]
 pub struct Caps {
-    /// The log, as a ring: `len` instants from `first` on.
-    ring: Box<[u64]>,
+    /// A ring: `len` instants from `first` on.
+    log: Log,
     first: u32,
     len: u32,
-    /// Two windows are here, further ones apart.
+    /// Two windows are here, further ones with a log that is apart.
     counts: [u32; 2],
     lengths: [u64; 2],
-    more: Box<[Window]>,
+}
+
+/// Room for instants: a few are kept here, more of them elsewhere.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Log {
+    Here {
+        room: u8,
+        instants: [u64; LOG_HERE],
+    },
+    Apart {
+        instants: Box<[u64]>,
+        /// Windows after the first two.
+        #[expect(clippy::box_collection, reason = "rarely any, and so it takes one word")]
+        more: Option<Box<Vec<Window>>>,
+    },
+}
+
+impl Log {
+    /// So much room, with these instants at its beginning.
+    fn new(kept: impl Iterator<Item = u64>, room: usize, more: Vec<Window>) -> Self {
+        let mut instants = kept.chain(std::iter::repeat(0));
+        if room <= LOG_HERE && more.is_empty() {
+            let mut next = || instants.next().unwrap_or_default();
+            return Self::Here { room: room as u8, instants: std::array::from_fn(|_| next()) };
+        }
+        Self::Apart {
+            instants: instants.take(room).collect(),
+            more: (!more.is_empty()).then(|| Box::new(more)),
+        }
+    }
+
+    #[inline]
+    fn instants(&self) -> &[u64] {
+        match self {
+            Self::Here { room, instants } => &instants[..usize::from(*room)],
+            Self::Apart { instants, .. } => instants,
+        }
+    }
+
+    #[inline]
+    fn instants_mut(&mut self) -> &mut [u64] {
+        match self {
+            Self::Here { room, instants } => &mut instants[..usize::from(*room)],
+            Self::Apart { instants, .. } => instants,
+        }
+    }
+
+    #[inline]
+    fn more(&self) -> &[Window] {
+        match self {
+            Self::Here { .. } => &[],
+            Self::Apart { more, .. } => more.as_deref().map_or(&[], Vec::as_slice),
+        }
+    }
 }
 
 impl Default for Caps {
     fn default() -> Self {
         Self {
-            ring: Box::default(),
+            log: Log::new(std::iter::empty(), 0, Vec::new()),
             first: 0,
             len: 0,
             counts: [NONE.count; 2],
             lengths: [NONE.length; 2],
-            more: Box::default(),
         }
     }
 }
@@ -66,19 +118,25 @@ impl Caps {
             let window = windows.get(at).unwrap_or(&NONE);
             (self.counts[at], self.lengths[at]) = (window.count, window.length);
         }
-        self.more = windows.get(2..).unwrap_or_default().into();
-        let most = self.reach().0;
+        let more = windows.get(2..).unwrap_or_default();
+        let most = windows.iter().map(|window| window.count).max().unwrap_or(0);
         self.drop_oldest(self.len.saturating_sub(most));
-        if self.ring.len() > most as usize {
-            self.resize(self.len as usize);
-        }
+        let room = self.log.instants().len();
+        let room = if room > most as usize { self.len as usize } else { room };
+        self.remake(room, more.to_vec());
+    }
+
+    /// Whether there is no window.
+    #[inline]
+    pub(super) const fn is_empty(&self) -> bool {
+        self.lengths[0] == NONE.length && self.counts[0] == NONE.count
     }
 
     /// The windows.
     #[inline]
     pub fn windows(&self) -> impl Iterator<Item = Window> {
         let few = (0..2).map(|at| Window { count: self.counts[at], length: self.lengths[at] });
-        few.filter(|window| *window != NONE).chain(self.more.iter().copied())
+        few.filter(|window| *window != NONE).chain(self.log.more().iter().copied())
     }
 
     /// The earliest instant at which a request of so many units, at least one, may pass; 0 if that is now, and
@@ -87,7 +145,7 @@ impl Caps {
     pub fn next(&self, units: u32) -> u64 {
         let mut next = self.next_in(self.counts[0], self.lengths[0], units);
         next = next.max(self.next_in(self.counts[1], self.lengths[1], units));
-        for window in &self.more {
+        for window in self.log.more() {
             next = next.max(self.next_in(window.count, window.length, units));
         }
         next
@@ -140,9 +198,10 @@ impl Caps {
     /// Asks memory for the end of the log, where the next instant goes, and for the instants that the windows look at then.
     #[inline]
     pub(super) fn soon(&self) {
+        let Log::Apart { instants, .. } = &self.log else { return };
         let end = self.len as usize;
         let ask = |number: usize| {
-            if let Some(instant) = self.ring.get(self.place(number)) {
+            if let Some(instant) = instants.get(self.place(number)) {
                 soon(instant);
             }
         };
@@ -156,18 +215,33 @@ impl Caps {
 
     /// How much a copy of it takes beyond itself.
     pub(super) fn bytes(&self) -> usize {
-        self.ring.len() * size_of::<u64>() + self.more.len() * size_of::<Window>()
+        match &self.log {
+            Log::Here { .. } => 0,
+            Log::Apart { instants, .. } => {
+                size_of_val(&instants[..]) + size_of_val(self.log.more())
+            }
+        }
     }
 
     /// A request of so many units has passed at `at`. The earliest instant at which one more unit may.
     #[inline]
     pub fn take(&mut self, at: u64, units: u32) -> u64 {
         for _ in 0..units {
-            if self.len as usize == self.ring.len() && !self.make_room(at) {
-                break;
+            let room = self.log.instants().len();
+            if self.len as usize == room {
+                let most = self.most() as usize;
+                if most == 0 {
+                    break;
+                }
+                // What is small is kept whole: the new instant takes the place of the oldest.
+                if room == most && room <= LOG_KEPT {
+                    self.drop_oldest(1);
+                } else {
+                    self.make_room(at, most);
+                }
             }
             let place = self.place(self.len as usize);
-            self.ring[place] = at;
+            self.log.instants_mut()[place] = at;
             self.len += 1;
         }
         self.next(1)
@@ -176,21 +250,29 @@ impl Caps {
     /// An instant of the log by its number; the oldest is 0.
     #[inline]
     fn at(&self, number: usize) -> u64 {
-        self.ring[self.place(number)]
+        self.log.instants()[self.place(number)]
     }
 
     /// Where in the ring an instant is, or comes.
     #[inline]
-    const fn place(&self, number: usize) -> usize {
-        let place = self.first as usize + number;
-        if place < self.ring.len() { place } else { place - self.ring.len() }
+    fn place(&self, number: usize) -> usize {
+        let (place, room) = (self.first as usize + number, self.log.instants().len());
+        if place < room { place } else { place - room }
     }
 
-    /// How many instants, and how old ones, the windows look at.
-    fn reach(&self) -> (u32, u64) {
-        self.windows().fold((0, 0), |(count, length), window| {
-            (count.max(window.count), length.max(window.length))
-        })
+    /// How many instants the windows look at.
+    #[inline]
+    fn most(&self) -> u32 {
+        let mut most = 0;
+        for (count, length) in self.counts.into_iter().zip(self.lengths) {
+            most = if (Window { count, length }) == NONE { most } else { count.max(most) };
+        }
+        self.log.more().iter().fold(most, |most, window| window.count.max(most))
+    }
+
+    /// How old instants the windows look at.
+    fn reach(&self) -> u64 {
+        self.windows().map(|window| window.length).max().unwrap_or(0)
     }
 
     fn drop_oldest(&mut self, count: u32) {
@@ -202,43 +284,37 @@ impl Caps {
 
     /// Forgets instants that no window looks at any more at `now`.
     fn forget(&mut self, now: u64) {
-        let (count, length) = self.reach();
+        let (count, length) = (self.most(), self.reach());
         let old = (0..self.len as usize)
             .take_while(|number| self.at(*number).saturating_add(length) <= now)
             .count() as u32;
         self.drop_oldest(old.max(self.len.saturating_sub(count)));
     }
 
-    /// Room for one more instant, if any window looks at one. Only a log that is full forgets what is too old.
+    /// Room for one more instant in a log that is full, of which the windows look at `most`, at least one. Only a log that is
+    /// full forgets what is too old.
     #[cold]
-    fn make_room(&mut self, now: u64) -> bool {
-        let most = self.reach().0;
-        let room = self.ring.len();
-        // What is small is kept whole: the new instant takes the place of the oldest.
-        if room == most as usize && room <= LOG_KEPT {
-            self.drop_oldest(u32::from(room > 0));
-            return room > 0;
-        }
+    fn make_room(&mut self, now: u64, most: usize) {
         self.forget(now);
-        let len = self.len as usize;
+        let (len, room) = (self.len as usize, self.log.instants().len());
         let wanted = if len == room {
-            (2 * room).max(LOG_MIN).min(most as usize)
+            (2 * room).max(LOG_HERE).min(most)
         } else if room > LOG_KEPT && len < room / 4 {
-            2 * len.max(LOG_MIN)
+            2 * len.max(LOG_HERE)
         } else {
             room
         };
         if wanted > len && wanted != room {
-            self.resize(wanted);
+            self.remake(wanted, self.log.more().to_vec());
         } else if len == room {
-            self.drop_oldest(u32::from(len > 0));
+            self.drop_oldest(1);
         }
-        !self.ring.is_empty()
     }
 
-    fn resize(&mut self, room: usize) {
+    /// The log with other room, and the windows after the first two.
+    fn remake(&mut self, room: usize, more: Vec<Window>) {
         let kept = (0..self.len as usize).map(|number| self.at(number));
-        self.ring = kept.chain(std::iter::repeat(0)).take(room).collect();
+        self.log = Log::new(kept, room, more);
         self.first = 0;
     }
 }

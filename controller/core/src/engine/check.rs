@@ -48,7 +48,10 @@ impl Engine {
         if waits != (node.place == Place::Shut || timed && node.kind == Kind::Call) {
             return Err(format!("waiting at its gate: {waits}"));
         }
-        if waits && timed && timer_of(self.gates[node.gate].waiting, &self.nodes) != Some(node.ticket) {
+        if waits
+            && timed
+            && timer_of(self.gates[node.gate].waiting, &self.nodes) != Some(node.ticket)
+        {
             return Err("waits for another timer than the others".into());
         }
         if node.place == Place::Timed && node.ticket == NO_TIMER {

@@ -83,8 +83,8 @@ impl Engine {
             let grid = gate.gcra().spacing().saturating_mul(units);
             each(throttle, Some(gate.gcra().next().max(self.clock).saturating_add(grid)));
         }
-        if let Some(caps) = gate.caps(&self.caps) {
-            let start = caps.nth(units, self.clock);
+        if !gate.caps().is_empty() {
+            let start = gate.caps().nth(units, self.clock);
             each(cap, (start != u64::MAX).then_some(start));
         }
         if gate.concurrent() != u32::MAX {

@@ -11,8 +11,7 @@ use super::{
     caps::{Caps, Window},
     gcra::Gcra,
     lanes::URGENCIES,
-    ring::{NIL, Ring},
-    slab::Slab,
+    ring::Ring,
 };
 
 /// What a gate belongs to. Requests pass from the narrowest to the widest.
@@ -58,15 +57,13 @@ pub struct GateLimits {
     pub concurrent: Option<u32>,
 }
 
-/// One gate. It fills a cache line, since every start reads and writes those of all its scopes.
+/// One gate. It fills a cache line and its caps the next one, since every start reads and writes those of all its scopes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub struct Gate {
     gcra: Gcra,
     /// The instant from which the caps allow one unit.
     cap_free: u64,
-    /// In the slab of caps, or [`NIL`].
-    caps: u32,
     pub(super) in_progress: u32,
     pub(super) concurrent: u32,
     /// Nodes that wait for the gate to be opened by hand, or for one of its requests to end; or calls' nodes that wait for
@@ -80,9 +77,10 @@ pub struct Gate {
     pub(super) shut: Option<Reason>,
     /// Of the last request that passed.
     units: u16,
+    caps: Caps,
 }
 
-const _: () = assert!(size_of::<Gate>() == 64, "a gate fills a cache line");
+const _: () = assert!(size_of::<Gate>() == 128, "a gate fills two cache lines");
 
 /// What a gate says to a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,7 +98,6 @@ impl Gate {
         Self {
             gcra: Gcra::default(),
             cap_free: 0,
-            caps: NIL,
             in_progress: 0,
             concurrent: u32::MAX,
             waiting: Ring::default(),
@@ -109,32 +106,29 @@ impl Gate {
             scope,
             shut: None,
             units: 1,
+            caps: Caps::default(),
         }
     }
 
     /// Other limits from now on. What has passed counts on.
-    pub(super) fn set(&mut self, limits: GateLimits, all: &mut Slab<Caps>) {
+    pub(super) fn set(&mut self, limits: GateLimits) {
         if self.gcra.spacing() != limits.spacing {
             self.gcra.respace(limits.spacing, u32::from(self.units));
         }
         self.concurrent = limits.concurrent.unwrap_or(u32::MAX);
         if limits.windows.is_empty() {
-            all.remove(std::mem::replace(&mut self.caps, NIL));
-            self.cap_free = 0;
+            (self.caps, self.cap_free) = (Caps::default(), 0);
             return;
         }
-        if self.caps == NIL {
-            self.caps = all.insert(Caps::default());
+        if !self.caps.windows().eq(limits.windows.iter().copied()) {
+            self.caps.set(&limits.windows);
         }
-        if !all[self.caps].windows().eq(limits.windows.iter().copied()) {
-            all[self.caps].set(&limits.windows);
-        }
-        self.cap_free = all[self.caps].next(1);
+        self.cap_free = self.caps.next(1);
     }
 
     /// Whether a request of so many units may pass at `now`; of none, if it has passed the throttle and the caps before.
     #[inline]
-    pub(super) fn verdict(&self, units: u32, now: u64, all: &Slab<Caps>) -> Verdict {
+    pub(super) fn verdict(&self, units: u32, now: u64) -> Verdict {
         if let Some(reason) = self.shut {
             return Verdict::Shut(reason);
         }
@@ -144,7 +138,7 @@ impl Gate {
         if units == 0 {
             return Verdict::Open;
         }
-        let cap_free = if units > 1 { self.caps_allow(units, all) } else { self.cap_free };
+        let cap_free = if units > 1 { self.caps.next(units) } else { self.cap_free };
         let next = self.gcra.next().max(cap_free);
         if next <= now {
             Verdict::Open
@@ -155,28 +149,22 @@ impl Gate {
         }
     }
 
-    /// The instant from which the caps allow so many units.
-    #[cold]
-    fn caps_allow(&self, units: u32, all: &Slab<Caps>) -> u64 {
-        self.caps(all).map_or(0, |caps| caps.next(units))
-    }
-
     /// A request of so many units that was due at `due` passes; its intent entered the log at `now`.
     #[inline]
-    pub(super) fn pass(&mut self, units: u32, due: u64, now: u64, all: &mut Slab<Caps>) {
+    pub(super) fn pass(&mut self, units: u32, due: u64, now: u64) {
         if units == 0 {
             return;
         }
         self.gcra.take(due, units);
         self.units = u16::try_from(units).unwrap_or(u16::MAX);
-        if self.caps != NIL {
-            self.cap_free = all[self.caps].take(now, units);
+        if !self.caps.is_empty() {
+            self.cap_free = self.caps.take(now, units);
         }
     }
 
-    /// Its caps and what they remember, if it has any.
-    pub(super) fn caps<'a>(&self, all: &'a Slab<Caps>) -> Option<&'a Caps> {
-        all.get(self.caps)
+    /// Its caps and what they remember.
+    pub(super) const fn caps(&self) -> &Caps {
+        &self.caps
     }
 
     /// Whether one more may be in progress, and nothing else but time keeps it from passing.
@@ -218,11 +206,5 @@ impl Gate {
     /// The words for its throttle and its caps.
     pub(super) const fn reasons(&self) -> (Reason, Reason) {
         (self.scope.throttle(), self.scope.cap())
-    }
-
-    /// The number of its caps in the slab of caps, or [`NIL`].
-    #[inline]
-    pub(super) const fn caps_id(&self) -> u32 {
-        self.caps
     }
 }

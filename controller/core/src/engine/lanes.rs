@@ -180,7 +180,7 @@ impl Engine {
 
     /// Other limits of a gate, from now on. No queue loses its place.
     pub fn set_gate(&mut self, id: u32, limits: GateLimits) {
-        self.gates[id].set(limits, &mut self.caps);
+        self.gates[id].set(limits);
         self.regate(id);
     }
 
@@ -206,7 +206,6 @@ impl Engine {
     /// Forgets a gate that no lane has.
     pub fn remove_gate(&mut self, id: u32) {
         assert!(self.behind[id].is_empty(), "a gate's lanes go before it");
-        self.gates[id].set(GateLimits::default(), &mut self.caps);
         self.gates.remove(id);
         self.behind.remove(id);
     }
@@ -226,15 +225,15 @@ impl Engine {
         let gate = &self.gates[id];
         let limits = GateLimits {
             spacing: gate.gcra().spacing(),
-            windows: self.gate_caps(id).map_or(Vec::new(), |caps| caps.windows().collect()),
+            windows: gate.caps().windows().collect(),
             concurrent: Some(gate.concurrent()).filter(|most| *most < u32::MAX),
         };
         (limits, gate.reasons())
     }
 
     /// The caps of a gate and what they remember.
-    pub fn gate_caps(&self, id: u32) -> Option<&Caps> {
-        self.gates[id].caps(&self.caps)
+    pub fn gate_caps(&self, id: u32) -> &Caps {
+        self.gates[id].caps()
     }
 
     /// Whoever waits at a gate or stands behind it does so by what it says now.

@@ -40,7 +40,6 @@ mod resources;
 mod serve;
 mod soon;
 
-use caps::Caps;
 use gate::Gate;
 use inbound::{Inbound, Wants};
 use lanes::{Cold, Tenant};
@@ -135,7 +134,6 @@ pub struct Engine {
     wheel: Wheel,
     nodes: Slab<Node>,
     gates: Slab<Gate>,
-    caps: Slab<Caps>,
     requests: Chunks,
     order: Order,
     policy: OrderPolicy,
@@ -173,8 +171,8 @@ impl Engine {
 
     /// How much a copy of it takes, about.
     pub fn bytes(&self) -> usize {
-        let caps: usize = self.caps.iter().map(|(_, caps)| caps.bytes()).sum();
-        let slabs = self.nodes.bytes() + self.gates.bytes() + self.caps.bytes() + caps;
+        let caps: usize = self.gates.iter().map(|(_, gate)| gate.caps().bytes()).sum();
+        let slabs = self.nodes.bytes() + self.gates.bytes() + caps;
         let cold = self.cold.bytes() + self.behind.bytes();
         self.wheel.bytes() + slabs + cold + self.tenants.bytes() + self.requests.bytes()
     }
@@ -183,7 +181,6 @@ impl Engine {
     pub fn share(&mut self) {
         self.requests.share();
         self.tenants.share();
-        self.caps.share();
         self.nodes.share();
         self.cold.share();
         self.gates.share();

@@ -333,7 +333,7 @@ impl Engine {
             Kind::Call => 1,
             Kind::Message => self.units_of_front(id),
         };
-        self.gates[node.gate].verdict(units, self.clock, &self.caps)
+        self.gates[node.gate].verdict(units, self.clock)
     }
 
     /// The units of the request to which the fronts of the rings beneath a node lead.
@@ -416,7 +416,7 @@ impl Engine {
     pub(super) fn gate_due(&mut self, gate: u32) {
         let at = &mut self.gates[gate];
         let mut waiting = std::mem::take(&mut at.waiting);
-        let lets_calls = at.verdict(1, self.clock, &self.caps) == Verdict::Open;
+        let lets_calls = at.verdict(1, self.clock) == Verdict::Open;
         while let Some(id) = waiting.pop_front(&self.nodes) {
             let node = &mut self.nodes[id];
             let why = node.held_by;

@@ -53,8 +53,8 @@ impl Engine {
         if self.wheel.is_quiet(limit) {
             return None;
         }
-        let Self { wheel, nodes, gates, requests, caps, ledger, .. } = self;
-        let ahead = Ahead { nodes, gates, caps, requests, ledger };
+        let Self { wheel, nodes, gates, requests, ledger, .. } = self;
+        let ahead = Ahead { nodes, gates, requests, ledger };
         wheel.pop_telling(limit, |stage, flights| ahead.step(stage, flights))
     }
 
@@ -151,7 +151,7 @@ impl Engine {
         for level in 0..path.len {
             if path.gates[level] != NIL {
                 let gate = &mut self.gates[path.gates[level]];
-                gate.pass(units_of_gates, due, now, &mut self.caps);
+                gate.pass(units_of_gates, due, now);
                 gate.queued[usize::from(turn.urgency)] -= 1;
                 gate.lanes -= u32::from(emptied);
             }

@@ -128,7 +128,7 @@ impl State {
 
     /// Whether what has started within a window and what waits for it fill it.
     fn cap_used_up(&self, gate: u32) -> bool {
-        let Some(caps) = self.engine.gate_caps(gate) else { return false };
+        let caps = self.engine.gate_caps(gate);
         let waiting = self.engine.gate(gate).queued(URGENCIES as u8 - 1);
         caps.windows().any(|window| {
             waiting.saturating_add(caps.used(&window, self.now)) >= u64::from(window.count)

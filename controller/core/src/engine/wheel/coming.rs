@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 /// How many slots ahead of the wheel its timers are told of.
-pub(super) const STAGES: usize = 7;
+pub(super) const STAGES: usize = 6;
 
 /// How many are told of with each timer that fires: more than there are stages, so that all are told of in a slot's time.
 const TOLD: usize = 8;
@@ -19,7 +19,7 @@ pub struct Flight {
     /// Its key.
     pub key: u32,
     /// What whoever is told of it has noted.
-    pub notes: [u32; 4],
+    pub notes: [u32; 3],
 }
 
 /// The timers of one slot.
@@ -105,7 +105,7 @@ impl Coming {
         let mut batch = Batch { slot, stage: 0, flights: self.spare.pop().unwrap_or_default() };
         keys(&mut |key| {
             if batch.flights.len() < SLOT_MAX {
-                batch.flights.push(Flight { key, notes: [super::NIL; 4] });
+                batch.flights.push(Flight { key, notes: [super::NIL; 3] });
             }
         });
         self.batches.push_back(batch);

@@ -181,7 +181,11 @@ impl Wheel {
     /// the last [`coming::STAGES`] slots that are not empty. It tells of some with each timer, so that what `soon` asks for
     /// comes while that timer is seen to.
     #[inline]
-    pub fn pop_telling(&mut self, now: u64, soon: impl Fn(u32, &mut [Flight])) -> Option<(u64, u32)> {
+    pub fn pop_telling(
+        &mut self,
+        now: u64,
+        soon: impl Fn(u32, &mut [Flight]),
+    ) -> Option<(u64, u32)> {
         if self.is_quiet(now) {
             return None;
         }

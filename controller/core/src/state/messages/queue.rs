@@ -14,7 +14,7 @@ use super::{Messages, State};
 use crate::{
     engine::{
         Channel, Engine, Event, Start,
-        caps::{Caps, Window},
+        caps::Window,
         forecast::Position,
         gate::{GateLimits, Scope},
         lanes::{Asked, LaneKey, TenantLimits},
@@ -143,7 +143,7 @@ impl Queue {
 
     /// The most segments that the caps of a gate ever hold.
     fn holds(&self, gate: u32) -> u32 {
-        let windows = self.engine.gate_caps(gate).into_iter().flat_map(Caps::windows);
+        let windows = self.engine.gate_caps(gate).windows();
         windows.map(|window| window.count).min().unwrap_or(u32::MAX)
     }
 
@@ -523,13 +523,12 @@ impl Queue {
         let of_tenant = of_tenant.take_while(|((owner, _), _)| *owner == tenant);
         let tenant_gate = self.engine.tenant_gate(tenant, Kind::Message);
         let over = |gate, waiting: u64| {
-            self.engine.gate_caps(gate).is_some_and(|caps| {
-                let asked = waiting.saturating_add(u64::from(segments));
-                let over = |window: Window| {
-                    asked.saturating_add(caps.used(&window, now)) > u64::from(window.count)
-                };
-                caps.windows().any(over)
-            })
+            let caps = self.engine.gate_caps(gate);
+            let asked = waiting.saturating_add(u64::from(segments));
+            let over = |window: Window| {
+                asked.saturating_add(caps.used(&window, now)) > u64::from(window.count)
+            };
+            caps.windows().any(over)
         };
         over(sender.gate, waiting(sender))
             || over(tenant_gate, of_tenant.map(|(_, number)| waiting(number)).sum())
