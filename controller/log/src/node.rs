@@ -107,6 +107,7 @@ impl Node {
     /// Tells raft that all entries up to and with this one are in the machine.
     pub(crate) fn applied(&mut self, index: u64) {
         self.raw.advance_apply_to(index);
+        self.raw.mut_store().applied(index);
     }
 
     /// Writes down that the last group is durable, unless that is done.
@@ -122,7 +123,7 @@ impl Node {
         self.files.marked()
     }
 
-    /// Forgets the log: in memory up to `snapshot`, on the disk up to `covered`.
+    /// Forgets the log: in memory up to `snapshot`, if that is not done, on the disk up to `covered`.
     pub(crate) fn compact(&mut self, snapshot: u64, covered: u64) -> Result<(), Fatal> {
         self.raw.mut_store().compact(snapshot);
         self.files.release(covered)

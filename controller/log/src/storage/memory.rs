@@ -1,4 +1,5 @@
-//! The part of the log that raft may ask for: everything since the last snapshot, kept in memory.
+//! The part of the log that raft may ask for, kept in memory: everything since the last snapshot. Of a replica that is alone
+//! it is only what is not in the machine yet, since no other will ever need the rest.
 //!
 //! It is bounded by the size at which snapshots are taken, and by the refusal of proposals at four
 //! times that size.
@@ -11,10 +12,10 @@ use raft::{
     util::limit_size,
 };
 
-/// Entries since the last snapshot, and raft's own state.
+/// Entries that raft may ask for, and its own state.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    /// Index and term of the last entry that only the snapshot holds.
+    /// Index and term of the last entry that is not kept here any more.
     before: (u64, u64),
     entries: VecDeque<Entry>,
     hard: HardState,
@@ -47,8 +48,8 @@ impl Memory {
         self.voters.len() == 1
     }
 
-    /// Adds entries, replacing those of the same index and all after them. Those that the snapshot
-    /// covers are left out. Refused if they leave a gap.
+    /// Adds entries, replacing those of the same index and all after them. Those that were
+    /// forgotten are left out. Refused if they leave a gap.
     pub(crate) fn append(&mut self, entries: &[Entry]) -> Result<(), String> {
         for entry in entries {
             if entry.index > self.last() + 1 {
@@ -65,6 +66,13 @@ impl Memory {
             self.entries.push_back(entry.clone());
         }
         Ok(())
+    }
+
+    /// The machine has everything up to and with `index`, or soon will.
+    pub(crate) fn applied(&mut self, index: u64) {
+        if self.alone() {
+            self.compact(index);
+        }
     }
 
     /// Forgets the entries up to and with `index`, which a snapshot holds now.
@@ -176,5 +184,18 @@ mod tests {
         assert_eq!(memory.term_of(2), Ok(3));
         assert_eq!(memory.term_of(1), Err(StorageError::Compacted));
         assert_eq!(memory.term_of(4), Err(StorageError::Unavailable));
+    }
+
+    #[test]
+    fn only_for_others_is_anything_kept_that_was_applied() {
+        let kept = |voters| {
+            let mut memory = Memory::new((0, 0), voters);
+            memory.append(&[entry(1, 1), entry(2, 1), entry(3, 2)]).unwrap();
+            memory.applied(2);
+            assert_eq!((memory.last(), memory.term_of(2)), (3, Ok(1)));
+            memory.entries.len()
+        };
+        assert_eq!(kept(vec![1]), 1);
+        assert_eq!(kept(vec![1, 2, 3]), 3);
     }
 }
