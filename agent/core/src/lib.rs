@@ -4,6 +4,7 @@
 //! no socket, no thread: the simulator drives the same [`leg`] machines as the agent does.
 
 pub mod digest;
+pub mod errands;
 pub mod interpreter;
 pub mod journal;
 pub mod leg;

@@ -6,8 +6,8 @@
 use busyhour_base::{Method, Webhook};
 
 use crate::{
+    errands::{Document, FetchError, Request},
     interpreter::code,
-    leg::{Document, FetchError, Request},
     twiml::{self, Message, MessageDocument, MessageVerb},
     webhook::{address, template},
 };

@@ -26,6 +26,7 @@ mod paging;
 mod platform;
 mod queues;
 mod routes;
+mod validity;
 
 use std::sync::Arc;
 

@@ -9,7 +9,9 @@ use std::cmp::Reverse;
 
 use busyhour_base::AccountSid;
 use busyhour_records::PAGE_MAX;
+use serde::Serialize;
 use url::form_urlencoded;
+use utoipa::ToSchema;
 
 use crate::{
     error::{ApiError, Code},
@@ -81,13 +83,25 @@ pub(crate) struct Page {
     trail: Vec<u64>,
 }
 
-/// The paths that a page shows, and where its first row stands in the list.
-pub(crate) struct Place {
-    pub(crate) start: usize,
-    pub(crate) first: String,
-    pub(crate) this: String,
-    pub(crate) next: Option<String>,
-    pub(crate) previous: Option<String>,
+/// What every list says of the page that it shows.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ListPage {
+    /// Place of the last one on this page.
+    end: usize,
+    /// Path of the first page.
+    first_page_uri: String,
+    /// Path of the next page, or null if this is the last.
+    next_page_uri: Option<String>,
+    /// Number of this page, from 0.
+    page: usize,
+    /// Most rows on a page.
+    page_size: usize,
+    /// Path of the page before, or null if this is the first, or was reached in too many steps to tell.
+    previous_page_uri: Option<String>,
+    /// Place of the first one on this page.
+    start: usize,
+    /// Path of this page.
+    uri: String,
 }
 
 impl Page {
@@ -186,21 +200,25 @@ impl Page {
         (self.number > 0 && (self.number == 1 || !earlier.is_empty())).then_some(earlier)
     }
 
-    /// Its paths, if the next page begins below `next`.
-    pub(crate) fn place<S: Source>(
+    /// It with so many rows, if the next page begins below `next`.
+    pub(crate) fn shown<S: Source>(
         &self,
         source: &S,
         account: AccountSid,
         params: &Params<'_>,
-        next: Option<u64>,
-    ) -> Place {
+        (rows, next): (usize, Option<u64>),
+    ) -> ListPage {
         let link = |number, trail: &[u64]| self.link(source, account, params, number, trail);
-        Place {
-            start: self.number * self.size,
-            first: link(0, &[]),
-            this: link(self.number, &self.trail),
-            next: next.map(|before| link(self.number + 1, &self.trail_to(before))),
-            previous: self.back().map(|trail| link(self.number - 1, trail)),
+        let start = self.number * self.size;
+        ListPage {
+            end: start + rows.saturating_sub(1),
+            first_page_uri: link(0, &[]),
+            next_page_uri: next.map(|before| link(self.number + 1, &self.trail_to(before))),
+            page: self.number,
+            page_size: self.size,
+            previous_page_uri: self.back().map(|trail| link(self.number - 1, trail)),
+            start,
+            uri: link(self.number, &self.trail),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::code;
 use crate::{
-    leg::{AudioSource, Document},
+    errands::{AudioSource, Document},
     twiml,
 };
 

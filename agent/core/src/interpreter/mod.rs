@@ -16,7 +16,8 @@ use busyhour_base::{Instructions, Reason, Span, Timestamp, Webhook};
 
 use self::running::{Flow, Running};
 use crate::{
-    leg::{Action, AudioError, Document, FetchError, Request, Token},
+    errands::{AudioError, Document, FetchError, Request, Token},
+    leg::Action,
     media::dtmf,
     twiml::{self, Prompt, Redirect, RejectReason, Verb},
     webhook::{Base, address, template},

@@ -4,7 +4,8 @@ use busyhour_base::{Span, Timestamp};
 
 use super::{Context, code, next};
 use crate::{
-    leg::{Action, AudioError, AudioSource, Token},
+    errands::{AudioError, AudioSource, Token},
+    leg::Action,
     media::dtmf,
     twiml::Times,
 };

@@ -10,7 +10,7 @@ use super::{
     player::{Cue, Heard, Player},
 };
 use crate::{
-    leg::{AudioSource, Request},
+    errands::{AudioSource, Request},
     twiml::{Gather, Prompt, RejectReason, Verb},
     webhook::{address, template},
 };

@@ -9,7 +9,7 @@ use super::{
     bounds::{self, URL_MAX, VERBS_MAX},
     text,
 };
-use crate::{leg::AudioSource, media::dtmf};
+use crate::{errands::AudioSource, media::dtmf};
 
 /// Longest `Pause`.
 const PAUSE_MAX_S: u32 = 3_600;

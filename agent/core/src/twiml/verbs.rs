@@ -3,7 +3,7 @@
 use busyhour_base::{Method, Span};
 
 use super::Warning;
-use crate::leg::AudioSource;
+use crate::errands::AudioSource;
 
 /// The voice of a `Say` that names none.
 pub const DEFAULT_VOICE: &str = "man";

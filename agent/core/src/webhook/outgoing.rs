@@ -4,7 +4,7 @@ use busyhour_base::{Method, Timestamp};
 use url::{Url, form_urlencoded::Serializer};
 
 use super::sign::{self, Key};
-use crate::leg::Request;
+use crate::errands::Request;
 
 /// The type of a POST's parameters.
 const FORM: &str = "application/x-www-form-urlencoded";

@@ -13,7 +13,7 @@ use crate::{
     edge::{Caller, Ids, json},
     error::ApiError,
     form::Params,
-    paging::{Listed, Page, Place, Source},
+    paging::{Listed, Page, Source},
 };
 
 /// Calls of the account, newest first.
@@ -44,21 +44,13 @@ pub(crate) async fn list(
     let calls = Calls { app: &app, caller: &caller, filter: Filter::read(&params)? };
     let page = Page::read(&params, &calls)?;
     let (found, next) = page.rows(&calls).await?;
-    let Place { start, first, this, next, previous } =
-        page.place(&calls, caller.account, &params, next);
+    let shown = page.shown(&calls, caller.account, &params, (found.len(), next));
     let body = CallList {
         calls: found
             .iter()
             .map(|row| CallResource::new(facts(row), app.platform.sid_key, &caller.directory))
             .collect(),
-        end: start + found.len().saturating_sub(1),
-        first_page_uri: first,
-        next_page_uri: next,
-        page: page.number,
-        page_size: page.size,
-        previous_page_uri: previous,
-        start,
-        uri: this,
+        shown,
     };
     Ok(json(StatusCode::OK, &body))
 }

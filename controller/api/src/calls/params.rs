@@ -23,6 +23,7 @@ use crate::{
     error::{ApiError, Code},
     form::Params,
     known::Known,
+    validity::{AHEAD_MAX, expires},
 };
 
 /// Longest `SendDigits`.
@@ -33,10 +34,6 @@ const RING_MAX_S: u64 = 600;
 /// How long a call lasts if nothing is said, and at most: four hours, the field's default, and a day.
 const TALK_S: u64 = 4 * 3_600;
 const TALK_MAX_S: u64 = 86_400;
-/// Longest `ValidityPeriod`, as of messages (`WIRE.md`).
-const VALIDITY_MAX_S: u64 = 36_000;
-/// How far ahead a call may be scheduled: 35 days, as the field does.
-const AHEAD_MAX: Span = Span::from_secs(35 * 86_400);
 
 /// The parameters of `calls.create`.
 pub(crate) const KNOWN: Known = Known { names: NAMES, unsupported: UNSUPPORTED };
@@ -292,7 +289,5 @@ fn times(
             })?)
         }
     };
-    let validity = params.whole(Code::InvalidParameter, "ValidityPeriod", 1..=VALIDITY_MAX_S)?;
-    let expires = validity.map(|s| not_before.unwrap_or(now).max(now) + Span::from_secs(s));
-    Ok((not_before, expires))
+    Ok((not_before, expires(params, not_before.unwrap_or(now).max(now))?))
 }

@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use utoipa::ToSchema;
 
 use super::address::formatted;
-use crate::{dates::Rfc2822, directory::Directory};
+use crate::{dates::Rfc2822, directory::Directory, paging::ListPage};
 
 /// What is known of a call, wherever it is kept.
 #[derive(Clone, Copy)]
@@ -237,20 +237,7 @@ impl Serialize for Subresources {
 pub(crate) struct CallList<'a> {
     /// The page, newest first.
     pub(crate) calls: Vec<CallResource<'a>>,
-    /// Place of the last one on this page.
-    pub(crate) end: usize,
-    /// Path of the first page.
-    pub(crate) first_page_uri: String,
-    /// Path of the next page, or null if this is the last.
-    pub(crate) next_page_uri: Option<String>,
-    /// Number of this page, from 0.
-    pub(crate) page: usize,
-    /// Most calls on a page.
-    pub(crate) page_size: usize,
-    /// Always null: pages are cut by the last call seen, which leads forward only.
-    pub(crate) previous_page_uri: Option<String>,
-    /// Place of the first one on this page.
-    pub(crate) start: usize,
-    /// Path of this page.
-    pub(crate) uri: String,
+    /// Which page.
+    #[serde(flatten)]
+    pub(crate) shown: ListPage,
 }

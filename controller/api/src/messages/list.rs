@@ -15,7 +15,7 @@ use crate::{
     edge::{Caller, Ids, json},
     error::ApiError,
     form::Params,
-    paging::{Listed, Page, Place, Source},
+    paging::{Listed, Page, Source},
 };
 
 /// Messages of the account, newest first.
@@ -44,21 +44,13 @@ pub(crate) async fn list(
     let messages = Messages { app: &app, caller: &caller, filter: filter(&params)? };
     let page = Page::read(&params, &messages)?;
     let (found, next) = page.rows(&messages).await?;
-    let Place { start, first, this, next, previous } =
-        page.place(&messages, caller.account, &params, next);
+    let shown = page.shown(&messages, caller.account, &params, (found.len(), next));
     let body = MessageList {
         messages: found
             .iter()
             .map(|row| MessageResource::new(facts(row), app.platform.sid_key))
             .collect(),
-        end: start + found.len().saturating_sub(1),
-        first_page_uri: first,
-        next_page_uri: next,
-        page: page.number,
-        page_size: page.size,
-        previous_page_uri: previous,
-        start,
-        uri: this,
+        shown,
     };
     Ok(json(StatusCode::OK, &body))
 }

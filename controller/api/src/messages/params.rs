@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use busyhour_base::{AccountSid, Body, Direction, MessageSpec, Span, Timestamp};
+use busyhour_base::{AccountSid, Body, Direction, MessageSpec, Timestamp};
 use busyhour_controller_core::{message::NewMessage, spec::NewText};
 
 use crate::{
@@ -16,13 +16,8 @@ use crate::{
     error::{ApiError, Code},
     form::Params,
     known::Known,
+    validity::{AHEAD_MAX, VALIDITY_MAX, expires},
 };
-
-/// Longest `ValidityPeriod` and what holds if nothing is said (`WIRE.md`): ten hours.
-const VALIDITY_MAX_S: u64 = 36_000;
-const VALIDITY: Span = Span::from_secs(VALIDITY_MAX_S);
-/// How far ahead a message may be scheduled: 35 days, as the field does.
-const AHEAD_MAX: Span = Span::from_secs(35 * 86_400);
 
 /// The parameters of `messages.create`.
 pub(crate) const KNOWN: Known = Known { names: NAMES, unsupported: UNSUPPORTED };
@@ -63,7 +58,7 @@ pub(super) fn new_message(
         body: 0,
         not_before: text.not_before,
         // What waits longer than that is not worth sending.
-        expires: text.expires.or(Some(begins + VALIDITY)),
+        expires: text.expires.or(Some(begins + VALIDITY_MAX)),
         urgency: text.urgency,
     };
     Ok((new, text.body))
@@ -211,9 +206,7 @@ fn times(
     Instants { now, begins }: Instants,
 ) -> Result<(Option<Timestamp>, Option<Timestamp>), ApiError> {
     let not_before = send_at(params, now)?;
-    let validity = params.whole(Code::InvalidParameter, "ValidityPeriod", 1..=VALIDITY_MAX_S)?;
-    let from = not_before.unwrap_or(begins).max(begins);
-    Ok((not_before, validity.map(|seconds| from + Span::from_secs(seconds))))
+    Ok((not_before, expires(params, not_before.unwrap_or(begins).max(begins))?))
 }
 
 /// `ScheduleType=fixed` with `SendAt`.

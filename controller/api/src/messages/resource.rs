@@ -8,7 +8,7 @@ use busyhour_controller_core::message::{MessageId, MessageRecord, MessageView};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use utoipa::ToSchema;
 
-use crate::{calls::Text, dates::Rfc2822};
+use crate::{calls::Text, dates::Rfc2822, paging::ListPage};
 
 /// What is known of a message, wherever it is kept.
 #[derive(Clone, Copy)]
@@ -154,20 +154,7 @@ impl Serialize for Nothing {
 pub(crate) struct MessageList<'a> {
     /// The page, newest first.
     pub(super) messages: Vec<MessageResource<'a>>,
-    /// Place of the last one on this page.
-    pub(super) end: usize,
-    /// Path of the first page.
-    pub(super) first_page_uri: String,
-    /// Path of the next page, or null if this is the last.
-    pub(super) next_page_uri: Option<String>,
-    /// Number of this page, from 0.
-    pub(super) page: usize,
-    /// Most messages on a page.
-    pub(super) page_size: usize,
-    /// Always null: pages are cut by the last message seen, which leads forward only.
-    pub(super) previous_page_uri: Option<String>,
-    /// Place of the first one on this page.
-    pub(super) start: usize,
-    /// Path of this page.
-    pub(super) uri: String,
+    /// Which page.
+    #[serde(flatten)]
+    pub(super) shown: ListPage,
 }
