@@ -426,6 +426,29 @@ mod retry_failed {
     }
 
     #[test]
+    fn a_line_that_is_retried_while_calls_of_the_last_window_are_up_waits_for_the_next() {
+        let mut machine = machine();
+        let spans = vec![Opening { from: at(0), to: at(10) }, Opening { from: at(20), to: at(30) }];
+        let plan = BatchPlan {
+            openings: Some(Openings { spans, through: at(1_000) }),
+            on_window_end: WindowEnd::Expire,
+            max_concurrent: Some(1),
+            ..BatchPlan::default()
+        };
+        let (batch, calls) = machine.running_batch(1, plan, lines(&["+1", "+2"]));
+        machine.says(calls[0], CallEvent::Answered);
+        machine.run(Span::from_secs(12));
+        let lines = failed(&machine);
+        assert_eq!(verdicts(ask(&mut machine, batch, lines)), [Ok(())]);
+        assert_eq!(machine.state.batch(batch).unwrap().shut_by, Some(Reason::Window));
+        machine.says(calls[0], ended(Outcome::Completed, true));
+        machine.run(Span::from_secs(20));
+        let dues: Vec<_> = machine.dials.iter().map(|(_, dial)| dial.at).collect();
+        assert_eq!(dues, [at(0), at(20)]);
+        machine.replays_alike(machine.log.len() / 2);
+    }
+
+    #[test]
     fn an_expired_line_is_dialled_in_the_next_window() {
         let mut machine = machine();
         let spans = vec![Opening { from: at(5), to: at(10) }, Opening { from: at(20), to: at(30) }];

@@ -12,8 +12,8 @@ use busyhour_controller_core::{
     forward::{About, Bounds},
     message::{MessageCommand, MessageDeclaration},
     spec::{
-        Again, AgainMessage, BatchPlan, Cap, Declaration, DedupeBy, Lines, Opening, Openings,
-        Requests, RetryOn, Throttle, WindowEnd,
+        Again, AgainMessage, BatchPlan, Cap, Declaration, DedupeBy, Lines, NewText, Opening,
+        Openings, Requests, RetryOn, Throttle, WindowEnd,
     },
     view::{BatchEvent, BatchStatus},
 };
@@ -447,4 +447,25 @@ fn dc_3_failed_lines_are_sent_once_more_on_their_tenants_word_however_often_it_i
     let made_up = AgainMessage { seq: 99, ..again[0].clone() };
     assert_eq!(ask(&mut machine, &[made_up]), [Some(Reason::WrongState)]);
     machine.replays_alike(6);
+}
+
+/// Nothing of it waits, and nothing of it is left when it ends.
+#[test]
+fn a_draft_whose_lines_have_expired_and_are_in_the_records_comes_to_its_end() {
+    for canceled in [true, false] {
+        let mut machine = machine();
+        let batch = machine.draft(BatchPlan { not_after: Some(at(20)), ..messages() });
+        let line = NewText { expires: Some(at(5)), ..text(FROM, "x") };
+        assert_eq!(machine.takes(batch, lines(2, line)), [None; 2]);
+        machine.run(Span::from_secs(10));
+        assert_eq!(machine.records().len(), 2);
+        if canceled {
+            let cancel =
+                |batch| BatchCommand::Cancel { account: account(1), batch, hang_up: false };
+            machine.steers(cancel, batch);
+        }
+        machine.run(Span::from_secs(20));
+        let end = if canceled { BatchStatus::Cancelled } else { BatchStatus::Expired };
+        assert_eq!(machine.view(batch).status, end);
+    }
 }

@@ -6,7 +6,7 @@ use busyhour_base::{MessageEvent, MessageStatus, Reason, Span};
 use busyhour_controller_core::{
     command::Command,
     message::{MessageCarrier, MessageLimits, NewMessage},
-    spec::{Cap, Declaration, Excess, Throttle},
+    spec::{Cap, Declaration, Excess, Throttle, Urgency},
 };
 use support::{
     Machine, START, account,
@@ -77,6 +77,29 @@ fn mt_8_a_number_has_caps_of_its_own_in_segments() {
     let mut refused = machine(declaration);
     let verdicts = refused.verdicts(submit(1, &text, vec![message(FROM); 3]));
     assert_eq!(verdicts[2].err(), Some(Reason::CapRefused));
+}
+
+/// MT-2, MT-5: a message that is too long for what its tenant may send now holds up its tenant's others until it expires. They
+/// go as of that instant, however long ago the last event was.
+#[test]
+fn mt_2_what_waited_behind_a_message_that_expires_is_sent_on_the_grid_of_that_instant() {
+    let second = Span::from_secs(1);
+    let caps = vec![Cap { count: 3, window: Span::from_secs(60) }];
+    let throttle = Some(Throttle { spacing: second });
+    let limits = MessageLimits { throttle, caps, ..MessageLimits::default() };
+    let mut machine = machine(declared(limits, None, carrier(1_000, Span::ZERO)));
+    machine.queued(1, "x", message(OTHER));
+    machine.run(second);
+    let long = NewMessage { expires: Some(START + Span::from_secs(70)), ..message(FROM) };
+    let long = machine.queued(1, &THREE.repeat(8), long);
+    machine.verdicts(submit(1, "x", vec![message(OTHER); 2]));
+    machine.run(Span::from_secs(11));
+    machine.queued(1, "x", NewMessage { urgency: Urgency::Synchronous, ..message(FROM) });
+    machine.run(Span::from_secs(100));
+    assert_eq!(machine.status(long), MessageStatus::Failed, "by then too much had been sent");
+    let dues: Vec<_> = machine.sends().iter().map(|send| send.at.since(START).as_secs()).collect();
+    assert_eq!(dues, [0, 12, 70, 71]);
+    machine.replays_alike(3);
 }
 
 #[test]

@@ -131,6 +131,8 @@ impl Key {
 pub struct Engine {
     /// The instant of the event in hand; never goes back.
     clock: u64,
+    /// As of which instant what the owner takes out makes room: see [`Engine::takes_out_at`].
+    makes_room_at: u64,
     wheel: Wheel,
     nodes: Slab<Node>,
     gates: Slab<Gate>,
@@ -185,6 +187,12 @@ impl Engine {
         self.cold.share();
         self.gates.share();
         self.behind.share();
+    }
+
+    /// What the owner takes out from now on makes room for others as of `now`, which may be ahead of the last event: nothing that
+    /// has waited behind what expired starts as of an earlier instant.
+    pub fn takes_out_at(&mut self, now: u64) {
+        self.makes_room_at = now;
     }
 
     /// Writes what grows with the requests; the rest is written with the engine.

@@ -391,6 +391,9 @@ impl Engine {
             if regates || reranks {
                 let why = if reranks { self.stood_for(id) } else { held_by };
                 self.leave(id);
+                if regates && self.makes_room_at > self.clock {
+                    return self.wait_until(id, self.makes_room_at, why);
+                }
                 return self.stand(id, why);
             }
             if place != Place::Ready || parent == NIL {

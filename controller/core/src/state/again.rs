@@ -9,7 +9,7 @@ use busyhour_base::{Outcome, Reason, Timestamp};
 use super::{State, batch::Batch, tick::Due};
 use crate::{
     effect::{Accepted, Effect, Reply},
-    engine::{gate::Scope, ring::NIL},
+    engine::{gate::Scope, ring::NIL, wheel::NO_TIMER},
     spec::{Again, AgainLine, Kind, NewRequest},
     view::BatchStatus,
 };
@@ -107,15 +107,15 @@ impl State {
         Ok(accepted)
     }
 
-    /// A batch that has ended goes on behind a run-up, with the gate that it gave up when its last call was recorded.
+    /// A batch that has ended goes on behind a run-up, with the gate that it gave up when its last call was recorded. So does one
+    /// whose last window has closed while calls of it are up: what is placed again waits for the next window.
     pub(super) fn run_on(&mut self, batch: u32) {
-        if !self.batches[batch].has_ended() {
+        if !self.batches[batch].has_ended() && !self.batches[batch].past_end {
             return;
         }
         self.run_up(batch);
         let state = &mut self.batches[batch];
-        (state.status, state.ended_at) = (BatchStatus::Running, None);
-        (state.past_end, state.expired) = (false, false);
+        (state.ended_at, state.past_end, state.expired) = (None, false, false);
         let (tenant, id, end) = (state.tenant, state.id, state.plan.not_after);
         if state.gate == NIL {
             let pacing = state.pacing();
@@ -125,7 +125,7 @@ impl State {
             engine.set_gate(gate, pacing);
             self.batches[batch].gate = gate;
         }
-        if let Some(Timestamp(end)) = end {
+        if let Some(Timestamp(end)) = end.filter(|_| self.batches[batch].end == NO_TIMER) {
             self.batches[batch].end = self.expiries.set(end, Due::Batch.of(batch));
         }
         self.tenants[tenant].ended_batches.retain(|ended| *ended != id);

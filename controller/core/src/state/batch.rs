@@ -273,20 +273,19 @@ impl State {
     /// Runs a batch, or schedules it for its time.
     fn open_batch(&mut self, batch: u32, fx: &mut Vec<Effect>) {
         self.run_up(batch);
-        let state = &mut self.batches[batch];
-        let later = state.plan.not_before.is_some_and(|begin| begin.0 > self.now);
-        state.status = if later { BatchStatus::Scheduled } else { BatchStatus::Running };
         self.gate_batch(batch);
         self.settle_batch(batch, fx);
     }
 
-    /// A batch is about to run again: it opens behind its run-up.
+    /// A batch is about to run: it opens behind its run-up, or is scheduled for its time.
     pub(super) fn run_up(&mut self, batch: u32) {
         let opens_at = Timestamp(self.now) + self.options.batch_run_up;
         let state = &mut self.batches[batch];
         let paused = state.status == BatchStatus::Paused;
         state.opens_at = opens_at;
         state.held_before_run_up = if paused { Reason::Paused } else { Reason::Ready };
+        let later = state.plan.not_before.is_some_and(|begin| begin.0 > self.now);
+        state.status = if later { BatchStatus::Scheduled } else { BatchStatus::Running };
     }
 
     /// Another pace, from now on.

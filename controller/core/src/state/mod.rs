@@ -245,6 +245,7 @@ impl State {
         self.applied = entry.index;
         self.clock_backs += u64::from(entry.at.0 < self.now);
         self.now = self.now.max(entry.at.0);
+        self.messages.engine_mut().takes_out_at(self.now);
         self.advance(effects);
         self.advance_messages(effects);
         let reply = match &entry.command {

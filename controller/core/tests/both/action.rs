@@ -11,6 +11,7 @@ pub enum Action {
     Submit { tenant: u128, count: usize, urgency: u8, begins: u16, lasts: u16, of: u8 },
     Batch { tenant: u128, count: usize, pace: [u8; 4], begins: u16, lasts: u16, start: bool },
     Steer { which: usize, how: u8 },
+    Again { which: usize, how: u8 },
     Cancel { which: usize, how: u8 },
     Offer { tenant: u128, carrier: u8, agent: u8, rings: u16 },
     GiveUp { which: usize },
@@ -22,11 +23,13 @@ pub enum Action {
     TextBatch { tenant: u128, count: usize, pace: [u8; 4], begins: u16, lasts: u16, start: bool },
     TextLines { which: usize, count: usize },
     Arrive { tenant: u128, brings: [u8; 4] },
+    OptOuts { tenant: u128, changes: [u8; 3] },
     Asked { which: usize, how: u8 },
     Deliver { which: usize, how: u8 },
     CancelTexts { which: usize, how: u8 },
     Answer { which: usize, how: u8 },
     RestartTexts,
+    Record,
     Snapshot,
     Restart,
 }
@@ -60,6 +63,7 @@ pub fn action() -> impl Strategy<Value = Action> {
             }
         ),
         3 => (any::<usize>(), 0u8..8).prop_map(|(which, how)| Steer { which, how }),
+        3 => (any::<usize>(), 0u8..8).prop_map(|(which, how)| Again { which, how }),
         2 => (any::<usize>(), 0u8..8).prop_map(|(which, how)| Cancel { which, how }),
         4 => (tenant(), 0u8..3, 0u8..2, 1u16..30).prop_map(
             |(tenant, carrier, agent, rings)| Offer { tenant, carrier, agent, rings }
@@ -90,12 +94,16 @@ pub fn action() -> impl Strategy<Value = Action> {
                 Arrive { tenant, brings: [carrier, reference, count, says] }
             }
         ),
+        2 => (tenant(), any::<[u8; 3]>()).prop_map(
+            |(tenant, changes)| OptOuts { tenant, changes }
+        ),
         4 => (any::<usize>(), 0u8..9).prop_map(|(which, how)| Asked { which, how }),
         3 => (any::<usize>(), 0u8..3).prop_map(|(which, how)| Deliver { which, how }),
     ];
     prop_oneof![
         66 => calls,
         32 => texts,
+        1 => Just(Record),
         1 => Just(Snapshot),
         2 => Just(Restart),
     ]

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use busyhour_base::{CallEvent, CallSpec, Direction, Outcome, Span, Timestamp};
+use busyhour_base::{CallEvent, CallSpec, Direction, MessageStatus, Outcome, Span, Timestamp};
 use busyhour_controller_core::{
     command::{BatchCommand, CallReport, Cancel, Change, Command, Offer, Submit, Update, Waiting},
     effect::{Effect, Reply},
-    spec::{AgentIx, BatchPlan, CallId, NewCall, Opening, Openings, Retry, RetryOn, WindowEnd},
+    spec::{
+        Again, AgainLine, AgainMessage, AgentIx, BatchPlan, CallId, NewCall, Opening, Openings,
+        Retry, RetryOn, WindowEnd,
+    },
 };
 
 use super::{Both, pick};
@@ -45,6 +48,7 @@ impl Both {
         let account = account(tenant);
         let create = BatchCommand::Create { account, idempotency: None, plan: Box::new(plan) };
         let Reply::Batch(batch) = self.apply(Command::Batch(create)) else { return };
+        self.batches.push((batch, tenant));
         let calls = self.calls(tenant, count, 0, 0, 0);
         let batch_of = Some(batch);
         self.apply(Command::Submit(Submit { account, idempotency: None, batch: batch_of, calls }));
@@ -103,6 +107,24 @@ impl Both {
             },
             _ => BatchCommand::Cancel { account, batch, hang_up: false },
         }));
+    }
+
+    /// A tenant retries what failed of a batch: all of it, of one end only, but for what failed first, or the last of it.
+    pub(super) fn again(&mut self, which: usize, how: u8) {
+        let Some((batch, tenant)) = pick(&self.batches, which) else { return };
+        let of_it = self.records.iter().filter(|record| record.batch == Some(batch));
+        let lines: Vec<_> = of_it.cloned().filter_map(AgainLine::of).collect();
+        let of_it = self.message_records.iter().filter(|record| record.batch == Some(batch));
+        let messages: Vec<_> = of_it.cloned().filter_map(AgainMessage::of).collect();
+        let skip = if how == 1 { 1 } else { (lines.len() + messages.len()).saturating_sub(3) };
+        let of_end = |bad: bool| how != 0 || bad;
+        let lines =
+            lines.into_iter().skip(skip).filter(|line| of_end(line.outcome == Outcome::Busy));
+        let messages = messages.into_iter().skip(skip);
+        let messages = messages.filter(|line| of_end(line.status == MessageStatus::Failed));
+        let (account, lines, messages) = (account(tenant), lines.collect(), messages.collect());
+        let again = Again { account, batch, lines, messages };
+        self.apply(Command::Batch(BatchCommand::Again(Box::new(again))));
     }
 
     pub(super) fn cancel(&mut self, which: usize, how: u8) {

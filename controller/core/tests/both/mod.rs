@@ -12,8 +12,9 @@ use busyhour_controller_core::{
     MessageOptions, Options, State,
     command::{AgentCommand, Capacity, Command},
     effect::{Effect, Reply},
-    message::{MessageCommand, MessageEffect, MessageId},
-    spec::{Channels, Urgency},
+    message::{MessageCommand, MessageEffect, MessageId, MessageRecord},
+    spec::{BatchId, Channels, Urgency},
+    view::Record,
 };
 
 pub use self::action::{Action, action};
@@ -38,7 +39,7 @@ const MESSAGES: MessageOptions = MessageOptions {
     asked_of_tenant_max: 2,
     answers_max: 2,
     opt_outs_max: 5,
-    removals_max: 10,
+    removals_max: 3,
 };
 
 /// The two of them.
@@ -51,8 +52,11 @@ pub struct Both {
     snapshot: (usize, Vec<u8>),
     offers: u64,
     sent: BTreeMap<MessageId, u16>,
-    /// Messages that have ended.
-    recorded: usize,
+    /// What has ended, in order.
+    records: Vec<Record>,
+    message_records: Vec<MessageRecord>,
+    /// Every batch, with its tenant.
+    batches: Vec<(BatchId, u128)>,
 }
 
 impl Both {
@@ -63,8 +67,18 @@ impl Both {
         let snapshot = (0, machine.state.snapshot());
         let (mut model, sent) = (Model::default(), BTreeMap::new());
         model.texts.options = MESSAGES;
-        let (offers, recorded) = (0, 0);
-        let mut both = Self { machine, model, routes, snapshot, offers, sent, recorded };
+        let (records, message_records, batches) = (Vec::new(), Vec::new(), Vec::new());
+        let mut both = Self {
+            machine,
+            model,
+            routes,
+            snapshot,
+            offers: 0,
+            sent,
+            records,
+            message_records,
+            batches,
+        };
         let plan = Plan {
             carriers: [3, 6, 0, 0, 0, 1, 1, 0, 0, 0],
             texts: [5, 0, 0, 6, 1, 0],
@@ -110,16 +124,27 @@ impl Both {
             }
         }
         let entry = self.machine.log.last().expect("it was just applied");
-        let ended: Vec<_> = self.machine.state.message_outbox(usize::MAX).collect();
-        let records: Vec<_> = ended[self.recorded..].iter().map(|one| (*one).clone()).collect();
-        self.recorded = ended.len();
+        let told = self.records.last().map_or(0, |record| record.seq);
+        let ended = self.machine.state.outbox(usize::MAX).filter(|record| record.seq > told);
+        self.records.extend(ended.cloned());
+        let told = self.message_records.last().map_or(0, |record| record.seq);
+        let ended = self.machine.state.message_outbox(usize::MAX);
+        let records: Vec<_> = ended.filter(|record| record.seq > told).cloned().collect();
+        self.message_records.extend_from_slice(&records);
         if let Err(error) = self.model.follow(entry, &reply, effects, &records) {
             panic!("the machine {error}\nin {entry:?}\nwhich it answered with {reply:?}");
         }
         for tenant in (1..=TENANTS).map(account) {
             let out = self.machine.state.opt_outs_of(tenant, None, None, None);
-            let out: Vec<_> = out.map(|one| (one.from.to_string(), one.to.to_string())).collect();
-            assert_eq!(out, self.model.texts.opted_out(tenant), "after {entry:?}");
+            let out = out.map(|one| (one.from.to_string(), one.to.to_string(), one.since.0));
+            let expected = self.model.texts.opted_out(tenant);
+            assert_eq!(out.collect::<Vec<_>>(), expected, "after {entry:?}");
+            let removed = self.machine.state.removed_opt_outs_of(tenant, u64::MAX);
+            let removed = removed.map(|one| {
+                (one.from.to_string(), one.to.to_string(), one.since.0, one.reason.to_string())
+            });
+            let expected = self.model.texts.removed(tenant);
+            assert_eq!(removed.collect::<Vec<_>>(), expected, "after {entry:?}");
         }
         reply
     }
@@ -182,6 +207,13 @@ impl Both {
                 self.batch(tenant, count, plan, start);
             }
             Action::Steer { which, how } => self.steer(which, how),
+            Action::Again { which, how } => self.again(which, how),
+            Action::Record => {
+                let through = self.records.last().map_or(0, |record| record.seq);
+                self.apply(Command::Recorded { through });
+                let through = self.message_records.last().map_or(0, |record| record.seq);
+                self.apply(Command::Message(MessageCommand::Recorded { through }));
+            }
             Action::Cancel { which, how } => self.cancel(which, how),
             Action::Offer { tenant, carrier, agent, rings } => {
                 self.offer(tenant, carrier, agent, rings);
@@ -217,6 +249,7 @@ impl Both {
             }
             Action::TextLines { which, count } => self.text_lines(which, count),
             Action::Arrive { tenant, brings } => self.arrive(tenant, brings),
+            Action::OptOuts { tenant, changes } => self.change_opt_outs(tenant, changes),
             Action::Asked { which, how } => self.asked(which, how),
             Action::Deliver { which, how } => self.deliver(which, how),
             Action::CancelTexts { which, how } => self.cancel_texts(which, how),

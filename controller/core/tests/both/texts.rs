@@ -7,8 +7,8 @@ use busyhour_controller_core::{
     command::{BatchCommand, Command},
     effect::Reply,
     message::{
-        After, Answer, AnsweredBy, Arrival, Asked, Cancel, MessageCommand, MessageReport,
-        NewMessage, Reported, SubmitMessages,
+        AddOptOut, After, Answer, AnsweredBy, Arrival, Asked, Cancel, ChangeOptOuts,
+        MessageCommand, MessageReport, NewMessage, Person, RemoveOptOut, Reported, SubmitMessages,
     },
     spec::{BatchId, BatchPlan, Kind, Lines, NewText, Requests, Urgency},
 };
@@ -33,8 +33,13 @@ impl Both {
         self.apply(Command::Message(MessageCommand::Submit(SubmitMessages {
             account: account(tenant),
             idempotency: None,
-            bodies: vec![text_of(tenant)],
-            messages: vec![new; count],
+            bodies: (1..=4).map(text_of).collect(),
+            messages: (0..count)
+                .map(|nth| NewMessage {
+                    body: (usize::from(of) / 8 + nth) as u32 % 4,
+                    ..new.clone()
+                })
+                .collect(),
         })));
     }
 
@@ -72,6 +77,7 @@ impl Both {
         let plan = Box::new(BatchPlan { kind: Kind::Message, ..plan });
         let create = BatchCommand::Create { account, idempotency: None, plan };
         let Reply::Batch(batch) = self.apply(Command::Batch(create)) else { return };
+        self.batches.push((batch, tenant));
         self.take(batch, tenant, count, lasts);
         if start {
             self.apply(Command::Batch(BatchCommand::Start { account, batch }));
@@ -82,10 +88,11 @@ impl Both {
     fn take(&mut self, batch: BatchId, tenant: u128, count: usize, lasts: u16) {
         let now = self.machine.now;
         let mut requests = Requests::default();
-        let shared = [number(tenant), other_number(tenant)].map(|from| {
+        let from = [(number(tenant), tenant), (other_number(tenant), tenant + 1)];
+        let shared = from.map(|(from, long)| {
             requests.share(NewText {
                 spec: Arc::new(spec("", &from, Direction::OutboundApi)),
-                body: text_of(tenant),
+                body: text_of(1 + long as usize % 4),
                 not_before: None,
                 expires: (lasts > 60).then(|| now + Span(u64::from(lasts - 60) * 1_000_033)),
                 urgency: Urgency::Ordinary,
@@ -106,8 +113,8 @@ impl Both {
         self.take(batch, tenant, count, 0);
     }
 
-    /// A carrier brings messages, some of them again, and some of one word. The answers to those have one segment, as the messages
-    /// of the first tenant; the other tenants' carriers answer themselves.
+    /// A carrier brings messages, some of them again, and some of one word. The platform answers those in its words or in the
+    /// tenant's, or its application does, or the carrier itself has.
     pub(super) fn arrive(&mut self, tenant: u128, [carrier, reference, count, says]: [u8; 4]) {
         let numbers = [number(tenant), other_number(tenant)];
         let arrivals = (0..count).map(|nth| {
@@ -119,12 +126,38 @@ impl Both {
                 reference: format!("in-{}", reference + nth).into(),
                 spec: Arc::new(spec(to, from, Direction::Inbound)),
                 body: Body::from(WORDS[usize::from(word) % WORDS.len()]),
-                answers: tenant == 1 && says % 4 < 3,
-                answered_by: AnsweredBy::default(),
+                answers: says % 4 < 3,
+                answered_by: match says / 4 % 4 {
+                    0 | 1 => AnsweredBy::Application,
+                    2 => AnsweredBy::Platform(Some(text_of(2))),
+                    _ => AnsweredBy::default(),
+                },
             }
         });
         let arrivals = arrivals.collect();
         self.apply(Command::Message(MessageCommand::Arrived(arrivals)));
+    }
+
+    /// A tenant imports who takes no messages, some of them twice, and removes some.
+    pub(super) fn change_opt_outs(&mut self, tenant: u128, [add, remove, since]: [u8; 3]) {
+        let numbers = [number(tenant), other_number(tenant)];
+        let who = |drawn: u32| Person::of(&format!("+1777000{}", drawn % 4)).expect("a number");
+        let now_s = u32::try_from(self.machine.now.0 / 1_000_000).expect("before 2106");
+        let since_s = (since % 3 > 0).then(|| now_s + u32::from(since / 3) - 40);
+        let people = |count: u8, from: u8| {
+            let person = move |nth| who(u32::from(from) + nth * u32::from(from) % 3);
+            (0..u32::from(count)).map(move |nth| AddOptOut { person: person(nth), since_s })
+        };
+        let add = numbers.iter().zip([add % 4, add / 4 % 3]).filter(|(_, count)| *count > 0);
+        let add = add.map(|(from, count)| (Arc::clone(from), people(count, since / 8).collect()));
+        let removed = (0..remove % 4).map(|nth| RemoveOptOut {
+            from: Arc::clone(&numbers[usize::from(remove / 4 + nth) % 2]),
+            person: who(u32::from(remove / 16 + nth)),
+            reason: format!("reason {since}").into(),
+        });
+        let (account, remove) = (account(tenant), removed.collect());
+        let changes = ChangeOptOuts { account, add: add.collect(), remove };
+        self.apply(Command::Message(MessageCommand::OptOuts(changes)));
     }
 
     /// What a tenant's application answered, or that it did not; also twice, of a question before, and from a number of nobody.
@@ -141,7 +174,7 @@ impl Both {
         };
         let answer = |nth: usize| Answer {
             spec: Arc::new(spec(person(which as u8), &from[nth], Direction::OutboundReply)),
-            body: text_of(tenant),
+            body: text_of(1 + (which + nth) % 4),
         };
         let hook = Webhook { url: format!("https://shop.example/{step}"), method: Method::Post };
         let after = match how {
@@ -185,8 +218,6 @@ fn spec(to: &str, from: &str, direction: Direction) -> MessageSpec {
     MessageSpec { to, from, direction, status_callback: None }
 }
 
-/// As many segments as the tenant's number, of every tenant's messages.
-fn text_of(tenant: u128) -> Body {
-    let segments = tenant as usize;
+fn text_of(segments: usize) -> Body {
     Body::from("x".repeat(1 + (segments - 1) * 153 + usize::from(segments == 2) * 10))
 }

@@ -6,16 +6,24 @@ use busyhour_base::Reason;
 use busyhour_controller_core::{
     command::{AgentCommand, BatchCommand, Cancel, Change, Command, Submit, Update},
     effect::{Accepted, Reply},
-    spec::{BatchId, CallId, Declaration, Kind, NewCall, Pace},
+    spec::{Again, BatchId, CallId, Declaration, Kind, NewCall, Pace},
 };
 
 use super::{
     Agent, Model,
     limits::Gate,
-    requests::{Batch, Owner, Place, Request},
+    requests::{Batch, Owner, Place, Request, check_order},
     turns::{Range, Root, Standing},
     why::Held,
 };
+
+/// What a line has behind it that is placed again on its tenant's word: attempts that came to an end, and those of which nothing
+/// was sent.
+#[derive(Clone, Copy, Default)]
+struct Before {
+    failed: u16,
+    unsent: u32,
+}
 
 impl Model {
     pub(super) fn command(&mut self, command: &Command, reply: &Reply) -> Result<(), String> {
@@ -28,6 +36,9 @@ impl Model {
         }
         if let Command::Submit(submit) = command {
             return self.submit(submit, reply);
+        }
+        if let Command::Batch(BatchCommand::Again(again)) = command {
+            return self.place_again(again, reply);
         }
         if matches!(reply, Reply::Refused(_)) {
             return Ok(());
@@ -130,26 +141,76 @@ impl Model {
             _ => return Ok(()),
         };
         for (new, verdict) in submit.calls.iter().zip(verdicts) {
-            let account = submit.account.0;
-            let mine = self.requests.values().filter(|request| request.account == account);
-            let waiting = mine.filter(|request| request.waits()).count();
-            let ringing = self.ringing_of(account);
-            let most = self.tenants[&account].declared.limits.queue_max as usize;
-            let full = waiting + ringing >= most;
-            match verdict {
-                Ok(_) if full => return Err(format!("said {verdict:?}, though the queue is full")),
-                Ok(accepted) => self.accept(submit, new, accepted.call),
-                Err(Reason::QueueFull) if !full => {
-                    return Err("took a queue for full that is not".into());
-                }
-                Err(_) => {}
+            self.check_room(submit.account.0, *verdict)?;
+            if let Ok(accepted) = verdict {
+                self.accept(
+                    (submit.account.0, submit.batch),
+                    new,
+                    accepted.call,
+                    Before::default(),
+                );
             }
         }
         Ok(())
     }
 
-    fn accept(&mut self, submit: &Submit, new: &NewCall, call: CallId) {
-        let account = submit.account.0;
+    /// A queue takes a request unless it is full.
+    fn check_room(&self, account: u128, verdict: Result<Accepted, Reason>) -> Result<(), String> {
+        let mine = self.requests.values().filter(|request| request.account == account);
+        let waiting = mine.filter(|request| request.waits()).count();
+        let most = self.tenants[&account].declared.limits.queue_max as usize;
+        let full = waiting + self.ringing_of(account) >= most;
+        match verdict {
+            Ok(_) if full => Err(format!("said {verdict:?}, though the queue is full")),
+            Err(Reason::QueueFull) if !full => Err("took a queue for full that is not".into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lines that came to nothing are placed again, each record of each end once, in order. A batch that was over runs on.
+    fn place_again(&mut self, again: &Again, reply: &Reply) -> Result<(), String> {
+        let (id, account, now) = (again.batch, again.account.0, self.now);
+        let Some(batch) = self.batches.get(&id) else { return Ok(()) };
+        let kept = batch.keeps_ended(self.tenants[&account].declared.suspended, now);
+        let verdicts = match reply {
+            Reply::Submitted(verdicts) if kept.is_empty() => verdicts,
+            Reply::Refused(reason) if kept.contains(reason) => return Ok(()),
+            _ => return Err(format!("answered lines of {id:?} again with {reply:?}: {kept:?}")),
+        };
+        check_order(verdicts)?;
+        for (line, verdict) in again.lines.iter().zip(verdicts) {
+            let end = format!("{:?}", line.outcome);
+            let batch = &self.batches[&id];
+            let before = batch.was_placed_again(&end, line.seq);
+            if before != (*verdict == Err(Reason::Duplicate)) {
+                let through = &batch.again_through;
+                return Err(format!("said {verdict:?} to record {}; {through:?}", line.seq));
+            }
+            if before {
+                continue;
+            }
+            self.check_room(account, *verdict)?;
+            let Ok(accepted) = verdict else { return Ok(()) };
+            let mut mine = self.requests.values().filter(|request| request.batch == Some(id));
+            let open = mine.any(|request| request.place != Place::Ended);
+            let failed = line.earlier.iter().filter(|attempt| !attempt.passed_on).count() as u16;
+            let unsent = u32::from(line.attempts) - line.earlier.len() as u32;
+            let batch = self.batches.get_mut(&id).expect("it is known");
+            batch.run_on(open, now);
+            batch.again_through.insert(end, line.seq);
+            let before = Before { failed, unsent };
+            self.accept((account, Some(id)), &line.call, accepted.call, before);
+        }
+        Ok(())
+    }
+
+    fn accept(
+        &mut self,
+        (account, batch): (u128, Option<BatchId>),
+        new: &NewCall,
+        call: CallId,
+        Before { failed, unsent }: Before,
+    ) {
         let application =
             new.application.filter(|sid| self.applications.contains_key(&(account, *sid)));
         let from = new.spec.from.to_string();
@@ -159,15 +220,16 @@ impl Model {
             to: new.spec.to.to_string(),
             urgency: new.urgency,
             application,
-            batch: submit.batch,
+            batch,
             number: Some(from.clone()).filter(|_| self.numbers.contains_key(&(account, from))),
             accepted: self.now,
             not_before: new.not_before.map(|at| at.0),
             expires: new.expires.map(|at| at.0),
             place: Place::Scheduled,
             planned: self.planned,
-            unsent: 0,
-            failed: 0,
+            unsent,
+            failed,
+            failed_before: failed,
             without: Vec::new(),
             table: 0,
             canceled: false,
@@ -190,7 +252,7 @@ impl Model {
                 self.steer(*batch, |batch| batch.paused = true);
             }
             (BatchCommand::Cancel { batch, .. }, _) => {
-                self.steer(*batch, |batch| batch.over = true);
+                self.steer(*batch, |batch| (batch.over, batch.canceled) = (true, true));
                 self.expire(self.now);
             }
             (BatchCommand::Pace { batch, throttle, max_concurrent, .. }, _) => {

@@ -141,10 +141,9 @@ fn policy(drawn: u8) -> OrderPolicy {
     }
 }
 
-/// Segments in windows. A message of the histories has up to four, each tenant's as many as any other of that tenant's: among
-/// its numbers turns are taken, and one whose message is too long for what its tenant may send now waits with its turn.
+/// Segments in windows. A message of the histories has up to four.
 fn segment_caps(drawn: u8) -> Vec<Cap> {
-    // A message of three segments does not fit into every one.
+    // A message of four segments does not fit into every one.
     caps(drawn).into_iter().map(|cap| Cap { count: cap.count + 1, ..cap }).collect()
 }
 

@@ -56,6 +56,8 @@ pub struct Request {
     /// Attempts that were not sent, and those that came to an end.
     pub unsent: u32,
     pub failed: u16,
+    /// Of the failed ones, those of the calls that its line had before.
+    pub failed_before: u16,
     /// The carriers that could not complete it since it was last placed.
     pub without: Vec<usize>,
     /// Tables of routes that had been in force when it was dialled.
@@ -88,6 +90,8 @@ pub struct Batch {
     pub over: bool,
     /// Its tenant ended it.
     pub canceled: bool,
+    /// By how they had ended, up to which record its lines were placed again.
+    pub again_through: BTreeMap<String, u64>,
     pub gate: Gate,
 }
 
@@ -103,10 +107,51 @@ impl Batch {
             opens: 0,
             over: false,
             canceled: false,
+            again_through: BTreeMap::new(),
             gate,
         }
     }
 
+    /// Why none of its lines may be placed again on its tenant's word.
+    pub fn keeps_ended(&self, suspended: bool, now: Instant) -> BTreeSet<Reason> {
+        let past = self.plan.not_after.is_some_and(|at| at.0 <= now);
+        let rules = [
+            (suspended, Reason::Suspended),
+            (past, Reason::Expired),
+            (self.canceled || self.started.is_none() && !self.over, Reason::WrongState),
+        ];
+        rules.into_iter().filter(|(binds, _)| *binds).map(|(_, reason)| reason).collect()
+    }
+
+    /// One of its lines is placed again: if it was over, or nothing of it was `open`, it runs anew.
+    pub fn run_on(&mut self, open: bool, now: Instant) {
+        if self.over || !open {
+            (self.over, self.paused, self.resumed) = (false, false, false);
+            (self.started, self.opens) = (Some(now), now + RUN_UP.0);
+        }
+    }
+
+    /// Whether a line with this record, which had ended so, was placed again or passed over before.
+    pub fn was_placed_again(&self, end: &str, record: u64) -> bool {
+        self.again_through.get(end).is_some_and(|through| record <= *through)
+    }
+}
+
+/// Verdicts on lines that are placed again, in their order: behind one for which there is no room none is taken, and the
+/// reason is the same.
+pub fn check_order<T: Copy>(verdicts: &[Result<T, Reason>]) -> Result<(), String> {
+    let full = verdicts
+        .iter()
+        .position(|verdict| verdict.as_ref().is_err_and(|reason| *reason != Reason::Duplicate));
+    let rest = full.map_or(&[][..], |at| &verdicts[at..]);
+    let first = rest.first().and_then(|verdict| verdict.as_ref().err());
+    match rest.iter().all(|verdict| verdict.as_ref().err() == first) {
+        true => Ok(()),
+        false => Err("took lines behind one for which there was no room".to_owned()),
+    }
+}
+
+impl Batch {
     /// What has not started by then expires: it is told so, or its first window since it was started is its only one.
     pub fn end(&self) -> Option<Instant> {
         let only = self.plan.on_window_end == WindowEnd::Expire;
@@ -386,8 +431,8 @@ impl Request {
     /// Why it did not wait in its queue before: it came now, was scheduled, or waited for its next attempt.
     fn why_scheduled(&self, _now: Instant) -> Reason {
         match self.not_before {
-            Some(at) if at > self.accepted && self.failed == 0 => Reason::NotBefore,
-            _ if self.failed > 0 => Reason::Retry,
+            _ if self.failed > self.failed_before => Reason::Retry,
+            Some(at) if at > self.accepted => Reason::NotBefore,
             _ => Reason::Ready,
         }
     }

@@ -119,6 +119,11 @@ pub struct Turns {
     line: BTreeMap<Root, Stand>,
     /// Whose limits have stopped a queue at every look since something of it started.
     stopped: BTreeMap<(Root, Queue), BTreeSet<Scope>>,
+    /// Those of whom a queue that only its tenant's limits stop may be at the front. If its message is longer than others, these
+    /// wait with it.
+    held_up: BTreeSet<Root>,
+    /// Those of whom a request has just expired that others may have waited behind.
+    left_behind: BTreeSet<Root>,
     looks: u64,
     /// In the weighted order: what each has had, in parts of its weight.
     had: BTreeMap<Root, Range<u64>>,
@@ -252,9 +257,10 @@ impl Turns {
         now: Instant,
     ) {
         self.looks += 1;
-        let open = candidates.iter().filter(|candidate| candidate.is_open());
-        let ready: BTreeMap<Root, u8> = open.map(|c| (c.root(), c.class)).collect();
         self.note_stopped(candidates);
+        let open = candidates.iter().filter(|candidate| candidate.is_open());
+        let open = open.map(|c| (c.root(), c.class));
+        let ready: BTreeMap<Root, u8> = open.filter(|(root, _)| !self.is_held_up(root)).collect();
         let stood =
             candidates.iter().filter(|c| self.stopped[&(c.root(), c.queue.clone())].is_empty());
         let may_stand: BTreeMap<Root, u8> = stood.map(|c| (c.root(), c.class)).collect();
@@ -321,6 +327,28 @@ impl Turns {
             }
             self.stopped.insert(queue, stopped);
         }
+        let stands = |candidate: &&Candidate| {
+            let stopped = &self.stopped[&(candidate.root(), candidate.queue.clone())];
+            candidate.stopped_by.contains(&Scope::Tenant)
+                && stopped.iter().all(|scope| *scope == Scope::Tenant)
+        };
+        self.held_up = candidates.iter().filter(stands).map(Candidate::root).collect();
+        self.held_up.extend(self.left_behind.iter().cloned());
+    }
+
+    /// Whether what could start may have waited behind something that has expired.
+    pub fn is_left_behind(&self, root: &Root) -> bool {
+        self.left_behind.contains(root)
+    }
+
+    /// Up to now they may have been held up by what has expired.
+    pub fn left_behind(&mut self, roots: BTreeSet<Root>) {
+        self.left_behind = roots;
+    }
+
+    /// Whether what could start may wait behind something longer of its tenant.
+    pub fn is_held_up(&self, root: &Root) -> bool {
+        self.held_up.contains(root)
     }
 
     /// A tenant that had its turn goes to the end. `feasible` are those who could have had it.

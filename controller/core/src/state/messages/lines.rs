@@ -153,8 +153,11 @@ impl State {
         if gate == NIL {
             return;
         }
-        let lanes = self.messages.queue.retire_batch(tenant, gate);
-        self.messages.sweeps.extend(lanes.into_iter().map(|lane| (lane, reason)));
+        let Messages { queue, sweeps, .. } = &mut self.messages;
+        let lanes = queue.retire_batch(tenant, gate);
+        // One without requests may go with its batch at once.
+        let lanes = lanes.into_iter().filter(|lane| queue.engine().next_retired(*lane).is_some());
+        sweeps.extend(lanes.map(|lane| (lane, reason)));
     }
 
     /// Ends the next of the messages of batches that are over. A lane that is empty by then is done with: it may be gone at the

@@ -2,7 +2,7 @@
 //! already. Each is kept with when it was, for as long as it holds: also while its account or number is not declared.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     ops::Bound,
     sync::Arc,
 };
@@ -204,8 +204,12 @@ impl State {
         let (now, since) = (self.now, seconds(self.now));
         let removals_max = self.message_options.removals_max;
         let opt_outs = &mut self.messages.opt_outs;
-        let news = adds().filter(|(from, one)| !opt_outs.has_person(account, from, one.person));
-        if opt_outs.count + news.count() as u64 > self.message_options.opt_outs_max {
+        let most = self.message_options.opt_outs_max;
+        let news = || adds().filter(|(from, one)| !opt_outs.has_person(account, from, one.person));
+        // Who is named twice is kept once; that is looked at only where it matters.
+        let named = || news().map(|(from, one)| (from, one.person)).collect::<BTreeSet<_>>();
+        let fits = |news: usize| opt_outs.count + news as u64 <= most;
+        if !fits(news().count()) && !fits(named().len()) {
             return Reply::Refused(Reason::OptOutsFull);
         }
         let mut added = 0;

@@ -28,6 +28,9 @@ struct Received {
     step: u16,
     again: Option<Again>,
     said: Option<Keyword>,
+    written: Arc<MessageSpec>,
+    /// Its first answer goes out, though its sender takes no other messages.
+    speaks: bool,
 }
 
 /// A question: about which message, which one, where if not at the number's application, and what its sender meant.
@@ -109,12 +112,16 @@ impl Texts {
                 Ok(message) if kept_out.is_empty() => {
                     let carrier = arrival.carrier.to_string();
                     let said = self.meant(arrival);
-                    let one = Received { account, carrier, step: 0, again: None, said };
+                    let (step, again, written) = (0, None, Arc::clone(&arrival.spec));
+                    let speaks = false;
+                    let one = Received { account, carrier, step, again, said, written, speaks };
                     self.arrivals.received.insert(message, one);
                     self.arrivals.brought.insert(key, (self.now, message));
                     self.arrivals.stand(self.options.asked_of_tenant_max);
                     if let Some(word) = said {
-                        self.obey(word, arrival, &mut queued)?;
+                        let speaks = self.obey(word, arrival, &mut queued)?;
+                        let one = self.arrivals.received.get_mut(&message);
+                        one.expect("it was just taken in").speaks = speaks;
                     }
                 }
                 _ => return Err(format!("said {verdict:?} to {arrival:?}: {kept_out:?}")),
@@ -170,7 +177,7 @@ impl Texts {
             let Some(one) = one.filter(|one| one.step == asked.step && one.step > 0) else {
                 continue;
             };
-            let last = self.answers(one.account, &asked.answers, &mut queued)?;
+            let last = self.answers(asked, &one, &mut queued)?;
             match &asked.after {
                 After::Again(hook) if asked.step < ASKS_MAX => {
                     let again = Some(Again { hook: hook.clone(), answer: last });
@@ -194,20 +201,29 @@ impl Texts {
     }
 
     /// Somebody waits for an answer: it goes before ordinary messages of its number. That of a suspended tenant waits with what
-    /// it has. Tells what became of the last one.
+    /// it has. The first one to the sender may be a last word. Tells what became of the last answer.
     fn answers<'a>(
         &mut self,
-        account: u128,
-        answers: &[Answer],
+        asked: &Asked,
+        Received { account, written, speaks, .. }: &Received,
         queued: &mut impl Iterator<Item = (MessageId, &'a MessageSpec)>,
     ) -> Result<Result<MessageId, Reason>, String> {
+        let (account, mut speaks) = (*account, *speaks);
         let mut last = Err(Reason::UnknownMessage);
-        for answer in answers.iter().take(self.options.answers_max) {
+        for answer in asked.answers.iter().take(self.options.answers_max) {
             let Answer { spec, body } = answer;
-            last = match self.takes_none(account, &spec.from, &spec.to) {
+            let back = (&spec.to, &spec.from) == (&written.from, &written.to);
+            let last_word = back && std::mem::take(&mut speaks);
+            last = match !last_word && self.takes_none(account, &spec.from, &spec.to) {
                 true => Err(Reason::OptedOut),
                 false => self.reply(account, spec, body.text(), queued)?,
             };
+            if let Some(text) = last.ok().and_then(|message| self.texts.get_mut(&message)) {
+                text.last_word = last_word;
+            }
+        }
+        if let Some(one) = self.arrivals.received.get_mut(&asked.message) {
+            one.speaks = speaks;
         }
         Ok(last)
     }

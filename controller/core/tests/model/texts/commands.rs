@@ -12,7 +12,7 @@ use busyhour_controller_core::{
 
 use super::{
     super::{turns::Standing, why::Held},
-    Line, Place, Text, Texts,
+    Line, Place, Text, Texts, root,
 };
 
 impl Texts {
@@ -24,6 +24,12 @@ impl Texts {
     ) -> Result<(), String> {
         if let Command::Batch(BatchCommand::Take(lines)) = command {
             self.take(lines, reply)?;
+        }
+        if let Command::Batch(BatchCommand::Again(again)) = command {
+            self.send_again(again, reply)?;
+        }
+        if let Command::Message(MessageCommand::OptOuts(changes)) = command {
+            self.change_opt_outs(changes, reply)?;
         }
         match (command, reply) {
             (Command::Message(MessageCommand::Submit(submit)), Reply::Refused(reason)) => {
@@ -142,6 +148,11 @@ impl Texts {
             text.waits() && !self.fits(text.account, &text.from, text.segments)
         });
         for message in oversized.map(|(message, _)| *message).collect::<Vec<_>>() {
+            // What is too long for ever may be seen to be too long for now first, by those that wait behind it too.
+            let (queue, reasons) =
+                (root(&self.texts[&message]), self.limits_on(&self.texts[&message]));
+            let beside = self.texts.values_mut().filter(|text| root(text) == queue);
+            beside.for_each(|text| text.held.also(&reasons));
             self.end(message, MessageStatus::Failed);
         }
         let place = |name| self.lines.iter().position(|line| line.declared.name == name);

@@ -7,10 +7,13 @@ use busyhour_controller_core::{
     command::BatchCommand,
     effect::Reply,
     message::{MessageId, NewMessage},
-    spec::{Kind, Lines, Pace, Rest},
+    spec::{Again, Kind, Lines, Pace, Rest},
 };
 
-use super::{super::requests::Batch, Place, Texts};
+use super::{
+    super::requests::{Batch, check_order},
+    Place, Texts,
+};
 
 impl Texts {
     /// Lines are taken by a draft, each name once.
@@ -53,6 +56,50 @@ impl Texts {
                 urgency: text.urgency,
             };
             self.accept(lines.account.0, &new, segments, message, Some(batch));
+        }
+        Ok(())
+    }
+
+    /// As [`super::super::Model::place_again`].
+    pub(super) fn send_again(&mut self, again: &Again, reply: &Reply) -> Result<(), String> {
+        let (id, account, now) = (again.batch, again.account.0, self.now);
+        let Some((_, batch)) = self.batches.get(&id) else { return Ok(()) };
+        let kept = batch.keeps_ended(self.tenants[&account].1, now);
+        let verdicts = match reply {
+            Reply::Messages(verdicts) if kept.is_empty() => verdicts,
+            Reply::Refused(reason) if kept.contains(reason) => return Ok(()),
+            _ => return Err(format!("answered lines of {id:?} again with {reply:?}: {kept:?}")),
+        };
+        check_order(verdicts)?;
+        for (line, verdict) in again.messages.iter().zip(verdicts) {
+            let end = format!("{:?}", line.status);
+            let batch = &self.batches[&id].1;
+            let before = batch.was_placed_again(&end, line.seq);
+            if before != (*verdict == Err(Reason::Duplicate)) {
+                let through = &batch.again_through;
+                return Err(format!("said {verdict:?} to record {}; {through:?}", line.seq));
+            }
+            if before {
+                continue;
+            }
+            let verdict = verdict.map(|accepted| accepted.message);
+            let spec = &line.text.spec;
+            let segments = Segments::of(line.text.body.text()).count.into();
+            self.check_verdict(account, spec, segments, verdict)?;
+            let Ok(message) = verdict else { return Ok(()) };
+            let mut mine = self.texts.values().filter(|text| text.batch == Some(id));
+            let open = mine.any(|text| text.place != Place::Over);
+            let (_, batch) = self.batches.get_mut(&id).expect("it is known");
+            batch.run_on(open, now);
+            batch.again_through.insert(end, line.seq);
+            let (not_before, expires) = (line.text.not_before, line.text.expires);
+            let (spec, urgency) = (Arc::clone(spec), line.text.urgency);
+            let new = NewMessage { spec, body: 0, not_before, expires, urgency };
+            self.accept(account, &new, segments, message, Some(id));
+            let text = self.texts.get_mut(&message).expect("it was just accepted");
+            text.failed = line.earlier.len() as u16;
+            text.attempts = line.attempts.into();
+            text.unsent = text.attempts - u32::from(text.failed);
         }
         Ok(())
     }

@@ -27,7 +27,10 @@ use busyhour_controller_core::{
     spec::{BatchId, CallId, Urgency},
 };
 
-use self::{arrivals::Arrivals, opt_outs::OptOuts};
+use self::{
+    arrivals::Arrivals,
+    opt_outs::{OptOuts, Removed},
+};
 use super::{
     Instant, LATENESS_MAX,
     carrier::SETUP_LATENESS_MAX,
@@ -100,6 +103,14 @@ impl Turn<'_> {
             Self::Ended(message) => *message,
         }
     }
+
+    /// When it was, if that is said.
+    fn at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Sent(send) => Some(send.at),
+            Self::Ended(_) => None,
+        }
+    }
 }
 
 struct Line {
@@ -132,6 +143,7 @@ pub struct Texts {
     planned: u64,
     arrivals: Arrivals,
     opt_outs: OptOuts,
+    removed: Vec<Removed>,
     ended: BTreeMap<MessageId, MessageStatus>,
     pub decisions: u64,
 }
@@ -156,9 +168,23 @@ impl Texts {
         turns.reverse();
         let at = entry.at.0;
         (self.entry, self.index) = (at, entry.index);
+        let before = self.waiting_roots();
         self.expire(at);
+        let after = self.waiting_roots();
+        // Until now they may have waited behind what has just expired.
+        let changed = before.iter().filter(|(root, count)| after.get(*root) != Some(*count));
+        let changed: BTreeSet<_> = changed.map(|(root, _)| root.clone()).collect();
+        let expired = !changed.is_empty();
+        self.turns.left_behind(changed);
         while let Some(moment) = self.next_moment().filter(|moment| *moment <= at) {
+            if moment == at {
+                self.turns.left_behind(BTreeSet::new());
+            }
             self.moment(moment.max(at - LATENESS_MAX), &mut turns)?;
+        }
+        self.turns.left_behind(BTreeSet::new());
+        if expired {
+            self.moment(at, &mut turns)?;
         }
         self.now = at;
         self.command(&entry.command, reply, effects)?;
@@ -242,6 +268,15 @@ impl Texts {
         self.ended.insert(message, status);
     }
 
+    /// Where messages wait, and how many.
+    fn waiting_roots(&self) -> BTreeMap<Root, usize> {
+        let mut roots = BTreeMap::new();
+        for text in self.texts.values().filter(|text| matches!(text.place, Place::Waiting(_))) {
+            *roots.entry(root(text)).or_default() += 1;
+        }
+        roots
+    }
+
     fn keep_turns(&mut self) {
         let waiting = self.texts.values().filter(|text| matches!(text.place, Place::Waiting(_)));
         self.turns.keep(&waiting.map(root).collect());
@@ -280,8 +315,12 @@ impl Texts {
             let able = self.able();
             let open = candidates.iter().filter(|candidate| candidate.is_open());
             let feasible: Vec<_> = open.filter(|_| able.is_some()).collect();
-            let allowed = self.turns.first(feasible.iter().copied());
-            if allowed.is_empty() {
+            let (allowed, must) = self.allowed(&feasible);
+            let starts = |turn: &&Turn<'_>| {
+                let now = turn.at().is_none_or(|at| at == Timestamp(moment));
+                now && allowed.contains(&named(turn.message()))
+            };
+            if allowed.is_empty() || !must && turns.last().filter(starts).is_none() {
                 self.look_at_waiting();
                 return Ok(());
             }
@@ -319,6 +358,19 @@ impl Texts {
             self.send(send, line);
             self.decisions += 1;
         }
+    }
+
+    /// Whose turn it may be, and whether somebody has it: what may wait behind something longer of its tenant need not go.
+    fn allowed(&self, feasible: &[&Candidate]) -> (BTreeSet<CallId>, bool) {
+        let (held_up, sure): (Vec<_>, Vec<_>) =
+            feasible.iter().partition(|candidate| self.turns.is_held_up(&candidate.root()));
+        let mut allowed = self.turns.first(sure.iter().copied());
+        let must = !allowed.is_empty();
+        for one in held_up {
+            let first = self.turns.first(sure.iter().copied().chain([one]));
+            allowed.extend(first.contains(&one.call).then_some(one.call));
+        }
+        (allowed, must)
     }
 
     fn send(&mut self, send: &Send, at: usize) {

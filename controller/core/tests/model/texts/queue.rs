@@ -104,10 +104,20 @@ impl Texts {
             .candidates()
             .into_iter()
             .filter_map(|front| self.texts.iter().find(|(id, _)| named(**id) == front.call))
-            .map(|(_, text)| (text.queue(), self.kept_by(text)))
+            .map(|(_, text)| {
+                let mut reasons = self.kept_by(text);
+                // That of its tenant, by which something longer is kept whose turn comes first.
+                reasons.extend(self.turns.is_held_up(&root(text)).then_some(Reason::Cap));
+                (text.queue(), reasons)
+            })
             .collect();
         let now = self.now;
-        for text in self.texts.values_mut().filter(|text| matches!(text.place, Place::Waiting(_))) {
+        // Those whom something has left behind waited for what that waited for.
+        let looked_at = |text: &&mut Text| {
+            let left = self.turns.is_left_behind(&root(text));
+            matches!(text.place, Place::Waiting(_)) && !left
+        };
+        for text in self.texts.values_mut().filter(looked_at) {
             let mut reasons = fronts[&text.queue()].clone();
             reasons.extend(&carriers);
             text.held.looked(now, &reasons);
