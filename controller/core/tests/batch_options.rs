@@ -425,17 +425,23 @@ mod retry_failed {
         assert_eq!(verdicts(ask(&mut machine, batch, vec![wrong])), [Err(Reason::WrongState)]);
     }
 
-    #[test]
-    fn a_line_that_is_retried_while_calls_of_the_last_window_are_up_waits_for_the_next() {
-        let mut machine = machine();
-        let spans = vec![Opening { from: at(0), to: at(10) }, Opening { from: at(20), to: at(30) }];
-        let plan = BatchPlan {
+    /// One call at a time, from `from` on until the tenth second and from the twentieth to the thirtieth; what is left at the end
+    /// of a window expires.
+    fn two_windows(from: u64) -> BatchPlan {
+        let first = Opening { from: at(from), to: at(10) };
+        let spans = vec![first, Opening { from: at(20), to: at(30) }];
+        BatchPlan {
             openings: Some(Openings { spans, through: at(1_000) }),
             on_window_end: WindowEnd::Expire,
             max_concurrent: Some(1),
             ..BatchPlan::default()
-        };
-        let (batch, calls) = machine.running_batch(1, plan, lines(&["+1", "+2"]));
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_retried_while_calls_of_the_last_window_are_up_waits_for_the_next() {
+        let mut machine = machine();
+        let (batch, calls) = machine.running_batch(1, two_windows(0), lines(&["+1", "+2"]));
         machine.says(calls[0], CallEvent::Answered);
         machine.run(Span::from_secs(12));
         let lines = failed(&machine);
@@ -451,14 +457,7 @@ mod retry_failed {
     #[test]
     fn an_expired_line_is_dialled_in_the_next_window() {
         let mut machine = machine();
-        let spans = vec![Opening { from: at(5), to: at(10) }, Opening { from: at(20), to: at(30) }];
-        let plan = BatchPlan {
-            openings: Some(Openings { spans, through: at(1_000) }),
-            on_window_end: WindowEnd::Expire,
-            max_concurrent: Some(1),
-            ..BatchPlan::default()
-        };
-        let (batch, calls) = machine.running_batch(1, plan, lines(&["+1", "+2"]));
+        let (batch, calls) = machine.running_batch(1, two_windows(5), lines(&["+1", "+2"]));
         machine.run(Span::from_secs(11));
         machine.says(calls[0], CallEvent::Answered);
         machine.says(calls[0], ended(Outcome::Completed, true));
