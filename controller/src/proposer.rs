@@ -15,6 +15,9 @@ const RETRY: Duration = Duration::from_millis(20);
 /// So many are handed in at once, however many more will come: that takes long enough for the log to begin with them.
 const TOGETHER: usize = 128;
 
+/// Whoever hands in so many is one of a crowd, and makes room for the others.
+const CROWD: usize = 4;
+
 thread_local! {
     /// How many commands this thread has laid down and not handed in; `None` if it hands in each at once.
     static LAID: Cell<Option<usize>> = const { Cell::new(None) };
@@ -33,10 +36,10 @@ fn is_enough_with_one_more() -> bool {
     laid.is_some_and(|laid| laid >= TOGETHER)
 }
 
-/// Whether this thread has laid down anything since this was last asked.
-fn is_anything_laid() -> bool {
-    let laid = LAID.get().is_some_and(|laid| laid > 0);
-    if laid {
+/// How many commands this thread has laid down since this was last asked.
+fn take_laid() -> usize {
+    let laid = LAID.get().unwrap_or(0);
+    if laid > 0 {
         LAID.set(Some(0));
     }
     laid
@@ -71,9 +74,16 @@ impl Proposer {
     }
 
     /// Has the log look at what this thread has laid down.
+    ///
+    /// After many it lets others run: the log's thread, and those that read or answer for other connections. Busy as it is, the
+    /// kernel would let it go on to the end of its slice, some milliseconds in which all requests but its own wait.
     pub(crate) fn hand_in(&self) {
-        if is_anything_laid() {
+        let laid = take_laid();
+        if laid > 0 {
             self.log.hand_in();
+        }
+        if laid >= CROWD {
+            std::thread::yield_now();
         }
     }
 
@@ -129,17 +139,17 @@ mod tests {
     #[test]
     fn a_thread_that_lays_down_hands_in_before_too_many_wait() {
         let laying = std::thread::spawn(|| {
-            assert!(!is_anything_laid());
+            assert_eq!(take_laid(), 0);
             lay_on_this_thread();
-            assert!(!is_anything_laid(), "nothing yet");
+            assert_eq!(take_laid(), 0, "nothing yet");
             for _ in 0..2 {
                 let mut enough = (0..TOGETHER).map(|_| is_enough_with_one_more());
                 assert_eq!(enough.position(|enough| enough), Some(TOGETHER - 1));
-                assert!(is_anything_laid());
-                assert!(!is_anything_laid(), "it was asked before");
+                assert_eq!(take_laid(), TOGETHER);
+                assert_eq!(take_laid(), 0, "it was asked before");
             }
             assert!(!is_enough_with_one_more());
-            assert!(is_anything_laid(), "one is handed in, too");
+            assert_eq!(take_laid(), 1, "one is handed in, too");
         });
         laying.join().unwrap();
         assert_eq!(LAID.get(), None, "another thread has promised nothing");

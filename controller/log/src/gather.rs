@@ -1,7 +1,7 @@
 //! When a crowd proposes, groups are let grow a little: each costs a write, a sync and a dozen wake-ups, however few it carries.
 //!
 //! Whoever proposes alone never waits for this. A crowd waits until as many are there as lately came together, for then there
-//! is nobody left to wait for; but for a part of a millisecond at most.
+//! is nobody left to wait for; but for a millisecond at most.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 const CROWD: usize = 4;
 
 /// From the beginning of one group to that of the next, at most.
-const SPACING: Duration = Duration::from_micros(500);
+const SPACING: Duration = Duration::from_millis(1);
 
 /// By what part of it a crowd is forgotten with each group that is smaller.
 const FADING: usize = 64;
