@@ -3,10 +3,10 @@
 //! The controller runs in this process; the load comes from a second process over loopback, so that the processor
 //! time per request is the controller's alone (all of it: HTTP, check, log, fsync, state).
 //!
-//! Two measures. In a closed loop every connection sends its next request when the last is answered: that is the most
-//! that gets through, and its mean latency is nothing but connections divided by throughput. In an open loop requests are
-//! due at a rate whether or not earlier ones are answered, and the highest rate is looked for at which 99 of 100
-//! are answered soon enough after they were due.
+//! Two measures, and of either only what answers 99 of 100 requests soon enough. In a closed loop every connection sends its
+//! next request when the last is answered, as `redis-benchmark` does: its mean latency is nothing but connections divided by
+//! throughput. In an open loop requests are due at a rate whether or not earlier ones are answered, and the highest rate is
+//! looked for; whatever stops either side or the machine for a moment then makes all late that were due meanwhile.
 //!
 //! `cargo bench --bench accept -- at 30000` tries one rate alone, `at 0` the closed loop of as many connections.
 
@@ -34,7 +34,7 @@ use tenants::{account, declaration};
 const CLOSED: Duration = Duration::from_secs(3);
 
 /// Closed loops of each size, in turn, of which the best counts: what else runs on a machine comes and goes.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 
 /// Connections of the closed loops.
 const CONNECTIONS: [usize; 3] = [1, 64, 256];
@@ -42,7 +42,7 @@ const CONNECTIONS: [usize; 3] = [1, 64, 256];
 /// Connections of the open loop.
 const OPEN_CONNECTIONS: usize = 256;
 
-/// What the 99th percentile may be in the open loop.
+/// What the 99th percentile may be.
 const P99_MAX: Duration = Duration::from_millis(5);
 
 /// How long a rate is tried in the search, and again to confirm what was found.
@@ -99,16 +99,8 @@ fn measure_all() {
         }
     }
     let mut most = 0.0;
-    for (connections, mut measured) in CONNECTIONS.into_iter().zip(measured) {
-        measured.sort_by(|a, b| b.rate.total_cmp(&a.rate));
-        let rates: Vec<_> = measured.iter().map(|measured| measured.rate).collect();
-        most = rates[0];
-        let how = format!(
-            "{}, the next request once the last is answered, {} s; best of {rates:?}",
-            measured[0].how(connections, sync_us),
-            CLOSED.as_secs(),
-        );
-        report(&format!("accept.durable_max_per_s.{connections}"), rates[0], &how);
+    for (connections, measured) in CONNECTIONS.into_iter().zip(measured) {
+        most = report_closed(connections, measured, sync_us);
     }
     let (found, tried) = highest_rate(most as u64 / STEPS);
     let beside = found.as_ref().map_or_else(
@@ -122,7 +114,27 @@ fn measure_all() {
         CONFIRMED.as_secs(),
     );
     let value = found.map_or(0.0, |found| found.rate);
-    report(&format!("accept.durable_per_s.{OPEN_CONNECTIONS}"), value, &how);
+    report(&format!("accept.open_loop_per_s.{OPEN_CONNECTIONS}"), value, &how);
+}
+
+/// Reports the best of the closed loops that was in time, and tells the rate of the fastest.
+fn report_closed(connections: usize, mut rounds: Vec<Measured>, sync_us: u64) -> f64 {
+    rounds.sort_by(|a, b| b.rate.total_cmp(&a.rate));
+    let all: Vec<_> = rounds
+        .iter()
+        .map(|round| format!("{} (p99 {} us)", round.rate, round.load["p99_us"]))
+        .collect();
+    let best = rounds.iter().find(|round| round.is_in_time());
+    let how = format!(
+        "{}, the next request once the last is answered, {} s; the best with p99 <= {} ms of {}",
+        best.unwrap_or(&rounds[0]).how(connections, sync_us),
+        CLOSED.as_secs(),
+        P99_MAX.as_millis(),
+        all.join(", "),
+    );
+    let value = best.map_or(0.0, |best| best.rate);
+    report(&format!("accept.durable_per_s.{connections}"), value, &how);
+    rounds[0].rate
 }
 
 /// The highest multiple of `step` that the controller answers in time, and everything that was tried.
