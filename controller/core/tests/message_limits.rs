@@ -102,6 +102,39 @@ fn mt_2_what_waited_behind_a_message_that_expires_is_sent_on_the_grid_of_that_in
     machine.replays_alike(3);
 }
 
+/// MT-2, MT-5: who is behind a message and expires there moves it in nothing: it goes as of the instant at which its own wait
+/// is over, and what it waits for from then on is what held it.
+#[test]
+fn mt_2_what_waits_before_a_message_that_expires_goes_when_it_would_have_gone() {
+    let caps = vec![Cap { count: 3, window: Span::from_secs(60) }];
+    let limits = MessageLimits { caps, ..MessageLimits::default() };
+    for behind in [FROM, OTHER] {
+        for outbound in [9, 1] {
+            let mut machine =
+                machine(declared(limits.clone(), None, carrier(outbound, Span::ZERO)));
+            machine.queued(1, "x", message(OTHER));
+            let long = machine.queued(1, &THREE.repeat(8), message(FROM));
+            let opens = START + Span::from_secs(60);
+            let expires = Some(opens + Span::from_millis(50));
+            let late = machine.queued(1, "x", NewMessage { expires, ..message(behind) });
+            machine.now = opens + Span::from_millis(150);
+            machine.apply(Command::Tick);
+            assert_eq!(machine.status(late), MessageStatus::Failed);
+            if outbound == 1 {
+                let first = machine.sends()[0].clone();
+                machine.answers(&first, MessageEvent::Accepted("1".into()));
+            }
+            let send = machine.sends().pop().expect("something was sent");
+            let expected = match outbound {
+                1 => (long, machine.now, Reason::CarrierChannels),
+                _ => (long, opens, Reason::Cap),
+            };
+            assert_eq!((send.message, send.at, send.held_by), expected, "before one of {behind}");
+            machine.replays_alike(3);
+        }
+    }
+}
+
 #[test]
 fn a_waiting_message_is_explained_by_what_binds_it() {
     let mut machine = machine(declared(

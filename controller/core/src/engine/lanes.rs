@@ -430,13 +430,14 @@ impl Engine {
         if of.retired {
             return self.requests.remove(self.cold[lane].set_aside(), request);
         }
+        let was_front = self.requests.front(&of.queue) == Some(request);
         self.requests.remove(&mut of.queue, request);
         self.waiting -= 1;
         self.poppers.left(self.nodes[lane].route, 1);
         self.count(lane, -1);
         if self.nodes[lane].queue().is_empty() {
             self.leave(lane);
-        } else {
+        } else if was_front {
             self.front_changed(lane);
         }
     }

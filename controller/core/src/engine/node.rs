@@ -370,10 +370,14 @@ impl Engine {
                 }
                 Place::Ready => {
                     let mut ring = self.nodes[parent].ready();
+                    let was_front = ring.front() == id;
                     ring.remove(&mut self.nodes, id);
                     self.nodes[parent].branch_mut().ready = ring;
                     if !ring.is_empty() {
-                        return self.front_changed(parent);
+                        if was_front {
+                            self.front_changed(parent);
+                        }
+                        return;
                     }
                     id = parent;
                 }
@@ -396,7 +400,7 @@ impl Engine {
                 }
                 return self.stand(id, why);
             }
-            if place != Place::Ready || parent == NIL {
+            if place != Place::Ready || parent == NIL || self.nodes[parent].ready().front() != id {
                 return;
             }
             id = parent;

@@ -168,14 +168,13 @@ impl Texts {
         turns.reverse();
         let at = entry.at.0;
         (self.entry, self.index) = (at, entry.index);
-        let before = self.waiting_roots();
+        let fronts = self.candidates();
         self.expire(at);
-        let after = self.waiting_roots();
         // Until now they may have waited behind what has just expired.
-        let changed = before.iter().filter(|(root, count)| after.get(*root) != Some(*count));
-        let changed: BTreeSet<_> = changed.map(|(root, _)| root.clone()).collect();
-        let expired = !changed.is_empty();
-        self.turns.left_behind(changed);
+        let over = |front: &&Candidate| self.ended.contains_key(&MessageId(front.call.0));
+        let left: BTreeSet<_> = fronts.iter().filter(over).map(Candidate::root).collect();
+        let expired = !left.is_empty();
+        self.turns.left_behind(left);
         while let Some(moment) = self.next_moment().filter(|moment| *moment <= at) {
             if moment == at {
                 self.turns.left_behind(BTreeSet::new());
@@ -266,15 +265,6 @@ impl Texts {
         }
         text.place = Place::Over;
         self.ended.insert(message, status);
-    }
-
-    /// Where messages wait, and how many.
-    fn waiting_roots(&self) -> BTreeMap<Root, usize> {
-        let mut roots = BTreeMap::new();
-        for text in self.texts.values().filter(|text| matches!(text.place, Place::Waiting(_))) {
-            *roots.entry(root(text)).or_default() += 1;
-        }
-        roots
     }
 
     fn keep_turns(&mut self) {

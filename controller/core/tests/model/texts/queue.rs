@@ -112,15 +112,18 @@ impl Texts {
             })
             .collect();
         let now = self.now;
-        // Those whom something has left behind waited for what that waited for.
-        let looked_at = |text: &&mut Text| {
-            let left = self.turns.is_left_behind(&root(text));
-            matches!(text.place, Place::Waiting(_)) && !left
-        };
-        for text in self.texts.values_mut().filter(looked_at) {
+        for text in self.texts.values_mut() {
+            if !matches!(text.place, Place::Waiting(_)) {
+                continue;
+            }
             let mut reasons = fronts[&text.queue()].clone();
             reasons.extend(&carriers);
-            text.held.looked(now, &reasons);
+            // Those whom something has left behind may have waited for what that waited for.
+            if self.turns.is_left_behind(&root(text)) {
+                text.held.also(&reasons);
+            } else {
+                text.held.looked(now, &reasons);
+            }
         }
     }
 }
