@@ -8,8 +8,8 @@ use busyhour_base::{CallSpec, Outcome, Reason, Span};
 use busyhour_controller_core::{
     command::{Change, Command},
     spec::{
-        Cap, Carrier, Declaration, Destination, Number, NumberKind, OrderPolicy, Pace, Share,
-        Throttle,
+        AskedAs, BatchPlan, Cap, Carrier, Declaration, Destination, Number, NumberKind,
+        OrderPolicy, Pace, Share, Throttle,
     },
 };
 use support::{Machine, START, account, call, carrier, declaration, ended, tenant};
@@ -104,6 +104,27 @@ fn mt_4_a_call_that_waited_says_so_though_the_one_before_it_was_canceled() {
     machine.update(1, canceled, Change::Cancel);
     declare(&mut machine, Declaration { order, ..declaration(vec![tenant(1, None)], vec![more]) });
     assert_eq!(machine.last_dial(waiting).held_by, Reason::CarrierChannels);
+}
+
+/// MT-4: the order by kind comes into force, or goes, and a batch has another place in it.
+#[test]
+fn mt_4_a_line_that_waited_says_so_though_its_batch_has_another_turn() {
+    let by_kind = OrderPolicy::Kind { first: AskedAs::BatchLine };
+    for orders in [[OrderPolicy::Alternating, by_kind], [by_kind, OrderPolicy::Alternating]] {
+        let [before, after] = orders.map(|order| {
+            move |channels| Declaration {
+                order,
+                ..declaration(vec![tenant(1, None)], vec![carrier("a", channels, Span::ZERO)])
+            }
+        });
+        let mut machine = Machine::declared(Vec::new(), Vec::new());
+        declare(&mut machine, before(1));
+        machine.submit(1, vec![call("+1"); 2]);
+        let (_, lines) = machine.running_batch(1, BatchPlan::default(), vec![call("+1")]);
+        machine.run(Span::from_secs(3));
+        declare(&mut machine, after(3));
+        assert_eq!(machine.last_dial(lines[0]).held_by, Reason::CarrierChannels);
+    }
 }
 
 /// MT-2, MT-3: two queues of a tenant open at the same instant, and each says what it waited for itself.

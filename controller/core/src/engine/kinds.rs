@@ -83,7 +83,7 @@ impl Engine {
 
     /// A batch goes beneath the application or the root of another kind, with its lanes and all that waits in them.
     fn transplant(&mut self, id: u32, to: Scopes) {
-        let why = self.nodes[id].held_by;
+        let why = self.waited_for(id);
         self.leave(id);
         let tenant = self.cold[id].tenant;
         let root = Scopes { application: NIL, batch: NIL, ..to };

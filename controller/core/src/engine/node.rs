@@ -474,9 +474,8 @@ impl Engine {
         held.flatten().unwrap_or(node.held_by)
     }
 
-    /// What held the requests of a lane last, if something waits there.
-    pub fn waited_for(&self, lane: u32) -> Reason {
-        let mut id = lane;
+    /// What held the requests of a lane last, or those that are ready beneath a branch, if something waits there.
+    pub fn waited_for(&self, mut id: u32) -> Reason {
         loop {
             let node = &self.nodes[id];
             if node.place != Place::Ready || node.parent == NIL {
