@@ -292,3 +292,38 @@ fn mt_9_callers_of_one_carrier_do_not_wait_for_those_of_another() {
     assert_eq!(answered, [south]);
     assert_eq!(machine.state.explain(north).unwrap().binding, Reason::ChannelsKept);
 }
+
+/// A share of so many channels of a group at most.
+fn at_most(group: &str, maximum: u32) -> Share {
+    Share { group: group.into(), guaranteed: 0, expected: 0, maximum, lend_permille: 1_000 }
+}
+
+/// MT-9: who waits for its tenant's maximum and for a channel goes before who came later and waits for the channel alone, when
+/// one call's end gives both.
+#[test]
+fn mt_9_what_comes_free_is_for_the_caller_who_came_first() {
+    let mut shared = tenant(1, None);
+    shared.shares = vec![at_most("default", 2)];
+    let carriers = vec![carrier("north", 2, Span::ZERO), carrier("south", 1, Span::ZERO)];
+    let mut machine = Machine::new();
+    let declaration = support::declaration(vec![shared, tenant(2, None)], carriers);
+    machine.apply(Command::Declare(Box::new(declaration)));
+    let agent = machine.agent_up("agent", 1, 9, 0);
+    let of = [(1, "north"), (1, "south"), (1, "north"), (2, "north"), (2, "north")];
+    let calls: Vec<_> = (1..)
+        .zip(of)
+        .map(|(number, (owner, carrier))| {
+            let (account, carrier) = (account(owner), carrier.into());
+            verdict(&mut machine, Offer { account, carrier, ..offer(agent, number) }).unwrap()
+        })
+        .collect();
+    let up = |machine: &Machine| answers(machine).iter().map(|up| up.call).collect::<Vec<_>>();
+    assert_eq!(up(&machine), [calls[0], calls[1], calls[3]]);
+    machine.report(agent, calls[0], 1, ended(Outcome::Completed, true));
+    let answer = answers(&machine).pop().unwrap();
+    assert_eq!((answer.call, answer.held_by), (calls[2], Reason::TenantChannels));
+    machine.report(agent, calls[3], 1, ended(Outcome::Completed, true));
+    let answer = answers(&machine).pop().unwrap();
+    assert_eq!((answer.call, answer.held_by), (calls[4], Reason::CarrierChannels));
+    machine.replays_alike(3);
+}

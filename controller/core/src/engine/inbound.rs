@@ -2,8 +2,8 @@
 //!
 //! An offered call needs a channel of the carrier that offers it, within its tenant's share, and a slot of the agent at
 //! which it rings; it has no choice of either, and no throttle, cap or set-up rate of ours holds it. One that cannot have them waits at the
-//! one thing that binds, and is woken by it, before any outbound request is looked at. Those that wait for the same
-//! thing are served in the order in which they came.
+//! one thing that binds, and is woken by it, before any outbound request is looked at. Of those that can be served the one that
+//! came first is, whatever each of them waits for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,8 +55,8 @@ pub(super) struct Inbound {
     numbers: BTreeMap<u32, u64>,
     /// By what they wait for, in the order in which they came.
     queues: BTreeSet<(Wants, u64)>,
-    /// What may be there again.
-    woken: BTreeSet<Wants>,
+    /// What may be there again, by the first who waits for it.
+    woken: BTreeSet<(u64, Wants)>,
     given: u64,
 }
 
@@ -77,7 +77,14 @@ impl Inbound {
     #[inline]
     pub fn wake(&mut self, wants: Wants) {
         if !self.queues.is_empty() {
-            self.woken.insert(wants);
+            self.wake_queue(wants);
+        }
+    }
+
+    #[cold]
+    fn wake_queue(&mut self, wants: Wants) {
+        if let Some(first) = self.first(wants) {
+            self.woken.insert((first, wants));
         }
     }
 
@@ -85,8 +92,8 @@ impl Inbound {
     pub fn wake_kept(&mut self, group: u16) {
         let last = (Wants::Kept(group, u32::MAX), u64::MAX);
         let mut next = (Wants::Kept(group, 0), 0);
-        while let Some((wants, _)) = self.queues.range(next..=last).next() {
-            self.woken.insert(*wants);
+        while let Some((wants, first)) = self.queues.range(next..=last).next() {
+            self.woken.insert((*first, *wants));
             next = (*wants, u64::MAX);
         }
     }
@@ -94,8 +101,8 @@ impl Inbound {
     /// Anything may be there again.
     pub fn wake_all(&mut self) {
         let mut next = self.queues.first();
-        while let Some((wants, _)) = next {
-            self.woken.insert(*wants);
+        while let Some((wants, first)) = next {
+            self.woken.insert((*first, *wants));
             next = self.queues.range((*wants, u64::MAX)..).nth(0);
         }
     }
@@ -129,7 +136,7 @@ impl Engine {
         inbound.waiting.insert(number, Waiting { offered, wants, held_by });
         inbound.queues.insert((wants, number));
         if blocked.is_none() {
-            inbound.woken.insert(wants);
+            inbound.woken.insert((number, wants));
         }
     }
 
@@ -174,28 +181,28 @@ impl Engine {
         None
     }
 
-    /// Starts the next offered call that can start, if there is one. Each look at a waiting call either starts it, moves it to
-    /// the one other thing that it then waits for, or ends the looking at what it waits for.
+    /// Starts the offered call that came first of those that can start, if there is one. Each look at a waiting call either starts
+    /// it, moves it to the one other thing that it then waits for, or ends the looking at what it waits for.
     pub(super) fn serve_offer(&mut self) -> Option<Start> {
-        while let Some(wants) = self.inbound.woken.first().copied() {
-            let Some(number) = self.inbound.first(wants) else {
-                self.inbound.woken.remove(&wants);
+        while let Some((number, wants)) = self.inbound.woken.pop_first() {
+            if self.inbound.first(wants) != Some(number) {
+                self.inbound.wake(wants);
                 continue;
-            };
+            }
             let waiting = self.inbound.waiting[&number];
             match self.offer_blocked(&waiting.offered) {
                 None => {
                     self.inbound.remove(number);
+                    self.inbound.wake(wants);
                     return Some(self.start_offer(&waiting));
                 }
                 Some((binding, reason)) => {
                     let entry = self.inbound.waiting.get_mut(&number).expect("it waits");
                     (entry.wants, entry.held_by) = (binding, reason);
-                    if binding == wants {
-                        self.inbound.woken.remove(&wants);
-                    } else {
+                    if binding != wants {
                         self.inbound.queues.remove(&(wants, number));
                         self.inbound.queues.insert((binding, number));
+                        self.inbound.wake(wants);
                     }
                 }
             }
@@ -226,7 +233,8 @@ impl Engine {
                 return Err(format!("offered call {number} is in no queue"));
             }
             let blocked = self.offer_blocked(&waiting.offered);
-            if blocked.is_none() && !inbound.woken.contains(&waiting.wants) {
+            let woken = inbound.woken.iter().any(|(_, wants)| *wants == waiting.wants);
+            if blocked.is_none() && !woken {
                 return Err(format!("offered call {number} waits for nothing: {waiting:?}"));
             }
         }

@@ -69,31 +69,20 @@ impl Model {
         full.into_iter().chain(kept).collect()
     }
 
-    /// Every caller for whom there is room is answered; those who wait for the same thing in the order in which they came.
+    /// Every caller for whom there is room is answered, in the order in which they came.
     pub(super) fn answer_callers(&mut self, starts: &mut Vec<Start>) -> Result<(), String> {
         loop {
-            let ringing = self.callers.iter().filter(|(_, caller)| !caller.answered);
-            let able = ringing.filter(|(_, caller)| self.keeps_ringing(caller).is_empty());
-            let able: Vec<_> = able.map(|(call, caller)| (*call, caller.clone())).collect();
-            if able.is_empty() {
-                break;
-            }
+            self.listen();
+            let mut ringing = self.callers.iter().filter(|(_, caller)| !caller.answered);
+            let first = ringing.find(|(_, caller)| self.keeps_ringing(caller).is_empty());
+            let Some((call, caller)) = first.map(|(call, caller)| (*call, caller.clone())) else {
+                return Ok(());
+            };
             let Some(Start::Answer(answer)) = starts.last().copied() else {
-                return Err(format!("answered nobody at {}, though {able:?} may be", self.now));
+                return Err(format!("did not answer {call:?} at {}", self.now));
             };
-            let same = |a: &Caller, b: &Caller| {
-                let waits = a.held.only_wait();
-                (a.account, a.carrier, a.agent) == (b.account, b.carrier, b.agent)
-                    && waits.is_some()
-                    && waits == b.held.only_wait()
-            };
-            let chosen = able.iter().position(|(call, _)| *call == answer.call);
-            let Some(chosen) = chosen else {
-                return Err(format!("answered {:?} instead of {able:?}", answer.call));
-            };
-            let (call, caller) = &able[chosen];
-            if able[..chosen].iter().any(|(_, other)| same(other, caller)) {
-                return Err(format!("answered {call:?} before one that came earlier: {able:?}"));
+            if call != answer.call {
+                return Err(format!("answered {:?} before {call:?} who came first", answer.call));
             }
             if *self.capacity.line(caller.carrier).declared.name != *answer.carrier {
                 return Err(format!("answered {call:?} over {}", answer.carrier));
@@ -109,22 +98,26 @@ impl Model {
             self.agents[caller.agent].calls += 1;
             self.capacity.line_mut(caller.carrier).answer(caller.account);
             let made = self.entry;
-            let caller = self.callers.get_mut(call).expect("it rings");
+            let caller = self.callers.get_mut(&call).expect("it rings");
             (caller.answered, caller.made) = (true, made);
             self.decisions += 1;
-            self.choices += u64::from(able.len() > 1);
         }
-        self.listen();
-        Ok(())
     }
 
-    /// Notes what those wait for who ring on.
+    /// Notes what those wait for who ring on. From whom a channel was kept it is still kept when it has been taken by whom it
+    /// was kept for.
     fn listen(&mut self) {
+        let now = self.now;
         let ringing = self.callers.iter().filter(|(_, caller)| !caller.answered);
-        let reasons: Vec<_> =
-            ringing.map(|(call, caller)| (*call, self.keeps_ringing(caller))).collect();
-        for (call, reasons) in reasons {
-            self.callers.get_mut(&call).expect("it rings").held.also(&reasons);
+        let reasons = ringing.map(|(call, caller)| {
+            let mut reasons = self.keeps_ringing(caller);
+            if !reasons.is_empty() && caller.held.words(now).contains(&Reason::ChannelsKept) {
+                reasons.insert(Reason::ChannelsKept);
+            }
+            (*call, reasons)
+        });
+        for (call, reasons) in reasons.collect::<Vec<_>>() {
+            self.callers.get_mut(&call).expect("it rings").held.looked(now, &reasons);
         }
     }
 

@@ -249,20 +249,20 @@ impl Capacity {
         reasons
     }
 
-    /// What keeps a carrier's offered call from being answered: there is no channel for it, its tenant has all that it may
-    /// have, or the channel is one that a guarantee needs.
-    pub fn keeps_out(&self, at: usize, account: u128) -> Option<Reason> {
+    /// All that keeps a carrier's offered call from being answered: there is no channel for it, its tenant has all that it may
+    /// have, the channel is one that a guarantee needs.
+    pub fn keeps_out(&self, at: usize, account: u128) -> BTreeSet<Reason> {
         let line = &self.lines[at];
         let group = &*line.declared.group;
-        if line.room_inbound() == 0 {
-            return Some(Reason::CarrierChannels);
-        }
-        if self.class_in(account, group) > 2 {
-            return Some(Reason::TenantChannels);
-        }
+        let full = line.room_inbound() == 0;
         let lost = line.room() - line.room_beside_another();
         let needed = lost > 0 && self.room(group) < self.unfilled(group) + lost;
-        needed.then_some(Reason::ChannelsKept)
+        let rules = [
+            (full, Reason::CarrierChannels),
+            (self.class_in(account, group) > 2, Reason::TenantChannels),
+            (needed, Reason::ChannelsKept),
+        ];
+        rules.into_iter().filter(|(binds, _)| *binds).map(|(_, reason)| reason).collect()
     }
 
     /// A call was answered and lasted for so long.

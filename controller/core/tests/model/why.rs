@@ -44,12 +44,6 @@ impl Held {
         self.now.iter().chain(before).copied().collect()
     }
 
-    /// What it has waited for since it came, if that is one thing.
-    pub fn only_wait(&self) -> Option<Reason> {
-        let mut waits = self.now.iter().filter(|reason| **reason != Reason::Ready);
-        waits.next().copied().filter(|_| waits.next().is_none())
-    }
-
     /// Whether it has just come: then what it says may be what its neighbours in the queue waited for.
     pub fn just_came(&self, now: Instant) -> bool {
         self.came == now
