@@ -8,7 +8,7 @@ use busyhour_base::{CallEvent, Direction, Ending, Outcome, Reason, Span};
 use busyhour_controller_core::{
     command::{AgentCommand, Capacity, Change, Command, Offer},
     effect::{Answer, Effect, Phase, Reply},
-    spec::{AgentIx, CallId, Share, Urgency},
+    spec::{AgentIx, CallId, Carrier, Destination, Share, Urgency},
 };
 use support::{Machine, account, call, carrier, ended, tenant};
 
@@ -326,4 +326,30 @@ fn mt_9_what_comes_free_is_for_the_caller_who_came_first() {
     let answer = answers(&machine).pop().unwrap();
     assert_eq!((answer.call, answer.held_by), (calls[4], Reason::CarrierChannels));
     machine.replays_alike(3);
+}
+
+/// MT-9, MT-16: a tenant has a maximum in each group, and its callers of one do not wait for those of another.
+#[test]
+fn mt_9_callers_of_one_group_do_not_wait_for_those_of_another() {
+    let mut shared = tenant(1, None);
+    shared.shares = vec![at_most("a", 1), at_most("b", 1)];
+    let of = |name, group: &str, prefix: &str| Carrier {
+        group: group.into(),
+        serves: vec![Destination { prefix: prefix.into(), calls: true, ..Destination::default() }],
+        ..carrier(name, 2, Span::ZERO)
+    };
+    let carriers = vec![of("north", "a", "+1"), of("south", "b", "+4")];
+    let mut machine = Machine::declared(vec![shared], carriers);
+    let agent = machine.agent_up("second", 1, 9, 0);
+    let calls: Vec<_> = (1..)
+        .zip(["north", "south", "north", "south"])
+        .map(|(number, carrier)| {
+            let offer = Offer { carrier: carrier.into(), ..offer(agent, number) };
+            verdict(&mut machine, offer).unwrap()
+        })
+        .collect();
+    assert_eq!(answers(&machine).len(), 2);
+    machine.report(agent, calls[1], 1, ended(Outcome::Completed, true));
+    let answer = answers(&machine).pop().unwrap();
+    assert_eq!((answer.call, answer.held_by), (calls[3], Reason::TenantChannels));
 }

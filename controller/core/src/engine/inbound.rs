@@ -19,8 +19,8 @@ pub(super) enum Wants {
     Leave,
     /// A channel of this carrier.
     Channel(u32),
-    /// That this tenant has fewer calls than it may have at most.
-    Share(u32),
+    /// That this tenant has fewer calls over a group's carriers than it may have at most.
+    Share(u16, u32),
     /// That taking a channel of this carrier takes none of its group's that is kept for a guarantee.
     Kept(u16, u32),
     /// A slot of this worker.
@@ -165,11 +165,10 @@ impl Engine {
         }
         let (carrier, tenant) = (offered.carrier, self.cold[offered.lane].tenant);
         if let Err(reason) = self.ledger.admits(carrier, tenant) {
+            let group = self.ledger.get(carrier).contract().group;
             let wants = match reason {
-                Reason::TenantChannels => Wants::Share(tenant),
-                Reason::ChannelsKept => {
-                    Wants::Kept(self.ledger.get(carrier).contract().group, carrier)
-                }
+                Reason::TenantChannels => Wants::Share(group, tenant),
+                Reason::ChannelsKept => Wants::Kept(group, carrier),
                 _ => Wants::Channel(carrier),
             };
             return Some((wants, reason));

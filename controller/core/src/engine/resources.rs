@@ -209,7 +209,7 @@ impl Engine {
             return;
         }
         let group = self.ledger.get(carrier).contract().group;
-        for wants in [Wants::Channel(carrier), Wants::Share(tenant)] {
+        for wants in [Wants::Channel(carrier), Wants::Share(group, tenant)] {
             self.inbound.wake(wants);
         }
         self.inbound.wake_kept(group);
