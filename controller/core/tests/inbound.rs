@@ -353,3 +353,20 @@ fn mt_9_callers_of_one_group_do_not_wait_for_those_of_another() {
     let answer = answers(&machine).pop().unwrap();
     assert_eq!((answer.call, answer.held_by), (calls[3], Reason::TenantChannels));
 }
+
+/// MT-9, MT-16: the channel that was kept from a caller is taken by whom it was kept for, and the caller waits for another one.
+#[test]
+fn mt_9_a_caller_is_told_what_holds_it_now() {
+    let mut guaranteed = tenant(2, None);
+    guaranteed.shares = vec![Share { guaranteed: 1, expected: 1, ..at_most("default", 1) }];
+    let carriers = vec![carrier("north", 1, Span::ZERO)];
+    let mut machine = Machine::declared(vec![tenant(1, None), guaranteed], carriers);
+    let agent = machine.agent_up("second", 1, 9, 0);
+    let caller = verdict(&mut machine, offer(agent, 1)).unwrap();
+    let held_by = |machine: &Machine| machine.state.explain(caller).unwrap().binding;
+    assert_eq!(held_by(&machine), Reason::ChannelsKept);
+    machine.accepted(2, call("+1"));
+    assert_eq!(held_by(&machine), Reason::CarrierChannels);
+    machine.run(RING);
+    assert_eq!(refusals(&machine), [(1, Reason::CarrierChannels)]);
+}

@@ -147,10 +147,13 @@ impl Engine {
         }
     }
 
-    /// What an offered call waits for; `None` if it is not waiting.
+    /// What an offered call waits for; `None` if it is not waiting. A channel that was kept from it may have been taken since by
+    /// whom it was kept for.
     pub fn offer_waits_for(&self, request: u32) -> Option<Reason> {
         let number = self.inbound.numbers.get(&request)?;
-        self.inbound.waiting.get(number).map(|waiting| waiting.held_by)
+        let waiting = self.inbound.waiting.get(number)?;
+        let blocked = self.offer_blocked(&waiting.offered);
+        Some(blocked.map_or(waiting.held_by, |(_, reason)| reason))
     }
 
     /// Offered calls that wait.
