@@ -5,10 +5,12 @@
 //!
 //! Two measures, and of either only what answers 99 of 100 requests soon enough. In a closed loop every connection sends its
 //! next request when the last is answered, as `redis-benchmark` does: its mean latency is nothing but connections divided by
-//! throughput. In an open loop requests are due at a rate whether or not earlier ones are answered, and the highest rate is
-//! looked for; whatever stops either side or the machine for a moment then makes all late that were due meanwhile.
+//! throughput, so that where that is too long, the clients hold back together until it is not. In an open loop requests are
+//! due at a rate whether or not earlier ones are answered, and the highest rate is looked for; whatever stops either side or
+//! the machine for a moment then makes all late that were due meanwhile.
 //!
-//! `cargo bench --bench accept -- at 30000` tries one rate alone, `at 0` the closed loop of as many connections.
+//! `cargo bench --bench accept -- round` prints one round of the closed loop of most connections as a line of JSON, for
+//! whoever measures a peer in turn with it; `-- closed`, `-- held 70000` and `-- due 30000` try one pace alone.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -25,7 +27,7 @@ use std::{
 };
 
 use common::{House, http};
-use load::Load;
+use load::{Load, Pace};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use tenants::{account, declaration};
@@ -33,14 +35,17 @@ use tenants::{account, declaration};
 /// How long each closed loop lasts, after a quarter of it to warm up.
 const CLOSED: Duration = Duration::from_secs(3);
 
-/// Closed loops of each size, in turn, of which the best counts: what else runs on a machine comes and goes.
+/// Rounds of closed loops, of which the best counts: what else runs on a machine comes and goes.
 const ROUNDS: usize = 5;
 
 /// Connections of the closed loops.
-const CONNECTIONS: [usize; 3] = [1, 64, 256];
+const CONNECTIONS: [usize; 3] = [1, 64, MOST_CONNECTIONS];
 
-/// Connections of the open loop.
-const OPEN_CONNECTIONS: usize = 256;
+/// Connections of the open loop, and of whatever is tried alone.
+const MOST_CONNECTIONS: usize = 256;
+
+/// The hundredths of what a closed loop reached to which its clients hold back, one after the other, until it is in time.
+const HELD: [u64; 4] = [95, 90, 85, 80];
 
 /// What the 99th percentile may be.
 const P99_MAX: Duration = Duration::from_millis(5);
@@ -73,9 +78,21 @@ fn main() {
         return;
     }
     log();
-    match after("at") {
-        Some(rate) => try_once(rate[0].parse().expect("a rate")),
-        None => measure_all(),
+    let rate_after = |word| {
+        let rest = after(word)?;
+        let rate = rest.first().and_then(|rate| rate.parse().ok());
+        Some(rate.unwrap_or_else(|| panic!("'{word}' wants requests per second, at least 1")))
+    };
+    if after("round").is_some() {
+        println!("{}", say_best(&round(MOST_CONNECTIONS)));
+    } else if after("closed").is_some() {
+        try_once(Pace::Closed);
+    } else if let Some(rate) = rate_after("held") {
+        try_once(Pace::Held(rate));
+    } else if let Some(rate) = rate_after("due") {
+        try_once(Pace::Due(rate));
+    } else {
+        measure_all();
     }
 }
 
@@ -85,28 +102,27 @@ fn log() {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::sink).init();
 }
 
-fn try_once(rate: u64) {
-    let measured = Measured::of(OPEN_CONNECTIONS, NonZeroU64::new(rate), TRIED);
-    println!("{}/s: {}", measured.rate, measured.how(OPEN_CONNECTIONS, fdatasync_us()));
+fn try_once(pace: Pace) {
+    let measured = Measured::of(MOST_CONNECTIONS, pace, TRIED);
+    println!("{}/s: {}", measured.rate, measured.how(fdatasync_us()));
 }
 
 fn measure_all() {
     let sync_us = fdatasync_us();
-    let mut measured: Vec<_> = CONNECTIONS.iter().map(|_| Vec::new()).collect();
+    let mut loops: Vec<_> = CONNECTIONS.iter().map(|_| Vec::new()).collect();
     for _ in 0..ROUNDS {
-        for (connections, measured) in CONNECTIONS.into_iter().zip(&mut measured) {
-            measured.push(Measured::of(connections, None, CLOSED));
+        for (connections, loops) in CONNECTIONS.into_iter().zip(&mut loops) {
+            loops.extend(round(connections));
         }
     }
-    let mut most = 0.0;
-    for (connections, measured) in CONNECTIONS.into_iter().zip(measured) {
-        most = report_closed(connections, measured, sync_us);
+    for (connections, loops) in CONNECTIONS.into_iter().zip(&loops) {
+        report_closed(connections, loops, sync_us);
     }
+    let most = loops.iter().flatten().map(|measured| measured.rate).fold(0.0, f64::max);
     let (found, tried) = highest_rate(most as u64 / STEPS);
-    let beside = found.as_ref().map_or_else(
-        || "No rate was answered in time".to_owned(),
-        |found| found.how(OPEN_CONNECTIONS, sync_us),
-    );
+    let beside = found
+        .as_ref()
+        .map_or_else(|| "No rate was answered in time".to_owned(), |found| found.how(sync_us));
     let how = format!(
         "{beside}, requests due at an even rate, each latency from the instant at which it was due; the highest rate with \
          p99 <= {} ms in {} s; tried (rate: p99 us) {tried}",
@@ -114,27 +130,55 @@ fn measure_all() {
         CONFIRMED.as_secs(),
     );
     let value = found.map_or(0.0, |found| found.rate);
-    report(&format!("accept.open_loop_per_s.{OPEN_CONNECTIONS}"), value, &how);
+    report(&format!("accept.open_loop_per_s.{MOST_CONNECTIONS}"), value, &how);
 }
 
-/// Reports the best of the closed loops that was in time, and tells the rate of the fastest.
-fn report_closed(connections: usize, mut rounds: Vec<Measured>, sync_us: u64) -> f64 {
-    rounds.sort_by(|a, b| b.rate.total_cmp(&a.rate));
-    let all: Vec<_> = rounds
-        .iter()
-        .map(|round| format!("{} (p99 {} us)", round.rate, round.load["p99_us"]))
-        .collect();
-    let best = rounds.iter().find(|round| round.is_in_time());
+/// A closed loop, and again with clients who hold back until it is in time.
+fn round(connections: usize) -> Vec<Measured> {
+    let mut loops = vec![Measured::of(connections, Pace::Closed, CLOSED)];
+    let reached = loops[0].rate as u64;
+    for hundredths in HELD {
+        if loops.iter().any(Measured::is_in_time) {
+            break;
+        }
+        let rate = NonZeroU64::new(reached * hundredths / 100).expect("something was accepted");
+        loops.push(Measured::of(connections, Pace::Held(rate), CLOSED));
+    }
+    loops
+}
+
+/// The fastest that was in time.
+fn best(loops: &[Measured]) -> Option<&Measured> {
+    let in_time = loops.iter().filter(|measured| measured.is_in_time());
+    in_time.max_by(|a, b| a.rate.total_cmp(&b.rate))
+}
+
+fn say_best(loops: &[Measured]) -> Value {
+    let best = best(loops);
+    json!({
+        "accepted_per_s": best.map_or(0.0, |best| best.rate),
+        "p99_us": best.map(|best| &best.load["p99_us"]),
+        "tried": tried(loops),
+    })
+}
+
+fn tried(loops: &[Measured]) -> String {
+    let said: Vec<_> = loops.iter().map(Measured::in_short).collect();
+    said.join(", ")
+}
+
+/// Reports the best of the closed loops that was in time.
+fn report_closed(connections: usize, loops: &[Measured], sync_us: u64) {
+    let best = best(loops);
     let how = format!(
-        "{}, the next request once the last is answered, {} s; the best with p99 <= {} ms of {}",
-        best.unwrap_or(&rounds[0]).how(connections, sync_us),
+        "{}, the next request at the earliest once the last is answered, {} s; the best with p99 <= {} ms of {}",
+        best.unwrap_or(&loops[0]).how(sync_us),
         CLOSED.as_secs(),
         P99_MAX.as_millis(),
-        all.join(", "),
+        tried(loops),
     );
     let value = best.map_or(0.0, |best| best.rate);
     report(&format!("accept.durable_per_s.{connections}"), value, &how);
-    rounds[0].rate
 }
 
 /// The highest multiple of `step` that the controller answers in time, and everything that was tried.
@@ -142,7 +186,7 @@ fn highest_rate(step: u64) -> (Option<Measured>, String) {
     let mut tried = String::new();
     let mut answers = |times: u64, long: Duration| {
         let rate = NonZeroU64::new(step * times).expect("a rate");
-        let measured = Measured::of(OPEN_CONNECTIONS, Some(rate), long);
+        let measured = Measured::of(MOST_CONNECTIONS, Pace::Due(rate), long);
         let said = format!("{rate}: {}, ", measured.load["p99_us"]);
         eprint!("{said}");
         tried.push_str(&said);
@@ -166,6 +210,8 @@ fn highest_rate(step: u64) -> (Option<Measured>, String) {
 
 /// What became of a load on a new controller.
 struct Measured {
+    connections: usize,
+    pace: Pace,
     /// Accepted per second.
     rate: f64,
     /// The load's own account.
@@ -175,13 +221,13 @@ struct Measured {
 }
 
 impl Measured {
-    /// Puts a load on a new controller: at this rate, or in a closed loop.
-    fn of(connections: usize, rate: Option<NonZeroU64>, long: Duration) -> Self {
+    /// Puts a load on a new controller.
+    fn of(connections: usize, pace: Pace, long: Duration) -> Self {
         let house = House::declaring(&declaration(ACCOUNTS, "", 1_000));
         common::runtime().block_on(async {
             let controller = house.start().await;
             let api = controller.ready.api;
-            let drive = move || drive(api, connections, rate, long);
+            let drive = move || drive(api, connections, pace, long);
             let measured = tokio::task::spawn_blocking(drive).await.expect("measured");
             controller.stop().await;
             measured
@@ -193,7 +239,18 @@ impl Measured {
         Duration::from_micros(p99) <= P99_MAX
     }
 
-    fn how(&self, connections: usize, sync_us: u64) -> String {
+    /// What was reached, at which pace.
+    fn in_short(&self) -> String {
+        let held = match self.pace {
+            Pace::Closed => String::new(),
+            Pace::Held(rate) => format!("held back to {rate}, "),
+            Pace::Due(rate) => format!("due at {rate}, "),
+        };
+        format!("{} ({held}p99 {} us)", self.rate, self.load["p99_us"])
+    }
+
+    fn how(&self, sync_us: u64) -> String {
+        let connections = self.connections;
         format!(
             "p50 {} us, p99 {} us; processor time per request {:.1} us of the controller and {:.1} us of the clients; \
              POST Calls.json over {connections} keep-alive connections from a second process on the same 2 cores; \
@@ -207,18 +264,17 @@ impl Measured {
 }
 
 /// Runs the load beside us.
-fn drive(
-    api: SocketAddr,
-    connections: usize,
-    rate: Option<NonZeroU64>,
-    long: Duration,
-) -> Measured {
+fn drive(api: SocketAddr, connections: usize, pace: Pace, long: Duration) -> Measured {
     let program = std::env::current_exe().expect("this program");
-    let rate = rate.map_or(0, NonZeroU64::get);
-    let numbers = [connections.to_string(), rate.to_string(), long.as_millis().to_string()];
+    let (pace_word, rate) = match pace {
+        Pace::Closed => ("closed", 0),
+        Pace::Held(rate) => ("held", rate.get()),
+        Pace::Due(rate) => ("due", rate.get()),
+    };
+    let numbers = [connections as u64, long.as_millis() as u64, rate].map(|n| n.to_string());
     let before = cpu();
     let mut load = Command::new(program);
-    let load = load.args(["load".to_owned(), api.to_string()]).args(numbers);
+    let load = load.args(["load", &api.to_string(), pace_word]).args(numbers);
     let output = load.stdout(Stdio::piped()).spawn();
     let output = output.and_then(std::process::Child::wait_with_output).expect("the load ran");
     let spent = cpu().checked_sub(before).expect("processor time never goes back");
@@ -226,6 +282,8 @@ fn drive(
     let load: Value = serde_json::from_slice(&output.stdout).expect("the load's account");
     let count = |name: &str| load[name].as_u64().expect("a count");
     Measured {
+        connections,
+        pace,
         rate: (count("accepted") as f64 / long.as_secs_f64()).round(),
         cpu: spent / u32::try_from(count("all")).expect("a count"),
         load,
@@ -235,11 +293,17 @@ fn drive(
 /// The second process's load, as [`drive`] says it.
 fn read_load(args: &[String]) -> Load {
     let number = |at: usize| args[at].parse::<u64>().expect("a number");
+    let rate = || NonZeroU64::new(number(4)).expect("a rate");
     Load {
         api: args[0].parse().expect("an address"),
-        connections: number(1) as usize,
+        pace: match args[1].as_str() {
+            "closed" => Pace::Closed,
+            "held" => Pace::Held(rate()),
+            "due" => Pace::Due(rate()),
+            other => panic!("no pace: {other}"),
+        },
+        connections: number(2) as usize,
         requests: (0..REQUESTS).map(request).collect(),
-        rate: NonZeroU64::new(number(2)),
         measure: Duration::from_millis(number(3)),
     }
 }

@@ -18,6 +18,9 @@ use serde_json::{Value, json};
 /// What is due within this time is sent together, and as often answers are looked at. Latencies count it.
 const TICK: Duration = Duration::from_micros(250);
 
+/// What clients who hold back have missed for longer than this, they do not make up for.
+const MADE_UP: Duration = Duration::from_millis(1);
+
 /// Latencies for which there is memory from the start: more than any run has. A list that grew would stop the clients for as
 /// long as the kernel takes to provide memory, and every answer meanwhile would seem late.
 const LATENCIES: usize = 1 << 21;
@@ -33,15 +36,26 @@ pub struct Load {
     pub connections: usize,
     /// What is sent, over and over, each on whichever connection is free.
     pub requests: Vec<Vec<u8>>,
-    /// Requests per second, evenly spaced; `None` sends the next one as soon as the last is answered.
-    pub rate: Option<NonZeroU64>,
+    /// How fast.
+    pub pace: Pace,
     /// The measured time, after a quarter of it to warm up.
     pub measure: Duration,
 }
 
+/// When the next request is sent. Rates are requests per second, evenly spaced.
+#[derive(Clone, Copy)]
+pub enum Pace {
+    /// A closed loop: on each connection as soon as the last is answered.
+    Closed,
+    /// A closed loop whose clients together hold back to a rate: what they could not send, they do not send later.
+    Held(NonZeroU64),
+    /// An open loop: requests are due whether or not earlier ones are answered.
+    Due(NonZeroU64),
+}
+
 impl Load {
-    /// Sends, and tells how many were answered and how long those took that were due within the measured time: from the
-    /// instant at which each was due, so that a wait for a free connection counts.
+    /// Sends, and tells how many were answered within the measured time and how long those took: in a closed loop from the
+    /// sending, in an open loop from the instant at which each was due, so that a wait for a free connection counts.
     pub fn run(self) -> Value {
         let mut clients = Clients::connect(self);
         clients.work();
@@ -56,20 +70,22 @@ struct Clients {
     /// Connections without a request, in the order in which they became free.
     free: VecDeque<usize>,
     began: Instant,
+    /// When the next request may be sent, from the beginning.
+    next: Duration,
     /// Requests sent, all of them.
     sent: u64,
     /// Answers, all of them.
     answered: u64,
-    /// Requests of the measured time, and the microseconds that each took which was answered.
-    due: u64,
+    /// Requests that count from within the measured time, and the microseconds that each took which was answered.
+    measured: u64,
     took: Vec<u32>,
 }
 
 struct Connection {
     stream: TcpStream,
     answer: Answer,
-    /// When its request was due, from the beginning.
-    due: Duration,
+    /// Since when its request counts, from the beginning.
+    since: Duration,
 }
 
 impl Clients {
@@ -82,7 +98,7 @@ impl Clients {
             let mut stream = TcpStream::from_std(stream);
             let registry = poll.registry();
             registry.register(&mut stream, Token(n), Interest::READABLE).expect("watched");
-            Connection { stream, answer: Answer::default(), due: Duration::ZERO }
+            Connection { stream, answer: Answer::default(), since: Duration::ZERO }
         };
         let connections: Vec<_> = (0..load.connections).map(connect).collect();
         Self {
@@ -90,9 +106,10 @@ impl Clients {
             connections,
             poll,
             began: Instant::now(),
+            next: Duration::ZERO,
             sent: 0,
             answered: 0,
-            due: 0,
+            measured: 0,
             took: touched(),
             load,
         }
@@ -111,11 +128,12 @@ impl Clients {
                 return;
             }
             // Whoever sends at once waits for answers, whoever sends at a rate for the next tick.
-            let wait = self.load.rate.map(|_| {
+            let is_closed = matches!(self.load.pace, Pace::Closed);
+            let wait = if is_closed { TICK * 40 } else { Duration::ZERO };
+            if !is_closed {
                 thread::sleep(TICK.saturating_sub(self.began.elapsed() - now));
-                Duration::ZERO
-            });
-            match self.poll.poll(&mut events, wait.or(Some(TICK * 40))) {
+            }
+            match self.poll.poll(&mut events, Some(wait)) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 polled => polled.expect("polled"),
             }
@@ -123,31 +141,38 @@ impl Clients {
                 self.receive(event.token().0);
             }
             // Clients on machines of their own would not keep the server from its processors while they have more to read.
-            if self.load.rate.is_none() {
+            if is_closed {
                 thread::yield_now();
             }
         }
     }
 
-    /// Sends what is due, as far as there are free connections.
+    /// Sends what may be sent by now, as far as there are free connections.
     fn send(&mut self, now: Duration, end: Duration) {
-        while let Some(due) = self.next_due(now).filter(|due| *due < end) {
+        match self.load.pace {
+            Pace::Closed => self.next = now,
+            Pace::Held(_) => self.next = self.next.max(now.saturating_sub(MADE_UP)),
+            Pace::Due(_) => {}
+        }
+        while self.next <= now && self.next < end {
             let Some(free) = self.free.pop_front() else { return };
             let connection = &mut self.connections[free];
-            // Nobody is late who waits for an answer before the next request: it begins when it is sent.
-            connection.due = if self.load.rate.is_some() { due } else { self.began.elapsed() };
+            connection.since = match self.load.pace {
+                // Nobody is late who waits before the next request: it begins when it is sent.
+                Pace::Closed | Pace::Held(_) => self.began.elapsed(),
+                Pace::Due(_) => self.next,
+            };
             let request = &self.load.requests[self.sent as usize % self.load.requests.len()];
             let sent = connection.stream.write(request).expect("sent");
             assert_eq!(sent, request.len(), "a small request fits into a buffer");
             self.sent += 1;
-            self.due += u64::from(connection.due >= self.load.measure / 4);
+            self.measured += u64::from(connection.since >= self.load.measure / 4);
+            self.next = match self.load.pace {
+                Pace::Closed => now,
+                Pace::Held(rate) => self.next + Duration::from_nanos(1_000_000_000 / rate),
+                Pace::Due(rate) => Duration::from_nanos(self.sent * 1_000_000_000 / rate),
+            };
         }
-    }
-
-    fn next_due(&self, now: Duration) -> Option<Duration> {
-        let Some(rate) = self.load.rate else { return Some(now) };
-        let due = Duration::from_nanos(self.sent * 1_000_000_000 / rate);
-        (due <= now).then_some(due)
     }
 
     fn receive(&mut self, n: usize) {
@@ -157,18 +182,21 @@ impl Clients {
         }
         self.answered += 1;
         self.free.push_back(n);
-        if connection.due >= self.load.measure / 4 {
-            let took = self.began.elapsed() - connection.due;
+        if connection.since >= self.load.measure / 4 {
+            let took = self.began.elapsed() - connection.since;
             self.took.push(u32::try_from(took.as_micros()).expect("short"));
         }
     }
 
     fn account(mut self) -> Value {
         // What was due and could not even be sent is as late as what was not answered.
-        let asked = self.load.rate.map_or(self.due, |rate| {
-            let measured = self.load.measure.as_nanos() * u128::from(rate.get()) / 1_000_000_000;
-            u64::try_from(measured).expect("a count").max(self.due)
-        });
+        let asked = match self.load.pace {
+            Pace::Closed | Pace::Held(_) => self.measured,
+            Pace::Due(rate) => {
+                let due = self.load.measure.as_nanos() * u128::from(rate.get()) / 1_000_000_000;
+                u64::try_from(due).expect("a count").max(self.measured)
+            }
+        };
         let accepted = self.took.len();
         self.took.resize(usize::try_from(asked).expect("a count"), u32::MAX);
         self.took.sort_unstable();
