@@ -86,6 +86,22 @@ fn mt_17_a_call_that_waited_says_so_though_its_route_changed() {
     assert!(!machine.dialled().contains(&german), "it still waits");
 }
 
+/// DC-3, MT-17: routes part in the instant in which a batch is started, and its line joins another queue just then. That its
+/// batch was a draft until now is nothing that held it.
+#[test]
+fn dc_3_a_line_whose_route_changes_as_its_batch_begins_was_held_by_nothing() {
+    let tenants = || vec![tenant(1, None)];
+    let mut machine = Machine::declared(tenants(), vec![serving("a", 1, &["+4"])]);
+    let batch = machine.create_batch(1, BatchPlan::default(), vec![call("+44")]);
+    machine.run(Span::from_secs(3));
+    let carriers = vec![serving("a", 1, &["+49"]), serving("b", 1, &["+44"])];
+    declare(&mut machine, declaration(tenants(), carriers));
+    machine.start_batch(1, batch);
+    let [(at, dial)] = &machine.dials[..] else { panic!("{:?}", machine.dials) };
+    let started = START + Span::from_secs(3);
+    assert_eq!((*at, &*dial.carrier, dial.held_by), (started, "b", Reason::Ready));
+}
+
 /// MT-4: in an order by arrival another request at the front is another stand, and the tenant has waited all the same.
 #[test]
 fn mt_4_a_call_that_waited_says_so_though_the_one_before_it_was_canceled() {
