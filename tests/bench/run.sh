@@ -21,7 +21,7 @@ all=(
     busyhour-agent:calls
 )
 [ $# -gt 0 ] && all=("$@")
-seconds_max=180 # of one program, once it is built
+seconds_max=240 # of one program, once it is built
 
 lines=target/bench.lines
 mkdir -p target/bench-said && : >"$lines"
