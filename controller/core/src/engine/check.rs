@@ -20,6 +20,7 @@ impl Engine {
         for (id, node) in self.nodes.iter() {
             self.check_node(id, node).map_err(|what| format!("node {id}, {node:?}: {what}"))?;
         }
+        self.check_put_back()?;
         self.check_gates()?;
         self.check_offers()?;
         self.check_ledger()
@@ -66,6 +67,26 @@ impl Engine {
             return Err("waits for an instant that has passed".into());
         }
         Ok(())
+    }
+
+    /// Who was put back stands at the head of its lane.
+    fn check_put_back(&self) -> Result<(), String> {
+        let mut found = 0;
+        for (id, node) in self.nodes.iter() {
+            let put_back: Vec<_> = self.put_back.of_lane(id).collect();
+            let head: Vec<_> = self.requests.iter(node.queue()).take(put_back.len()).collect();
+            let retired = matches!(&node.part, Part::Lane(lane) if lane.retired);
+            if !retired && head != put_back {
+                return Err(format!(
+                    "{put_back:?} were put back into lane {id}, {head:?} are first"
+                ));
+            }
+            found += put_back.len();
+        }
+        match self.put_back.len() {
+            put_back if put_back == found => Ok(()),
+            put_back => Err(format!("{put_back} requests were put back, {found} into lanes")),
+        }
     }
 
     /// A root's tenant, and the way from each root of a tenant to the next.

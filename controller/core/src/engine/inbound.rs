@@ -219,7 +219,9 @@ impl Engine {
         self.ledger.take_inbound(carrier, tenant);
         self.reclass(tenant);
         self.workers.change(worker, |worker| worker.in_use += 1);
-        Start { request, lane, carrier, worker, due: self.clock, held_by: waiting.held_by }
+        // It never was in a lane, and is never put back into one.
+        let (due, held_by, number) = (self.clock, waiting.held_by, 0);
+        Start { request, lane, carrier, worker, due, held_by, number }
     }
 
     /// Whether every offered call that waits has a reason to. For tests and the simulator.

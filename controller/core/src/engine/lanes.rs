@@ -397,15 +397,24 @@ impl Engine {
         self.pushed(lane, request, asked, why);
     }
 
-    /// Puts a request that was not sent back to the head of its lane.
-    pub fn push_front(&mut self, lane: u32, request: u32, asked: Asked, why: Reason) {
+    /// Puts a request that was not sent back to the head of its lane: before all but those that are back there, too, and had been
+    /// started before it. `number` is that of its start.
+    pub fn put_back(&mut self, lane: u32, request: u32, asked: Asked, why: Reason, number: u64) {
+        let before = self.put_back.put(lane, request, number);
         let of = self.nodes[lane].lane_mut();
-        if of.retired {
-            return self.requests.push_front(self.cold[lane].set_aside(), request);
+        let retired = of.retired;
+        let queue = if retired { self.cold[lane].set_aside() } else { &mut of.queue };
+        match before {
+            Some(before) => self.requests.push_behind(queue, before, request),
+            None => self.requests.push_front(queue, request),
         }
-        self.requests.push_front(&mut of.queue, request);
+        if retired {
+            return;
+        }
         self.pushed(lane, request, asked, why);
-        self.front_changed(lane);
+        if before.is_none() {
+            self.front_changed(lane);
+        }
     }
 
     #[inline]
@@ -426,6 +435,7 @@ impl Engine {
 
     /// Takes a waiting request out of its lane.
     pub fn unqueue(&mut self, lane: u32, request: u32) {
+        self.put_back.leave(lane, request);
         let of = self.nodes[lane].lane_mut();
         if of.retired {
             return self.requests.remove(self.cold[lane].set_aside(), request);

@@ -36,6 +36,7 @@ mod ahead;
 mod check;
 mod kinds;
 mod node;
+mod put_back;
 mod resources;
 mod serve;
 mod soon;
@@ -48,6 +49,7 @@ use node::Node;
 use order::Order;
 use policy::{Arrivals, Units};
 use poppers::{Crew, Poppers};
+use put_back::PutBack;
 use queue::Chunks;
 use slab::Slab;
 use wheel::{Handle, Wheel};
@@ -79,6 +81,8 @@ pub struct Start {
     pub due: u64,
     /// What held it last.
     pub held_by: Reason,
+    /// Counted over all starts of lanes; whoever is put back because it was not sent keeps it.
+    pub number: u64,
 }
 
 /// What becomes of a call's channel.
@@ -137,6 +141,7 @@ pub struct Engine {
     nodes: Slab<Node>,
     gates: Slab<Gate>,
     requests: Chunks,
+    put_back: PutBack,
     order: Order,
     policy: OrderPolicy,
     /// What is rarely looked at of each node.

@@ -156,6 +156,48 @@ impl Chunks {
         queue.len += 1;
     }
 
+    /// Puts a request, which is in no queue, right behind another one of this queue.
+    pub fn push_behind(&mut self, queue: &mut Queue, other: u32, id: u32) {
+        let chunk = self.at[other as usize];
+        let (from, to) = self.range(queue, chunk);
+        let ids = &mut self.chunks[chunk as usize].ids;
+        let at = (from..to).find(|at| ids[*at] == other).expect("the other is in this queue");
+        if chunk == queue.tail && at + 1 == to {
+            return self.push_back(queue, id);
+        }
+        let gap = (0..at).rev().find(|gap| *gap < from || ids[*gap] == NIL);
+        let chunk = match gap {
+            Some(gap) => {
+                ids.copy_within(gap + 1..=at, gap);
+                if chunk == queue.head {
+                    queue.first = queue.first.min(gap as u8);
+                }
+                chunk
+            }
+            None => self.split(queue, chunk, at + 1),
+        };
+        self.put(chunk, at as u8, id);
+        queue.len += 1;
+    }
+
+    /// What stands in a chunk from a position on goes to a new chunk behind it, and keeps its position.
+    fn split(&mut self, queue: &mut Queue, chunk: u32, from: usize) -> u32 {
+        let next = self.chunks[chunk as usize].next;
+        let new = self.take(next, chunk);
+        self.chunks[chunk as usize].next = new;
+        match next {
+            NIL => queue.tail = new,
+            next => self.chunks[next as usize].prev = new,
+        }
+        for at in from..IDS {
+            let id = std::mem::replace(&mut self.chunks[chunk as usize].ids[at], NIL);
+            if id != NIL {
+                self.put(new, at as u8, id);
+            }
+        }
+        new
+    }
+
     /// The request at the front.
     #[inline]
     pub fn front(&self, queue: &Queue) -> Option<u32> {
@@ -302,7 +344,7 @@ mod tests {
     proptest! {
         /// Against plain queues; and no more chunks than requests, plus one for each queue.
         #[test]
-        fn behaves_as_plain_queues(steps in prop::collection::vec((0u8..8, 0usize..2, 0u32..64), 0..400)) {
+        fn behaves_as_plain_queues(steps in prop::collection::vec((0u8..9, 0usize..2, 0u32..64), 0..400)) {
             let mut chunks = Chunks::default();
             let (mut queues, mut models) = ([Queue::default(); 2], [VecDeque::new(), VecDeque::new()]);
             let mut most = 0;
@@ -315,6 +357,11 @@ mod tests {
                     4 if !member => { chunks.push_front(queue, id); model.push_front(id); }
                     0..6 if member => { chunks.remove(queue, id); model.retain(|m| *m != id); }
                     6 => prop_assert_eq!(chunks.pop_front(queue), model.pop_front()),
+                    7 if !member && !model.is_empty() => {
+                        let behind = id as usize % model.len();
+                        chunks.push_behind(queue, model[behind], id);
+                        model.insert(behind + 1, id);
+                    }
                     _ => {}
                 }
                 prop_assert!(chunks.iter(queue).eq(model.iter().copied()));

@@ -174,7 +174,8 @@ impl Engine {
             self.reclass_beside(root);
         }
         let (lane, held_by) = (path.lane(), held[path.len - 1]);
-        Start { request, lane, carrier, worker, due, held_by }
+        let number = self.put_back.start(lane, request);
+        Start { request, lane, carrier, worker, due, held_by, number }
     }
 
     /// Takes the request at the end of a path, on which everything is idle then. `rank` is the one at which it is served.

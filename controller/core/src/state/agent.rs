@@ -221,7 +221,7 @@ impl State {
         }
     }
 
-    /// The calls in progress at an agent, newest first.
+    /// The calls in progress at an agent, oldest first.
     fn live_at(&self, agent: u16) -> Vec<u32> {
         let mut calls: Vec<_> = self
             .live
@@ -229,8 +229,7 @@ impl State {
             .filter(|(_, live)| live.agent == agent)
             .map(|(id, live)| (self.requests.call(live.request), id))
             .collect();
-        // Those that go back to the head of one queue go back so in their old order.
-        calls.sort_unstable_by(|a, b| b.cmp(a));
+        calls.sort_unstable();
         calls.into_iter().map(|(_, id)| id).collect()
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct Live {
     pub phase: Phase,
     pub due: u64,
     pub held_by: Reason,
+    /// That of its start; 0 for an inbound one.
+    pub number: u64,
     pub dialled_at: u64,
     pub answered_at: Option<u64>,
     /// How far the carrier's grid had been moved when it started.

@@ -121,7 +121,7 @@ impl State {
 
     /// An offered call has its channel and its slot.
     pub(super) fn admitted(&mut self, start: Start, fx: &mut Vec<Effect>) {
-        let Start { request: id, lane, carrier, worker, due, held_by } = start;
+        let Start { request: id, lane, carrier, worker, due, held_by, number } = start;
         let ringing = self.ringing.remove(&id).expect("an offered call rings somewhere");
         let live = self.live.insert(Live {
             request: id,
@@ -130,6 +130,7 @@ impl State {
             phase: Phase::Dialling,
             due,
             held_by,
+            number,
             dialled_at: self.now,
             answered_at: None,
             moved: 0,

@@ -104,8 +104,8 @@ impl State {
         self.changed(id, phase, fx);
     }
 
-    /// Proof that nothing was sent: the call goes back to the head of its queue for its next attempt. The channel is free,
-    /// the throttle's slot is spent.
+    /// Proof that nothing was sent: the call goes back to the head of its queue for its next attempt, where several stand in the
+    /// order in which they were started. The channel is free, the throttle's slot is spent.
     /// An inbound call was not answered and ends: its caller is gone.
     pub(super) fn not_sent(&mut self, id: u32, live: u32, reason: Reason, fx: &mut Vec<Effect>) {
         if self.is_inbound(id) {
@@ -123,7 +123,8 @@ impl State {
             counts.queued += 1;
         });
         self.requests.set_stage(id, Stage::Queued);
-        self.engine.push_front(lane, id, asked(self.requests.call(id)), reason);
+        let asked = asked(self.requests.call(id));
+        self.engine.put_back(lane, id, asked, reason, call.number);
         match call.hang_up.or_else(|| self.stays_out(id, reason)) {
             Some(reason) => self.end_unsent(id, reason, fx),
             None => self.changed(id, Phase::Queued, fx),

@@ -140,7 +140,7 @@ impl State {
     }
 
     fn started(&mut self, start: Start, fx: &mut Vec<Effect>) {
-        let Start { request: id, lane, carrier, worker, due, held_by } = start;
+        let Start { request: id, lane, carrier, worker, due, held_by, number } = start;
         let live = self.live.insert(Live {
             request: id,
             carrier,
@@ -148,6 +148,7 @@ impl State {
             phase: Phase::Dialling,
             due,
             held_by,
+            number,
             dialled_at: self.now,
             answered_at: None,
             moved: self.engine.ledger().get(carrier).moved(),

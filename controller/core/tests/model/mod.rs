@@ -45,7 +45,7 @@ use self::{
     limits::Gate,
     requests::{Batch, Owner, Place, Request},
     texts::Texts,
-    turns::{Candidate, Turns},
+    turns::{Candidate, Range, Turns},
 };
 
 /// Microseconds.
@@ -77,7 +77,7 @@ pub struct Model {
     agents: Vec<Agent>,
     turns: Turns,
     readied: i64,
-    put_back: i64,
+    started: i64,
     planned: u64,
     /// Tables of routes that have been in force.
     tables: u64,
@@ -201,10 +201,18 @@ impl Model {
         let line = self.capacity.line_mut(carrier);
         let moved = line.moved;
         line.set_up(candidate.account, now, made);
-        let (sent, answered) = (false, false);
+        let (sent, answered, back) = (false, false, self.place_if_not_sent(&request));
         self.at(call).table = self.tables;
-        self.at(call).place = Place::Up { carrier, due: now, made, moved, sent, answered };
+        self.at(call).place = Place::Up { carrier, due: now, made, moved, sent, answered, back };
         Ok(())
+    }
+
+    /// Before all that have not started, and behind those that have started before it; who has been put there is there still.
+    fn place_if_not_sent(&mut self, request: &Request) -> Range<i64> {
+        let Place::Waiting(stood) = request.place else { unreachable!("it waited") };
+        self.started += 1;
+        let behind = i64::MIN + self.started;
+        Range { least: stood.least.min(behind), most: stood.most.min(behind) }
     }
 
     /// MT-29: the agent with the least load for its size takes the call.

@@ -20,7 +20,9 @@ impl Model {
             return;
         }
         let Some(request) = self.requests.get(&report.call) else { return };
-        let Place::Up { carrier, due, made, moved, sent, answered } = request.place else { return };
+        let Place::Up { carrier, due, made, moved, sent, answered, back } = request.place else {
+            return;
+        };
         let (account, to) = (request.account, request.to.clone());
         if !matches!(report.event, CallEvent::NotSent(_) | CallEvent::Ended(_)) {
             if !sent {
@@ -30,7 +32,8 @@ impl Model {
             }
             let answered = answered || report.event == CallEvent::Answered;
             let sent = true;
-            self.at(report.call).place = Place::Up { carrier, due, made, moved, sent, answered };
+            self.at(report.call).place =
+                Place::Up { carrier, due, made, moved, sent, answered, back };
         }
         match &report.event {
             CallEvent::Ended(ending) => {
@@ -49,7 +52,7 @@ impl Model {
                 self.leave(usize::from(report.agent.0));
                 let now = self.now;
                 self.capacity.line_mut(carrier).give_back(account, Way::Outbound, true, now);
-                self.not_sent(report.call, *reason);
+                self.not_sent(report.call, *reason, back);
             }
             _ => {}
         }
@@ -60,9 +63,9 @@ impl Model {
     }
 
     /// A call waits again, in this place of its queue.
-    fn put(&mut self, call: CallId, place: i64, why: Reason) {
+    fn put(&mut self, call: CallId, place: Range<i64>, why: Reason) {
         let (now, request) = (self.now, self.at(call));
-        request.place = Place::Waiting(Range::at(place));
+        request.place = Place::Waiting(place);
         request.held = Held::new(why, now);
     }
 
@@ -88,14 +91,13 @@ impl Model {
         let late = self.requests[&call].table != self.tables;
         self.turns.carry(&before, &after, late);
         self.readied += 1;
-        self.put(call, self.readied, Reason::CarrierFailure);
+        self.put(call, Range::at(self.readied), Reason::CarrierFailure);
         true
     }
 
-    /// It goes back to the head of its queue, unless it is over or was tried too often.
-    fn not_sent(&mut self, call: CallId, reason: Reason) {
-        self.put_back -= 1;
-        self.put(call, self.put_back, reason);
+    /// It goes back to the head of its queue and loses no place to others that do (MT-4), unless it is over or was tried too often.
+    fn not_sent(&mut self, call: CallId, reason: Reason, back: Range<i64>) {
+        self.put(call, back, reason);
         let now = self.now;
         let request = self.at(call);
         request.unsent += 1;

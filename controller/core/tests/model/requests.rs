@@ -34,6 +34,8 @@ pub enum Place {
         moved: Instant,
         sent: bool,
         answered: bool,
+        /// Where it waits again if nothing was sent.
+        back: Range<i64>,
     },
     Ended,
 }

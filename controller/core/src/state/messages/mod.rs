@@ -121,6 +121,8 @@ struct Live {
     carrier: Arc<str>,
     due: u64,
     held_by: Reason,
+    /// That of its start.
+    number: u64,
     handed_at: u64,
     /// The log's position of the intent.
     entry: u64,

@@ -106,6 +106,7 @@ pub(super) struct Turn {
     pub carrier: Arc<str>,
     pub due: u64,
     pub held_by: Reason,
+    pub number: u64,
 }
 
 /// Where a message stands, and what it has to pass.
@@ -351,10 +352,10 @@ impl Queue {
         self.engine.push_back(lane, message, asked, why);
     }
 
-    pub fn push_front(&mut self, lane: u32, message: u32, segments: u16, why: Reason) {
+    pub fn put_back(&mut self, lane: u32, message: u32, segments: u16, why: Reason, number: u64) {
         *self.segments.entry(lane).or_default() += u64::from(segments);
         let asked = Asked { number: self.arrived, units: segments };
-        self.engine.push_front(lane, message, asked, why);
+        self.engine.put_back(lane, message, asked, why, number);
     }
 
     pub fn unqueue(&mut self, lane: u32, message: u32) {
@@ -397,7 +398,7 @@ impl Queue {
     pub fn next(&mut self, now: u64) -> Option<Brought> {
         Some(match self.engine.next(now)? {
             Event::Timer(key) => Brought::Timer(key),
-            Event::Start(Start { request, lane, carrier, due, held_by, .. }) => {
+            Event::Start(Start { request, lane, carrier, due, held_by, number, .. }) => {
                 self.left(lane, request);
                 let name = Arc::clone(&self.names[&carrier]);
                 Brought::Start(Turn {
@@ -406,6 +407,7 @@ impl Queue {
                     carrier: name,
                     due,
                     held_by,
+                    number,
                 })
             }
         })

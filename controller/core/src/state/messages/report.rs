@@ -64,7 +64,7 @@ impl State {
         }
     }
 
-    /// Nothing was sent: it goes back to the head of its queue, unless that has happened too often.
+    /// Nothing was sent: it goes back to the head of its queue as a call does, unless that has happened too often.
     fn message_not_sent(&mut self, id: u32, live: u32, reason: Reason, fx: &mut Vec<Effect>) {
         let message = &self.messages.all[id];
         // Attempts that came to an end were sent.
@@ -93,7 +93,7 @@ impl State {
         counts.waiting += 1;
         let (lane, segments) = (message.lane, messages.bodies.segments(message.body).count);
         messages.queue.answered(lane, live.channel, None);
-        messages.queue.push_front(lane, id, segments, reason);
+        messages.queue.put_back(lane, id, segments, reason, live.number);
         self.message_changed(id, MessageStatus::Queued, reason, fx);
     }
 

@@ -168,7 +168,7 @@ impl State {
 
     /// A message is handed to a carrier: this is the intent, and its effect is carried out once it is durable.
     fn send_message(&mut self, turn: Turn, fx: &mut Vec<Effect>) {
-        let Turn { message: id, channel, carrier, due, held_by } = turn;
+        let Turn { message: id, channel, carrier, due, held_by, number } = turn;
         let messages = &mut self.messages;
         let live = messages.live.insert(Live {
             message: id,
@@ -176,6 +176,7 @@ impl State {
             carrier: Arc::clone(&carrier),
             due,
             held_by,
+            number,
             handed_at: self.now,
             entry: self.applied,
             reference: None,

@@ -44,8 +44,8 @@ use super::{
 enum Place {
     Scheduled,
     Waiting(i64),
-    /// With this carrier, which has not answered, since this entry.
-    Sending(usize, u64),
+    /// With this carrier, which has not answered, since this entry; and where it waited.
+    Sending(usize, u64, i64),
     /// A carrier has it under this name, and is to report on it until then.
     Sent {
         carrier: String,
@@ -139,7 +139,6 @@ pub struct Texts {
     order: Vec<usize>,
     turns: Turns,
     readied: i64,
-    put_back: i64,
     planned: u64,
     arrivals: Arrivals,
     opt_outs: OptOuts,
@@ -367,7 +366,8 @@ impl Texts {
         self.take_turn(send.message, at);
         self.lines[at].in_use += 1;
         let text = self.texts.get_mut(&send.message).expect("it is known");
-        text.place = Place::Sending(at, self.index);
+        let Place::Waiting(stood) = text.place else { unreachable!("it waited") };
+        text.place = Place::Sending(at, self.index, stood);
         text.attempts += 1;
     }
 

@@ -47,11 +47,11 @@ impl Texts {
         self.texts.iter().find(|(message, text)| of_it(message, text)).map(|(message, _)| *message)
     }
 
-    /// It goes back to the head of its queue, unless it is over or was tried too often.
+    /// It goes back to where it waited (MT-4), unless it is over or was tried too often.
     fn not_sent(&mut self, message: MessageId, reason: Reason) {
+        let Place::Sending(_, _, stood) = self.texts[&message].place else { return };
         self.answered(message);
-        self.put_back -= 1;
-        let (now, place) = (self.now, Place::Waiting(self.put_back));
+        let (now, place) = (self.now, Place::Waiting(stood));
         let text = self.texts.get_mut(&message).expect("it is known");
         text.unsent += 1;
         let text = text.clone();
@@ -86,7 +86,7 @@ impl Texts {
     /// A carrier has answered: its channel is free.
     fn answered(&mut self, message: MessageId) -> usize {
         let text = self.texts.get_mut(&message).expect("it is known");
-        let Place::Sending(line, _) = std::mem::replace(&mut text.place, Place::Over) else {
+        let Place::Sending(line, ..) = std::mem::replace(&mut text.place, Place::Over) else {
             unreachable!("it is with a carrier")
         };
         self.lines[line].in_use -= 1;
@@ -100,7 +100,7 @@ impl Texts {
         let doubtful = self
             .texts
             .iter()
-            .filter(|(_, text)| matches!(text.place, Place::Sending(_, since) if since < index));
+            .filter(|(_, text)| matches!(text.place, Place::Sending(_, since, _) if since < index));
         for message in doubtful.map(|(message, _)| *message).collect::<Vec<_>>() {
             self.answered(message);
             self.end(message, MessageStatus::Failed);
