@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs};
 
 use anyhow::{Context, Result, bail};
-use busyhour_base::MessageStatus;
+use busyhour_base::{MessageStatus, Reason};
 use busyhour_controller_core::spec::Kind;
 use busyhour_crds::Declared;
 use busyhour_simulations::{
@@ -157,10 +157,14 @@ fn listed_row(sid: &str, to: &str, listed: &[Value], handed: &[Handed], first: u
         .iter()
         .filter(|message| message["sid"] == *sid && !is_open(&status(message)))
         .collect();
+    // The list words the reason for people only.
+    let error = ended.first().and_then(|message| message["error_message"].as_str());
+    let reason = Reason::ALL.iter().find(|reason| Some(reason.message()) == error);
     let segments = ended.first().and_then(|message| message["num_segments"].as_str()?.parse().ok());
     MessageRow {
         to: to.to_owned(),
         status: ended.first().map(|message| status(message)).unwrap_or_default(),
+        reason: reason.map_or_else(String::new, |reason| reason.code().to_owned()),
         outcomes: u32::try_from(ended.len()).unwrap_or(u32::MAX),
         segments: segments.unwrap_or_default(),
         ..handed_row(sid, handed, first)
@@ -180,9 +184,11 @@ fn batch_rows(
             line[field].as_str().with_context(|| format!("a result has no {field}: {line}"))
         };
         let sid = text("message_sid")?;
+        let failed = !line["error_code"].is_null();
         let row = MessageRow {
             to: text("to")?.to_owned(),
             status: text("status")?.to_owned(),
+            reason: if failed { text("reason")?.to_owned() } else { String::new() },
             outcomes: 1,
             segments: number(line, "segments"),
             ..handed_row(sid, handed, first)

@@ -338,7 +338,8 @@ fn the_invariants_hold_in_three_hundred_worlds() {
         written += run.report.writers.iter().map(|of| of.received).sum::<u64>();
         messages += run.report.messages.iter().map(|of| of.accepted).sum::<u64>();
         let rows = run.report.messages.iter().flat_map(|of| &of.messages);
-        expired += rows.filter(|row| row.handed == 0 && row.status == "failed").count();
+        expired +=
+            rows.filter(|row| row.handed == 0 && row.reason == Reason::Expired.code()).count();
         let asked: u32 = world.scenario.batches_of(Kind::Call).map(|batch| batch.count).sum();
         refused += asked as usize - run.report.calls.len();
     }

@@ -17,6 +17,8 @@ pub struct MessagesReport {
     pub segments: u64,
     /// Ended messages by their last status, as the API words it.
     pub outcomes: BTreeMap<String, u64>,
+    /// Of those that failed, or were not delivered, how many did so for each reason: by status, and by the reason's code.
+    pub reasons: BTreeMap<String, BTreeMap<String, u64>>,
     /// One row per message, in the order in which they were accepted.
     pub messages: Vec<MessageRow>,
 }
@@ -28,6 +30,8 @@ pub struct MessageRow {
     pub to: String,
     /// Its last status, as the API words it; empty if it has no outcome.
     pub status: String,
+    /// The code of the reason why it failed, or was not delivered; empty if neither is so.
+    pub reason: String,
     /// How many outcomes it has. Anything but 1 is a broken promise.
     pub outcomes: u32,
     /// How many segments.
@@ -68,14 +72,20 @@ impl MessagesReport {
     /// Sums a tenant's messages up.
     pub fn new(tenant: &str, messages: Vec<MessageRow>) -> Self {
         let mut outcomes = BTreeMap::new();
-        for message in messages.iter().filter(|message| message.outcomes > 0) {
-            *outcomes.entry(message.status.clone()).or_default() += 1;
+        let mut reasons = BTreeMap::<_, BTreeMap<_, _>>::new();
+        for MessageRow { status, reason, .. } in messages.iter().filter(|row| row.outcomes > 0) {
+            *outcomes.entry(status.clone()).or_default() += 1;
+            if !reason.is_empty() {
+                let of_status = reasons.entry(status.clone()).or_default();
+                *of_status.entry(reason.clone()).or_default() += 1;
+            }
         }
         Self {
             tenant: tenant.to_owned(),
             accepted: messages.len() as u64,
             segments: messages.iter().map(|message| message.segments).sum(),
             outcomes,
+            reasons,
             messages,
         }
     }
@@ -145,6 +155,7 @@ impl MessageCarrierReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Report;
 
     fn handed(message: &str, at_us: u64, segments: u64) -> Handed {
         Handed { message: message.to_owned(), at_us, segments }
@@ -167,6 +178,7 @@ mod tests {
         let row = |outcomes, handed| MessageRow {
             to: "+1".to_owned(),
             status: "delivered".to_owned(),
+            reason: String::new(),
             outcomes,
             segments: 1,
             start_us: Some(0),
@@ -175,5 +187,36 @@ mod tests {
         let report = MessagesReport::new("t", vec![row(1, 1), row(1, 0)]);
         assert_eq!((report.failures(), report.outcomes["delivered"]), (Vec::new(), 2));
         assert_eq!(MessagesReport::new("t", vec![row(0, 1), row(1, 2)]).failures().len(), 2);
+    }
+
+    #[test]
+    fn what_expired_is_told_apart_from_what_failed_otherwise() {
+        let row = |status: &str, reason: &str| MessageRow {
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            outcomes: 1,
+            ..MessageRow::default()
+        };
+        let rows = vec![
+            row("failed", "expired"),
+            row("failed", "message_filtered"),
+            row("delivered", ""),
+            row("failed", "expired"),
+            row("undelivered", "unreachable_handset"),
+        ];
+        let report = Report {
+            messages: vec![MessagesReport::new("t", rows)],
+            ..Report::new(1, &[], Vec::new(), Vec::new())
+        };
+        let line = "messages of t: 5 accepted, 0 segments, 1 delivered, \
+             3 failed (expired 2, message_filtered 1), 1 undelivered (unreachable_handset 1)\n";
+        assert!(report.table().contains(line), "{}", report.table());
+        let json = serde_json::to_value(&report.messages[0]).expect("JSON");
+        let expected = serde_json::json!({
+            "failed": {"expired": 2, "message_filtered": 1},
+            "undelivered": {"unreachable_handset": 1},
+        });
+        assert_eq!(json["reasons"], expected);
+        assert_eq!(json["messages"][0]["reason"], "expired");
     }
 }

@@ -1,6 +1,9 @@
 //! The report as a table for people.
 
-use std::fmt::Write;
+use std::{
+    collections::BTreeMap,
+    fmt::{Display, Write},
+};
 
 use busyhour_base::Span;
 
@@ -73,6 +76,9 @@ impl Report {
             );
             for (status, count) in &messages.outcomes {
                 let _ = write!(text, ", {count} {status}");
+                if let Some(reasons) = messages.reasons.get(status) {
+                    let _ = write!(text, " ({})", counted(reasons));
+                }
             }
             text.push('\n');
         }
@@ -126,11 +132,15 @@ impl Report {
 
     fn waiting_lines(&self, text: &mut String) {
         for tenant in &self.tenants {
-            let held: Vec<_> =
-                tenant.held_by.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
-            let _ = writeln!(text, "{} waited last for: {}", tenant.name, held.join(", "));
+            let _ = writeln!(text, "{} waited last for: {}", tenant.name, counted(&tenant.held_by));
         }
     }
+}
+
+/// Reasons, each with how many it is of.
+fn counted<R: Display>(reasons: &BTreeMap<R, u64>) -> String {
+    let each = reasons.iter().map(|(reason, count)| format!("{reason} {count}"));
+    each.collect::<Vec<_>>().join(", ")
 }
 
 fn row(tenant: &TenantReport) -> [String; HEAD.len()] {

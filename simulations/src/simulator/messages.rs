@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use busyhour_base::{Direction, MessageEvent, Reason, Span, Timestamp};
+use busyhour_base::{Direction, MessageEvent, Reason, Span, Timestamp, message::error_code};
 use busyhour_controller_core::{
     command::Command,
     effect::Reply,
@@ -79,9 +79,13 @@ impl Messages {
         let handed: Vec<_> =
             self.handed.values().flatten().filter(|(id, _)| *id == message).collect();
         let started = handed.iter().map(|(_, handed)| handed.at_us).min();
+        let last = records.last();
+        let failed =
+            last.map(|record| record.reason).filter(|reason| error_code(*reason).is_some());
         MessageRow {
             to: to.to_owned(),
-            status: records.last().map_or_else(String::new, |r| r.status.as_str().to_owned()),
+            status: last.map_or_else(String::new, |r| r.status.as_str().to_owned()),
+            reason: failed.map_or_else(String::new, |reason| reason.code().to_owned()),
             outcomes: u32::try_from(records.len()).unwrap_or(u32::MAX),
             segments,
             start_us: started.map(|at| at - first),
