@@ -92,6 +92,11 @@ impl<R: Read> CsvLines<R> {
         if record.long {
             return bad(format!("The line is longer than {LINE_MAX} bytes"));
         }
+        if record.open {
+            return bad(
+                "A quotation mark is left open: all to the end of the file is within".to_owned()
+            );
+        }
         let (found, expected) = (record.fields, self.columns.len());
         if found != expected {
             return bad(format!("{found} fields: the first line names {expected}"));
@@ -112,6 +117,8 @@ struct Record {
     fields: usize,
     /// It is too long to be used.
     long: bool,
+    /// The file ended within quotation marks.
+    open: bool,
 }
 
 /// Why no record can be read.
@@ -154,7 +161,7 @@ impl<R: Read> Parser<R> {
 
     /// The next record that is whole.
     fn record(&mut self) -> Result<Option<Record>, Problem> {
-        let mut record = Record { fields: 0, long: false };
+        let mut record = Record { fields: 0, long: false, open: false };
         let (mut out, mut ends, mut read, mut last) = (0, 0, 0_usize, 0);
         loop {
             self.fill()?;
@@ -162,9 +169,17 @@ impl<R: Read> Parser<R> {
                 // What was read of a record comes again with the next part.
                 return Ok(None);
             }
-            let input = &self.buffer[self.begin..];
-            let (result, nin, nout, nend) =
+            // At the end of the file a line feed more shows whether a record ends there: within quotation marks it does not.
+            let over = self.begin == self.buffer.len() && read > 0;
+            let rest = &self.buffer[self.begin..];
+            let input = if over && !record.open { b"\n" } else { rest };
+            let (result, mut nin, nout, nend) =
                 self.core.read_record(input, &mut self.out[out..], &mut self.ends[ends..]);
+            if over {
+                record.open |= matches!(result, ReadRecordResult::InputEmpty);
+                self.core.set_line(self.core.line() - nin as u64);
+                nin = 0;
+            }
             last = input[..nin].last().copied().unwrap_or(last);
             self.begin += nin;
             read += nin;

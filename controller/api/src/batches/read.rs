@@ -13,6 +13,8 @@ use crate::error::{ApiError, Code};
 
 /// Longest line, in bytes: a `Twiml` of 4,000 characters with every one escaped, and some URLs.
 pub(super) const LINE_MAX: usize = 64 * 1_024;
+/// With this some programs begin a file in UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 /// What is read at once.
 pub(super) const READ_AHEAD: usize = 64 * 1_024;
 
@@ -155,12 +157,15 @@ impl<R: Read> NdjsonLines<R> {
             if piece.long {
                 return bad(line, &format!("The line is longer than {LINE_MAX} bytes"));
             }
+            if line == 1 && self.buffer.starts_with(MARK) {
+                self.buffer.drain(..MARK.len());
+            }
             if self.buffer.trim_ascii().is_empty() {
                 continue;
             }
             return match object::row(self.buffer.trim_ascii(), self.kind) {
                 Ok(row) => Next::Row(Row { line, ..row }),
-                Err(error) => bad(line, &error.to_string()),
+                Err(error) => bad(line, &told(&error)),
             };
         }
     }
@@ -192,6 +197,11 @@ impl<R: Read> NdjsonLines<R> {
             }
         }
     }
+}
+
+/// What is wrong with a line. To the parser it is the only one.
+fn told(error: &serde_json::Error) -> String {
+    error.to_string().replace(" at line 1 column ", " at column ")
 }
 
 fn bad(line: u64, message: &str) -> Next<'static> {

@@ -126,6 +126,30 @@ fn a_line_that_is_too_long_costs_itself_alone_in_ndjson_and_the_upload_in_csv() 
     assert!(message(&all[1]).1.contains("longer than"), "{all:?}");
 }
 
+/// Spreadsheets lose the mark easily, and what follows would be taken for a part of one value.
+#[test]
+fn a_quotation_mark_that_is_left_open_costs_the_line_and_is_told() {
+    let text = b"To,var.a\n1,\"x\"\n2,\"y\n3,z\n";
+    let all = read(Format::Csv, text);
+    assert!(matches!(&all[0], Next::Row(row) if row.line == 2));
+    let (line, message) = message(&all[1]);
+    assert_eq!((line, all.len()), (3, 2));
+    assert!(message.contains("quotation mark is left open"), "{message}");
+    for whole in ["1,\"x\"", "1,x\"", "1,\"x\"\"\"", "1,\"\"", "1,"] {
+        let all = read(Format::Csv, format!("To,var.a\n{whole}").as_bytes());
+        assert!(matches!(&all[..], [Next::Row(_)]), "{whole}: {all:?}");
+    }
+}
+
+#[test]
+fn a_mark_of_utf8_before_the_first_object_is_passed_over() {
+    let all = read(Format::Ndjson, b"\xef\xbb\xbf{\"To\":\"1\"}\r\n{\"To\":\"2\"}");
+    assert!(matches!(&all[..], [Next::Row(_), Next::Row(_)]), "{all:?}");
+    assert!(read(Format::Ndjson, b"\xef\xbb\xbf\n").is_empty());
+    let all = read(Format::Ndjson, b"{\"To\":\"1\"}\n{\"To\"");
+    assert_eq!(message(&all[1]), (2, "EOF while parsing an object at column 5"));
+}
+
 #[test]
 fn names_are_checked_before_any_line_is_taken() {
     for (header, word) in
