@@ -1,7 +1,7 @@
 //! The parameters of `messages.create`: checked, and made a request of. Lines of batches have the same ones.
 //!
-//! What this version cannot do is refused by name, where ignoring it would change what is sent: media, messaging services, content
-//! templates, shortened links. Settings of those have no effect without them and are passed over.
+//! What this version cannot do is refused by name, where ignoring it would change what is sent or who is told: media, messaging
+//! services, applications, content templates, shortened links. Settings of those have no effect without them and are passed over.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -37,6 +37,8 @@ const NAMES: &[&str] = &[
 const UNSUPPORTED: &[(&str, &[&str])] = &[
     ("MediaUrl", &[]),
     ("MessagingServiceSid", &[]),
+    // It would have the reports go elsewhere.
+    ("ApplicationSid", &[]),
     ("ContentSid", &[]),
     ("ShortenUrls", &["false"]),
     ("SendAsMms", &["false"]),

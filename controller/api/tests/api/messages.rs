@@ -138,8 +138,10 @@ async fn what_is_wrong_is_refused_with_the_fields_code_and_nothing_is_queued() {
         rig.form(&messages(), form).await.is_error(400, *code, &[]);
     }
     let service = format!("MG{:032}", 0);
+    let application = format!("AP{:032}", 0);
     let others = [
         ("MessagingServiceSid", &*service, 20_001),
+        ("ApplicationSid", &*application, 20_001),
         ("MediaUrl", "https://example.com/a.png", 20_001),
         ("ValidityPeriod", "36001", 20_001),
         ("StatusCallback", "ftp://example.com", 21_205),
