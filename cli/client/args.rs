@@ -47,7 +47,7 @@ pub struct OperatorArgs {
 /// A tenant asks.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct TenantArgs {
-    /// The account's sid, or an API key's.
+    /// The account's sid.
     #[arg(
         long,
         global = true,

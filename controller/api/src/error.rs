@@ -50,7 +50,7 @@ macro_rules! codes {
 codes! {
     Concurrency 10004 400 "Limit on calls reached" "A cap of the account is used up and its policy is to refuse what exceeds it. Send again later, or ask the operator to schedule the excess.";
     InvalidParameter 20001 400 "Invalid parameter" "The message names the parameter, the value and what is allowed.";
-    Unauthorized 20003 401 "Authentication failed" "Use HTTP basic authentication with the account's sid and token, or an API key's sid and secret.";
+    Unauthorized 20003 401 "Authentication failed" "Use HTTP basic authentication with the account's sid and token.";
     MethodNotAllowed 20004 405 "Method not allowed" "The Allow header lists the methods of this resource.";
     NotActive 20005 403 "Account not active" "The operator has suspended the account: it can read, but nothing is accepted from it.";
     NotComplete 20009 409 "Message not complete" "The text of a message can be taken out, and a message be deleted, once it has ended.";

@@ -47,7 +47,7 @@ impl Modify for Schemes {
         let components = document.components.get_or_insert_default();
         let account = HttpBuilder::new()
             .scheme(HttpAuthScheme::Basic)
-            .description(Some("AccountSid:AuthToken or KeySid:Secret"))
+            .description(Some("AccountSid:AuthToken"))
             .build();
         components.add_security_scheme("account", SecurityScheme::Http(account));
         let operator = HttpBuilder::new()

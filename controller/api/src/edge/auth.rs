@@ -104,7 +104,7 @@ fn scheme<'v>(value: &'v [u8], name: &[u8]) -> Option<&'v [u8]> {
 fn unauthorized() -> ApiError {
     ApiError::new(
         Code::Unauthorized,
-        "Authentication failed: use HTTP basic authentication with AccountSid:AuthToken or KeySid:Secret",
+        "Authentication failed: use HTTP basic authentication with AccountSid:AuthToken",
     )
 }
 
