@@ -104,13 +104,14 @@ fn heading(app: &App) -> Line<'_> {
     let mut spans = vec![
         " busyhour top ".bold().reversed(),
         format!("  {} UTC  ", time.unwrap_or("--:--:--")).into(),
-        app.base.as_str().dim(),
     ];
+    // It names the address, which would take the room of what is the matter.
+    spans.push(match &app.problem {
+        Some(problem) => problem.as_str().red(),
+        None => app.base.as_str().dim(),
+    });
     if app.paused {
         spans.push("  held still ".yellow().bold());
-    }
-    if let Some(problem) = &app.problem {
-        spans.push(format!("  {problem}").red());
     }
     Line::from(spans)
 }
@@ -318,23 +319,24 @@ fn footer(app: &App) -> Line<'_> {
             "  Enter keeps it, Esc shows all".dim(),
         ]);
     }
+    // What a narrow screen cuts off is in the list of keys.
     let keys = [
         ("q", "quit"),
+        ("?", "keys"),
         ("Tab", "table"),
         ("↑↓", "row"),
         ("←→", "sort"),
-        ("r", "reverse"),
         ("/", "filter"),
         ("Enter", "explain"),
         ("p", "hold"),
-        ("?", "keys"),
+        ("r", "reverse"),
     ];
     let mut spans = Vec::new();
+    if !app.filter.is_empty() {
+        spans.push(format!(" names with {:?} only, Esc shows all ", app.filter).yellow());
+    }
     for (key, what) in keys {
         spans.extend([format!(" {key} ").reversed(), format!(" {what} ").into()]);
-    }
-    if !app.filter.is_empty() {
-        spans.push(format!(" names with {:?} only, Esc shows all", app.filter).yellow());
     }
     Line::from(spans)
 }

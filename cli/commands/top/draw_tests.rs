@@ -267,7 +267,10 @@ fn keys_sort_filter_and_choose_within_bounds() {
     assert!(filtered.contains("names that contain: CLIN"));
     key(&mut app, KeyCode::Enter);
     assert_eq!(app.chosen(), Some(About::Tenant("AC-clinic".to_owned())));
+    let filtered = screen(&mut app, 80, 24);
+    assert!(filtered.contains("names with \"CLIN\" only, Esc shows all"), "{filtered}");
     key(&mut app, KeyCode::Esc);
+    assert!(screen(&mut app, 80, 24).contains(" ?  keys"));
     assert_eq!(order(&screen(&mut app, 100, 30), &TENANTS).len(), 3);
     key(&mut app, KeyCode::Home);
     key(&mut app, KeyCode::Up);
@@ -306,7 +309,7 @@ fn a_chosen_row_is_explained_and_scrolls_within_its_text() {
 fn an_api_that_is_away_is_told_and_the_last_picture_stays() {
     let mut app = app();
     app.looked(Err("http://127.0.0.1:8080/ does not answer".to_owned()));
-    let shown = screen(&mut app, 140, 30);
+    let shown = screen(&mut app, 80, 24);
     assert!(shown.contains("does not answer") && shown.contains("survey"), "{shown}");
     app.paused = true;
     let mut later = overview();
