@@ -93,11 +93,25 @@ pub struct PaceArgs {
     /// The batch.
     pub sid: String,
     /// Calls per second, or segments of messages, fractions allowed; or none.
-    #[arg(long, value_name = "RATE", allow_negative_numbers = true, value_parser = bound::<f64>, required_unless_present = "max_concurrent")]
-    pub cps: Option<Bound<f64>>,
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true, value_parser = bound::<Rate>, required_unless_present = "max_concurrent")]
+    pub cps: Option<Bound<Rate>>,
     /// Most calls in progress at once; or none.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = bound::<u32>)]
     pub max_concurrent: Option<Bound<u32>>,
+}
+
+/// A rate per second. Words that Rust reads as numbers, such as `inf` and `nan`, are none: JSON has no such numbers, and would
+/// make no bound of them.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Rate(pub f64);
+
+impl std::str::FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite());
+        rate.map(Self).ok_or_else(|| format!("{text:?} is no number"))
+    }
 }
 
 /// A bound of the batch's own, or that there is none.
@@ -151,8 +165,8 @@ pub struct PlanArgs {
     #[arg(long = "default", value_name = "NAME=VALUE", value_parser = pair)]
     pub defaults: Vec<(String, String)>,
     /// Calls per second, or segments of messages per second; fractions are allowed.
-    #[arg(long)]
-    pub cps: Option<f64>,
+    #[arg(long, allow_negative_numbers = true)]
+    pub cps: Option<Rate>,
     /// Most calls in progress at once, or messages that carriers have not answered.
     #[arg(long)]
     pub max_concurrent: Option<u32>,
@@ -246,4 +260,19 @@ fn pair(text: &str) -> Result<(String, String), String> {
     let (name, value) =
         text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(bad)?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_a_number_or_none() {
+        assert_eq!(bound::<Rate>("1.5"), Ok(Bound(Some(Rate(1.5)))));
+        assert_eq!(bound::<Rate>("none"), Ok(Bound(None)));
+        for bad in ["nan", "inf", "-infinity", "1e999", "fast", ""] {
+            assert!(bad.parse::<Rate>().is_err(), "{bad}");
+            assert!(bound::<Rate>(bad).unwrap_err().contains("neither a number nor none"), "{bad}");
+        }
+    }
 }

@@ -69,7 +69,7 @@ pub(super) async fn post(
 pub(super) async fn pace(client: &Client, args: &PaceArgs, as_json: bool) -> Result<()> {
     let mut pace = json!({});
     if let Some(Bound(cps)) = args.cps {
-        pace["cps"] = cps.into();
+        pace["cps"] = cps.map(|cps| cps.0).into();
     }
     if let Some(Bound(most)) = args.max_concurrent {
         pace["max_concurrent"] = most.into();

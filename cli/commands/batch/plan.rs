@@ -48,7 +48,7 @@ pub(super) fn plan(lines: &Path, args: &PlanArgs) -> Result<Value> {
         set("defaults", name, value.as_str().into());
     }
     let given = [
-        ("pacing", "cps", args.cps.map(Value::from)),
+        ("pacing", "cps", args.cps.map(|rate| rate.0.into())),
         ("pacing", "max_concurrent", args.max_concurrent.map(Value::from)),
         ("schedule", "not_before", args.not_before.as_deref().map(Value::from)),
         ("schedule", "not_after", args.not_after.as_deref().map(Value::from)),
@@ -96,13 +96,15 @@ pub(super) fn tell_kind(plan: &mut Value, path: &Path, format: FileFormat) -> Re
     let mut first = Vec::new();
     let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
     BufReader::new(file.take(FIRST_LINE_MAX)).read_until(b'\n', &mut first)?;
+    // Some programs begin a file in UTF-8 with a mark.
+    let first = first.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&first);
     let has_body = match format {
         FileFormat::Csv => {
             let mut names = first.split(|byte| *byte == b',');
             names.any(|name| bare(name) == b"Body")
         }
         FileFormat::Ndjson => {
-            let line: Option<Value> = serde_json::from_slice(&first).ok();
+            let line: Option<Value> = serde_json::from_slice(first).ok();
             line.is_some_and(|line| line.get("Body").is_some())
         }
     };
@@ -158,7 +160,7 @@ fn days(text: &str) -> Option<Vec<&'static str>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::args::Rate, *};
 
     #[test]
     fn windows_name_days_and_times() {
@@ -180,7 +182,7 @@ mod tests {
         std::fs::write(&file, text).unwrap();
         let args = PlanArgs {
             plan: Some(file.clone()),
-            cps: Some(2.5),
+            cps: Some(Rate(2.5)),
             defaults: vec![("To".to_owned(), "+2".to_owned())],
             retry: vec!["busy".to_owned()],
             attempts: 2,
@@ -209,6 +211,8 @@ mod tests {
             messages
         );
         assert_eq!(kind("{\"To\":\"Body\"}\n", FileFormat::Ndjson, json!({})), None);
+        assert_eq!(kind("\u{feff}Body,To\n", FileFormat::Csv, json!({})), messages);
+        assert_eq!(kind("\u{feff}{\"Body\":\"x\"}", FileFormat::Ndjson, json!({})), messages);
         let said = json!({"kind": "calls"});
         assert_eq!(kind("Body\n", FileFormat::Csv, said), Some("calls".to_owned()));
         std::fs::write(&file, "pacing: 3").unwrap();
