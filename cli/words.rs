@@ -36,6 +36,9 @@ pub fn count(number: u64) -> String {
 
 /// Calls per second, as exact as matters.
 pub fn rate(per_s: f64) -> String {
+    if per_s > 0.0 && per_s < 0.001 {
+        return format!("{per_s:.6}").trim_end_matches('0').to_owned();
+    }
     if per_s > 0.0 && per_s < 0.1 {
         return format!("{per_s:.3}");
     }
@@ -66,8 +69,8 @@ mod tests {
         );
         let counts = [0, 999, 1_000, 12_345, 1_234_567].map(count);
         assert_eq!(counts, ["0", "999", "1,000", "12,345", "1,234,567"]);
-        let rates = [0.0, 0.02, 1.5, 2.999_99, 98_039.2].map(rate);
-        assert_eq!(rates, ["0", "0.020", "1.5", "3", "98039"]);
+        let rates = [0.0, 1.0 / 86_400.0, 0.000_1, 0.02, 1.5, 2.999_99, 98_039.2].map(rate);
+        assert_eq!(rates, ["0", "0.000012", "0.0001", "0.020", "1.5", "3", "98039"]);
         assert_eq!([many(1, "call"), many(2_000, "call")], ["1 call", "2,000 calls"]);
         assert_eq!(expected(1_000, None), "in about 1 s");
         assert_eq!(expected(1_000, Some(3_000)), "in 1 s, nine times out of ten within 3 s");

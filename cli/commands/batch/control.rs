@@ -16,14 +16,17 @@ use super::{
 pub(super) async fn list(client: &Client, limit: usize, as_json: bool) -> Result<()> {
     let mut path = format!("/v1/Batches?PageSize={}", limit.clamp(1, 1_000));
     let mut left = limit;
-    let mut none = true;
+    let (mut none, mut more) = (true, false);
     while left > 0 {
         let page: Value = client.json(client.request(Method::GET, &path)).await?;
         if none && !as_json {
             let (sid, status, kind, lines) = ("sid", "status", "kind", "lines");
             say(&format!("{sid:34}  {status:10}  {kind:8}  {lines:>9}  {:>9}  name", "ended"))?;
         }
-        for batch in page["batches"].as_array().into_iter().flatten().take(left) {
+        let batches = page["batches"].as_array().map_or(&[][..], Vec::as_slice);
+        let next = page["meta"]["next_page_url"].as_str();
+        more = next.is_some() || batches.len() > left;
+        for batch in batches.iter().take(left) {
             let counts = &batch["counts"];
             let row = format!(
                 "{:34}  {:10}  {:8}  {:>9}  {:>9}  {}",
@@ -37,13 +40,16 @@ pub(super) async fn list(client: &Client, limit: usize, as_json: bool) -> Result
             say(&if as_json { batch.to_string() } else { row })?;
             (left, none) = (left - 1, false);
         }
-        match page["meta"]["next_page_url"].as_str() {
+        match next {
             Some(next) => path = next.to_owned(),
             None => break,
         }
     }
     if none && !as_json {
         eprintln!("there are none; `busyhour batch submit FILE` makes one");
+    }
+    if more {
+        eprintln!("there are more: `busyhour batch list --limit {}` shows them too", limit * 10);
     }
     Ok(())
 }
@@ -145,11 +151,8 @@ pub(super) fn tell(batch: &Value, as_json: bool) -> Result<()> {
         let opens = opens.map_or(String::new(), |opens| format!(" until {opens}"));
         say(&format!("  waits     {reason}{opens}"))?;
     }
-    if number(&batch["upload"], "refused") > 0 {
-        let sid = text(batch, "sid");
-        let refused = number(&batch["upload"], "refused");
-        let refused = many(refused, "line");
-        say(&format!("  refused   {refused}; see `busyhour batch errors {sid}`"))?;
+    for line in not_taken(batch) {
+        say(&line)?;
     }
     let stands = matches!(shut_by, Some("draft" | "paused"));
     if batch["eta"] != json!(null) && !stands {
@@ -165,6 +168,23 @@ pub(super) fn tell(batch: &Value, as_json: bool) -> Result<()> {
     }
 }
 
+/// The lines that did not become calls or messages.
+fn not_taken(batch: &Value) -> Vec<String> {
+    let (sid, upload) = (text(batch, "sid"), &batch["upload"]);
+    let (refused, doubles) = (number(upload, "refused"), number(upload, "duplicates"));
+    let mut all = Vec::new();
+    if refused > 0 {
+        let refused = many(refused, "line");
+        all.push(format!("  refused   {refused}; see `busyhour batch errors {sid}`"));
+    }
+    if doubles > 0 {
+        let (doubles, by) = (many(doubles, "line"), text(batch, "dedupe_by"));
+        let by = if matches!(by, "" | "custom_id") { String::new() } else { format!(" or {by}") };
+        all.push(format!("  doubles   {doubles} left out, whose custom_id{by} came before"));
+    }
+    all
+}
+
 /// What a person may want to do next.
 pub(super) fn next(batch: &Value) -> Option<String> {
     let sid = text(batch, "sid");
@@ -178,7 +198,10 @@ pub(super) fn next(batch: &Value) -> Option<String> {
         "draft" | "validating" if number(counts, "accepted") == 0 => {
             format!("`busyhour batch submit FILE --into {sid}` adds lines")
         }
-        "draft" | "validating" => format!("`busyhour batch start {sid}`"),
+        "draft" => format!("`busyhour batch start {sid}`"),
+        "validating" => format!(
+            "the same `busyhour batch submit` goes on with the upload; `busyhour batch start {sid}` takes no more lines"
+        ),
         "paused" => format!("`busyhour batch resume {sid}`"),
         "completed" | "expired" if failed > 0 => format!(
             "`busyhour batch results {sid}`; `busyhour batch retry {sid}` {does} the {failed} once more that came to nothing"
@@ -193,6 +216,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_line_that_was_not_taken_is_told_of() {
+        let upload = json!({"refused": 1, "duplicates": 0});
+        let batch = |upload: Value, by: &str| {
+            not_taken(&json!({"sid": "BT1", "upload": upload, "dedupe_by": by})).join("|")
+        };
+        let told = batch(upload, "custom_id");
+        assert_eq!(told, "  refused   1 line; see `busyhour batch errors BT1`");
+        let upload = json!({"refused": 0, "duplicates": 1_200});
+        let told = batch(upload.clone(), "custom_id");
+        assert_eq!(told, "  doubles   1,200 lines left out, whose custom_id came before");
+        assert!(batch(upload, "To").ends_with("whose custom_id or To came before"));
+        assert_eq!(batch(json!({"refused": 0, "duplicates": 0}), "custom_id"), "");
+    }
+
+    #[test]
     fn every_state_tells_what_may_come_next() {
         let of = |status: &str, accepted: u64, busy: u64| {
             next(
@@ -204,6 +242,7 @@ mod tests {
             "`busyhour batch submit FILE --into BT1` adds lines"
         );
         assert_eq!(of("draft", 3, 0).unwrap(), "`busyhour batch start BT1`");
+        assert!(of("validating", 3, 0).unwrap().starts_with("the same `busyhour batch submit`"));
         assert_eq!(of("paused", 3, 0).unwrap(), "`busyhour batch resume BT1`");
         assert!(of("completed", 3, 2).unwrap().contains("retry BT1` dials the 2 once more"));
         assert_eq!(of("cancelled", 3, 2).unwrap(), "`busyhour batch results BT1`");

@@ -8,6 +8,8 @@ use std::{
 use anyhow::Result;
 use indicatif::{BinaryBytes, HumanCount, ProgressBar, ProgressStyle};
 
+use crate::words::many;
+
 /// How often a line is printed where no bar can be drawn.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
@@ -101,7 +103,7 @@ impl Meter {
             parts.push(format!("line {}", HumanCount(line)));
         }
         if self.refused > 0 {
-            parts.push(format!("{} lines refused", HumanCount(self.refused)));
+            parts.push(format!("{} refused", many(self.refused, "line")));
         }
         parts.join(", ")
     }

@@ -3,7 +3,7 @@
 
 use std::{fs::File, io::Read as _, time::Duration};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -33,7 +33,13 @@ pub(super) async fn run(client: &Client, args: &SubmitArgs, as_json: bool) -> Re
     let (format, mut plan) = (plan::format(args)?, plan::plan(&args.file, &args.plan)?);
     let opening = || format!("opening {}", args.file.display());
     let mut file = File::open(&args.file).with_context(opening)?;
-    let length = file.metadata().with_context(opening)?.len();
+    let about = file.metadata().with_context(opening)?;
+    ensure!(
+        about.is_file(),
+        "{} is no file on disk: it is read more than once, and again after an interruption",
+        args.file.display()
+    );
+    let length = about.len();
     ensure!(
         length > 0,
         "{} is empty: it has to have a line per call or message; {NO_LINES}",
@@ -60,7 +66,12 @@ pub(super) async fn run(client: &Client, args: &SubmitArgs, as_json: bool) -> Re
         let path = args.file.clone();
         let part_bytes = PartBytes::default();
         let upload = Upload { client, file, path, length, format, patience, part_bytes };
-        let done = upload.run(&sid, &mut meter).await;
+        let done = tokio::select! {
+            done = upload.run(&sid, &mut meter) => done,
+            stopped = tokio::signal::ctrl_c() => {
+                stopped.map_err(anyhow::Error::from).and(Err(anyhow!("interrupted")))
+            }
+        };
         meter.end();
         done.map_err(|error| {
             let next = how_to_go_on(args, &sid, &error);
@@ -121,8 +132,9 @@ async fn start(client: &Client, args: &SubmitArgs, sid: &str) -> Result<()> {
     let refused = number(&batch["upload"], "refused");
     let accepted = number(&batch["counts"], "accepted");
     if refused > 0 {
-        let all = count(refused + accepted);
-        eprintln!("{} of {all} lines were refused:", count(refused));
+        let all = many(refused + accepted, "line");
+        let were = if refused == 1 { "was" } else { "were" };
+        eprintln!("{} of {all} {were} refused:", count(refused));
         let path = format!("/v1/Batches/{sid}/errors?limit={SHOWN}");
         let lines = client.send(client.request(Method::GET, &path)).await?.text().await?;
         for line in lines.lines().filter(|line| !line.is_empty()) {
@@ -135,6 +147,12 @@ async fn start(client: &Client, args: &SubmitArgs, sid: &str) -> Result<()> {
     if args.no_start {
         return Ok(());
     }
+    ensure!(
+        accepted + refused > 0,
+        "{} has no line of a call or message; mend it and submit it, and drop this draft with \
+         `busyhour batch cancel {sid}`",
+        args.file.display()
+    );
     ensure!(
         accepted > 0,
         "no line of {} was accepted; `busyhour batch errors {sid}` tells why; mend the file and submit it, \

@@ -198,6 +198,9 @@ fn expected(eta: &Value, what: &str) -> Vec<String> {
 
 /// A rate with as many digits as say something.
 fn short(rate: f64) -> String {
+    if rate < 0.01 {
+        return crate::words::rate(rate);
+    }
     let text = format!("{rate:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
