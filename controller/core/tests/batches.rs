@@ -125,6 +125,20 @@ mod calling_hours {
     }
 
     #[test]
+    fn what_a_pace_takes_is_counted_from_when_the_batch_opens() {
+        let mut machine = machine();
+        let throttle = Some(Throttle { spacing: Span::from_secs(2) });
+        for plan in [
+            BatchPlan { not_before: Some(at(60)), throttle, ..BatchPlan::default() },
+            BatchPlan { throttle, ..hours(&[(60, 100)]) },
+        ] {
+            let (batch, _) = machine.running_batch(1, plan, calls(11));
+            let eta = machine.state.batch(batch).unwrap().eta;
+            assert_eq!(eta, Some((Span::from_secs(80), Reason::BatchThrottle)));
+        }
+    }
+
+    #[test]
     fn a_scheduled_batch_waits_for_its_time_and_then_for_its_window() {
         let mut machine = machine();
         let plan = BatchPlan { not_before: Some(at(12)), ..hours(&[(0, 10), (20, 30)]) };

@@ -389,6 +389,15 @@ fn a_tenant_that_is_declared_no_more_loses_its_drafts_and_goes_with_its_last_mes
 }
 
 #[test]
+fn what_a_pace_takes_is_counted_from_when_the_batch_opens() {
+    let mut machine = machine();
+    let plan = BatchPlan { not_before: Some(at(60)), ..paced(Span::from_secs(2)) };
+    let batch = machine.runs(plan, lines(11, text(FROM, "x")));
+    let eta = machine.view(batch).eta;
+    assert_eq!(eta, Some((Span::from_secs(80), Reason::BatchThrottle)));
+}
+
+#[test]
 fn a_cap_of_the_number_holds_a_batch_and_says_so() {
     let mut declared = declared(None, true);
     declared.messages.numbers[0].caps = vec![Cap { count: 2, window: Span::from_secs(60) }];

@@ -19,12 +19,14 @@ pub struct Position {
     pub ahead_in_lane: u64,
     /// Their units.
     pub units_ahead_in_lane: u64,
+    /// None of them starts before this instant, for a reason of their own: their batch opens then.
+    pub begins: u64,
 }
 
 impl Position {
     /// Of a call, whose unit is the call.
     pub const fn of_call(tenant: u32, lane: LaneKey, ahead_in_lane: u64) -> Self {
-        Self { tenant, lane, ahead_in_lane, units_ahead_in_lane: ahead_in_lane }
+        Self { tenant, lane, ahead_in_lane, units_ahead_in_lane: ahead_in_lane, begins: 0 }
     }
 
     /// The units of so many requests, if they are like those before it in its lane.
@@ -64,7 +66,8 @@ impl Engine {
             }
         }
         let ahead = self.ahead_of_all(position);
-        self.carrier_limits(position.lane.route, ahead, position.units(ahead), &mut each);
+        let begins = self.clock.max(position.begins);
+        self.carrier_limits(position.lane.route, begins, ahead, position.units(ahead), &mut each);
     }
 
     fn gate_limits(
@@ -78,24 +81,26 @@ impl Engine {
         if let Some(reason) = gate.shut() {
             each(reason, None);
         }
-        let units = position.units(ahead);
+        let (units, begins) = (position.units(ahead), self.clock.max(position.begins));
         if gate.gcra().spacing() > 0 {
             let grid = gate.gcra().spacing().saturating_mul(units);
-            each(throttle, Some(gate.gcra().next().max(self.clock).saturating_add(grid)));
+            each(throttle, Some(gate.gcra().next().max(begins).saturating_add(grid)));
         }
         if !gate.caps().is_empty() {
-            let start = gate.caps().nth(units, self.clock);
+            let start = gate.caps().nth(units, begins);
             each(cap, (start != u64::MAX).then_some(start));
         }
         if gate.concurrent() != u32::MAX {
             let before = ahead.saturating_add(u64::from(gate.in_progress()));
-            each(Reason::BatchConcurrency, self.turnover(before, u64::from(gate.concurrent())));
+            let places = u64::from(gate.concurrent());
+            each(Reason::BatchConcurrency, self.turnover(begins, before, places));
         }
     }
 
     fn carrier_limits(
         &self,
         route: RouteId,
+        begins: u64,
         ahead: u64,
         units: u64,
         each: &mut impl FnMut(Reason, Option<u64>),
@@ -119,36 +124,36 @@ impl Engine {
             return;
         }
         let grid = rate.map_or(0, |rate| u128::from(units) * 1_000_000_000_000 / rate.max(1));
-        let start = u128::from(next.max(self.clock)).saturating_add(grid);
+        let start = u128::from(next.max(begins)).saturating_add(grid);
         each(Reason::CarrierRate, Some(u64::try_from(start).unwrap_or(u64::MAX)));
-        each(Reason::CarrierChannels, self.turnover(ahead.saturating_add(held), channels));
+        each(Reason::CarrierChannels, self.turnover(begins, ahead.saturating_add(held), channels));
         let instants = ahead / u64::from(self.poppers.most());
         if instants > 0 {
-            each(Reason::Poppers, Some(self.clock.saturating_add(instants)));
+            each(Reason::Poppers, Some(begins.saturating_add(instants)));
         }
         if ports < channels {
-            each(Reason::ServicePorts, self.turnover(ahead.saturating_add(in_use), ports));
+            each(Reason::ServicePorts, self.turnover(begins, ahead.saturating_add(in_use), ports));
         }
         let (mut slots, mut busy) = (0, 0);
         for worker in self.workers.iter().filter(|worker| worker.open) {
             slots += u64::from(worker.slots);
             busy += u64::from(worker.in_use);
         }
-        each(Reason::Workers, self.turnover(ahead.saturating_add(busy), slots));
+        each(Reason::Workers, self.turnover(begins, ahead.saturating_add(busy), slots));
     }
 
     /// When a place out of `places` is free for a request that has `before` others before it, counting those that
-    /// hold one: at once, or after so many mean holding times.
-    fn turnover(&self, before: u64, places: u64) -> Option<u64> {
+    /// hold one: at once when it `begins`, or after so many mean holding times.
+    fn turnover(&self, begins: u64, before: u64, places: u64) -> Option<u64> {
         if places == 0 {
             return None;
         }
         if before < places {
-            return Some(self.clock);
+            return Some(begins);
         }
         let hold = if self.hold == 0 { HOLD_ASSUMED_US } else { self.hold };
         let turns = u128::from(before - places + 1) * u128::from(hold) / u128::from(places);
-        Some(self.clock.saturating_add(u64::try_from(turns).unwrap_or(u64::MAX)))
+        Some(begins.saturating_add(u64::try_from(turns).unwrap_or(u64::MAX)))
     }
 
     /// How many requests of all tenants go before it, at most: its own tenant's, and a turn of each tenant that waits for the

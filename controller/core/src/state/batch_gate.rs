@@ -25,6 +25,12 @@ pub(super) const fn opens_by_itself(shut_by: Reason) -> bool {
     matches!(shut_by, Reason::NotBefore | Reason::Window | Reason::BatchStarting)
 }
 
+/// Whether a limit that is passed at `at` holds a request longer than one that is passed at `other`. What its batch waits for goes
+/// before the limits that hold it no longer than that.
+pub(super) fn is_later(reason: Reason, at: Timestamp, other: Timestamp) -> bool {
+    at > other || at == other && opens_by_itself(reason)
+}
+
 impl Batch {
     /// Why none of its requests starts at `now`, whatever the limits say.
     pub fn shut_by(&self, now: Timestamp) -> Option<Reason> {

@@ -4,7 +4,7 @@ use busyhour_base::{Reason, Span, Timestamp};
 
 use super::{
     State,
-    batch_gate::opens_by_itself,
+    batch_gate::{is_later, opens_by_itself},
     calls::{LaneOwner, Stage},
 };
 use crate::{
@@ -77,9 +77,14 @@ impl State {
     fn eta_of_lane(&self, lane: u32) -> Option<(Span, Reason)> {
         let len = u64::from(self.engine.lane_len(lane));
         let LaneOwner { tenant, key, .. } = self.lanes[lane];
-        let position = Position::of_call(tenant, key, len.checked_sub(1)?);
+        let batch = self.lanes[lane].batch;
+        let opens = batch.and_then(|batch| self.batches[batch].opens(Timestamp(self.now)));
+        let position = Position {
+            begins: opens.map_or(0, |opens| opens.0),
+            ..Position::of_call(tenant, key, len.checked_sub(1)?)
+        };
         let mut limits = Vec::new();
-        self.push_limits(position, self.lanes[lane].batch, &mut limits);
+        self.push_limits(position, batch, &mut limits);
         let (starts_in, binding) = self.binding(&limits, lane);
         Some((starts_in?, binding))
     }
@@ -124,10 +129,9 @@ impl State {
         let now = Timestamp(self.now);
         let mut last = (now, Reason::FairTurn);
         for (reason, at) in limits {
-            match at {
-                None => return (None, *reason),
-                Some(at) if *at > last.0 => last = (*at, *reason),
-                Some(_) => {}
+            let Some(at) = at else { return (None, *reason) };
+            if is_later(*reason, *at, last.0) {
+                last = (*at, *reason);
             }
         }
         if last.1 == Reason::FairTurn {

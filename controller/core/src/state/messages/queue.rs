@@ -425,6 +425,7 @@ impl Queue {
             lane: self.key(of),
             ahead_in_lane,
             units_ahead_in_lane: segments.unwrap_or(0),
+            begins: 0,
         };
         let limits = self.outlook(position).limits;
         Timestamp(limits.iter().filter_map(|(_, at)| *at).fold(now, u64::max))
@@ -438,12 +439,22 @@ impl Queue {
             ahead_in_lane += 1;
             units_ahead_in_lane += u64::from(self.engine.units_of(other));
         }
-        let lane = self.key(of);
-        self.outlook(Position { tenant: of.tenant, lane, ahead_in_lane, units_ahead_in_lane })
+        self.outlook(Position {
+            tenant: of.tenant,
+            lane: self.key(of),
+            ahead_in_lane,
+            units_ahead_in_lane,
+            begins: 0,
+        })
     }
 
-    /// What the last message of a lane has to pass; nothing if none waits there.
-    pub fn explain_last(&self, lane: u32, of: Place<'_>) -> Option<Outlook> {
+    /// What the last message of a lane has to pass, whose batch opens at an instant; nothing if none waits there.
+    pub fn explain_last(
+        &self,
+        lane: u32,
+        of: Place<'_>,
+        opens: Option<Timestamp>,
+    ) -> Option<Outlook> {
         let ahead_in_lane = u64::from(self.engine.lane_len(lane)).checked_sub(1)?;
         let segments = self.segments.get(&lane).copied().unwrap_or(0);
         let position = Position {
@@ -452,6 +463,7 @@ impl Queue {
             ahead_in_lane,
             // The last one is taken to have as many as they have in the mean.
             units_ahead_in_lane: segments - segments.div_ceil(ahead_in_lane + 1),
+            begins: opens.map_or(0, |opens| opens.0),
         };
         Some(self.outlook(position))
     }

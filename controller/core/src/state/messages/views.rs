@@ -11,7 +11,7 @@ use crate::{
         MessageCarrierView, MessageCounts, MessageId, MessageRecord, MessageTenantView, MessageView,
     },
     spec::{Kind, Throttle},
-    state::batch_gate::opens_by_itself,
+    state::batch_gate::{is_later, opens_by_itself},
     view::{Explanation, QueueView},
 };
 
@@ -224,13 +224,13 @@ impl State {
         let last = queue.lanes_of_batch(state.tenant, state.gate).filter_map(|(lane, number)| {
             let (urgency, _) = queue.lane_of_message(lane);
             let place = Place { tenant: state.tenant, number, urgency, batch: state.gate };
-            let limits = queue.explain_last(lane, place)?.limits.into_iter();
+            let limits = queue.explain_last(lane, place, opens)?.limits.into_iter();
             let limits = limits.map(|(reason, at)| (opening(reason, at, opens), reason));
             // One for which no instant can be told goes before all others.
             let rest = (now, queue.resting().unwrap_or(Reason::FairTurn));
             limits.into_iter().try_fold(rest, |last, (at, reason)| {
                 let at = at?;
-                Some(if at > last.0 { (at, reason) } else { last })
+                Some(if is_later(reason, at, last.0) { (at, reason) } else { last })
             })
         });
         let (at, binding) = last.max_by_key(|(at, _)| *at)?;
