@@ -1,5 +1,5 @@
-//! What the carrier within the controller does to a message: a function of its declaration and the message's number alone, so
-//! that a run can be repeated, and a simulation foretells it.
+//! What the carrier within the controller does to an attempt to send a message: a function of its declaration, the message's
+//! number and the attempt's alone, so that a run can be repeated, and a simulation foretells it.
 
 use busyhour_base::{Reason, Span};
 
@@ -30,6 +30,15 @@ impl Fate {
     }
 }
 
+/// An attempt to send a message. What a first one comes to says nothing of the next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sending {
+    /// The message's number.
+    pub message: u64,
+    /// The attempt's, from 1.
+    pub attempt: u16,
+}
+
 /// What a draw is for.
 #[derive(Clone, Copy)]
 enum Draw {
@@ -45,16 +54,16 @@ impl CarrierMessages {
     }
 
     /// From the hand-over of a message to the carrier's answer: its segments leave one after the other, at the contract's rate.
-    pub fn answers_after(&self, message: u64, segments: u16) -> Span {
+    pub fn answers_after(&self, sending: Sending, segments: u16) -> Span {
         let rest = self.segment_spacing().times(u64::from(segments.saturating_sub(1)));
-        self.in_process.drawn(message, Draw::Answer, self.in_process.answer_ms) + rest
+        self.in_process.drawn(sending, Draw::Answer, self.in_process.answer_ms) + rest
     }
 }
 
 impl InProcessCarrier {
-    /// What becomes of the message with this number.
-    pub fn fate(&self, message: u64) -> Fate {
-        let lot = self.mix(message, Draw::Fate);
+    /// What becomes of an attempt.
+    pub fn fate(&self, sending: Sending) -> Fate {
+        let lot = self.mix(sending, Draw::Fate);
         let lot_of_thousand = u16::try_from(lot % 1_000).unwrap_or(0);
         let refused = self.refused_permille;
         let unanswered = refused + self.unanswered_permille;
@@ -75,19 +84,19 @@ impl InProcessCarrier {
     }
 
     /// From the carrier's answer to its delivery report.
-    pub fn reports_after(&self, message: u64) -> Span {
-        self.drawn(message, Draw::Delivery, self.delivery_ms)
+    pub fn reports_after(&self, sending: Sending) -> Span {
+        self.drawn(sending, Draw::Delivery, self.delivery_ms)
     }
 
-    fn drawn(&self, message: u64, draw: Draw, most_ms: u16) -> Span {
-        Span::from_millis(self.mix(message, draw) % (u64::from(most_ms) + 1))
+    fn drawn(&self, sending: Sending, draw: Draw, most_ms: u16) -> Span {
+        Span::from_millis(self.mix(sending, draw) % (u64::from(most_ms) + 1))
     }
 
     /// A number that looks drawn (the finalizer of `SplitMix64`).
-    const fn mix(&self, message: u64, draw: Draw) -> u64 {
+    const fn mix(&self, sending: Sending, draw: Draw) -> u64 {
         const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-        let mut x =
-            message ^ ((self.seed as u64) << 32) ^ ((draw as u64) << 20).wrapping_mul(GOLDEN);
+        let which = ((draw as u64) << 20) + sending.attempt.saturating_sub(1) as u64;
+        let mut x = sending.message ^ ((self.seed as u64) << 32) ^ which.wrapping_mul(GOLDEN);
         x = x.wrapping_add(GOLDEN);
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -108,12 +117,19 @@ mod tests {
             undelivered_permille: 200,
             ..InProcessCarrier::default()
         };
-        let fates: Vec<_> = (0..100_000).map(|number| carrier.fate(number)).collect();
+        let first = |message| Sending { message, attempt: 1 };
+        let fates: Vec<_> = (0..100_000).map(|number| carrier.fate(first(number))).collect();
         let share = |word| fates.iter().filter(|fate| fate.word() == word).count() / 1_000;
         assert!((9..=10).contains(&share("refused")), "{}", share("refused"));
         assert!((4..=5).contains(&share("unanswered")));
         assert!((19..=20).contains(&share("undelivered")));
-        assert!((0..).zip(&fates).all(|(n, fate)| *fate == carrier.clone().fate(n)));
+        assert!((0..).zip(&fates).all(|(n, fate)| *fate == carrier.clone().fate(first(n))));
+        // Of those that went wrong once as many go wrong once more, not all.
+        let wrong = (0..).zip(&fates).filter(|(_, fate)| fate.word() != "delivered");
+        let again = wrong.map(|(message, _)| carrier.fate(Sending { message, attempt: 2 }));
+        let again: Vec<_> = again.collect();
+        let delivered = again.iter().filter(|fate| fate.word() == "delivered").count();
+        assert!((64..=66).contains(&(delivered * 100 / again.len())), "{delivered}");
     }
 
     #[test]
@@ -127,10 +143,11 @@ mod tests {
             delivery_reports: true,
             in_process,
         };
-        let longest = (0..1_000).map(|n| carrier.answers_after(n, 1)).max();
+        let first = |message| Sending { message, attempt: 1 };
+        let longest = (0..1_000).map(|n| carrier.answers_after(first(n), 1)).max();
         assert_eq!(longest, Some(Span::from_millis(20)));
-        let apart = carrier.answers_after(1, 4) - carrier.answers_after(1, 1);
+        let apart = carrier.answers_after(first(1), 4) - carrier.answers_after(first(1), 1);
         assert_eq!(apart, Span::from_millis(300));
-        assert_eq!(carrier.in_process.reports_after(1), Span::ZERO);
+        assert_eq!(carrier.in_process.reports_after(first(1)), Span::ZERO);
     }
 }

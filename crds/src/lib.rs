@@ -28,7 +28,7 @@ pub use duration::Duration;
 pub use error::{LoadError, LoadErrors};
 pub use folder::{SourceFile, read_folder};
 pub use generate::{crd_files, write_all};
-pub use in_process::Fate;
+pub use in_process::{Fate, Sending};
 pub use load::{Declared, DeclaredCarrier, DeclaredTenant, load, load_folder};
 pub use secret::Secret;
 

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use busyhour_api::{Brought, Receipt};
 use busyhour_base::MessageEvent;
-use busyhour_crds::{Fate, kinds::CarrierMessages};
+use busyhour_crds::{Fate, Sending, kinds::CarrierMessages};
 use futures::future::{BoxFuture, FutureExt as _};
 use parking_lot::Mutex;
 
@@ -30,14 +30,14 @@ impl InProcess {
     }
 
     /// The delivery report, in its time.
-    fn report(&self, reference: Arc<str>, number: u64, elapsed: Duration) {
-        let event = match self.spec.in_process.fate(number) {
+    fn report(&self, reference: Arc<str>, sending: Sending, elapsed: Duration) {
+        let event = match self.spec.in_process.fate(sending) {
             Fate::Delivered => MessageEvent::Delivered,
             Fate::Undelivered(reason) => MessageEvent::Undelivered(reason),
             // These it never took; a report on one would be of a carrier that was declared anew.
             Fate::Refused(_) | Fate::Unanswered => MessageEvent::Delivered,
         };
-        let after = Duration::from(self.spec.in_process.reports_after(number));
+        let after = Duration::from(self.spec.in_process.reports_after(sending));
         let after = after.saturating_sub(elapsed);
         let ear = self.ear.clone();
         tokio::spawn(async move {
@@ -49,8 +49,8 @@ impl InProcess {
 
 impl Adapter for InProcess {
     fn send(&self, Handover { sid, send }: Handover) -> BoxFuture<'static, Answer> {
-        let number = send.message.0;
-        let fate = self.spec.in_process.fate(number);
+        let sending = Sending { message: send.message.0, attempt: send.attempt };
+        let fate = self.spec.in_process.fate(sending);
         let segments = send.segments.count;
         let line = Line {
             at: clock::now(),
@@ -61,8 +61,8 @@ impl Adapter for InProcess {
         };
         // The segments leave one after the other, at the contract's rate.
         self.account.lock().take(&line, self.spec.segment_spacing());
-        let answer = self.spec.answers_after(number, segments);
-        let reference: Arc<str> = format!("{number}.{}", send.attempt).into();
+        let answer = self.spec.answers_after(sending, segments);
+        let reference: Arc<str> = format!("{}.{}", sending.message, sending.attempt).into();
         let later = Self {
             spec: self.spec.clone(),
             account: Arc::clone(&self.account),
@@ -75,7 +75,7 @@ impl Adapter for InProcess {
                 Fate::Unanswered => Answer::None,
                 Fate::Undelivered(_) | Fate::Delivered => {
                     if later.spec.delivery_reports {
-                        later.report(Arc::clone(&reference), number, Duration::ZERO);
+                        later.report(Arc::clone(&reference), sending, Duration::ZERO);
                     }
                     Answer::Accepted(reference)
                 }
@@ -92,10 +92,15 @@ impl Adapter for InProcess {
     fn resume(&self, taken: Vec<Taken>) {
         for Taken { reference, at } in taken {
             // A reference of another carrier under the same name says nothing here.
-            let number = reference.split('.').next().and_then(|number| number.parse().ok());
-            if let Some(number) = number {
-                self.report(reference, number, clock::now().since(at).into());
+            if let Some(sending) = sending(&reference) {
+                self.report(reference, sending, clock::now().since(at).into());
             }
         }
     }
+}
+
+/// The attempt that a reference is of.
+fn sending(reference: &str) -> Option<Sending> {
+    let (message, attempt) = reference.split_once('.')?;
+    Some(Sending { message: message.parse().ok()?, attempt: attempt.parse().ok()? })
 }

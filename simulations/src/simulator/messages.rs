@@ -16,7 +16,7 @@ use busyhour_controller_core::{
     },
     spec::Urgency,
 };
-use busyhour_crds::{Fate, kinds::CarrierMessages};
+use busyhour_crds::{Fate, Sending, kinds::CarrierMessages};
 
 use super::world::{Event, World};
 use crate::{
@@ -43,11 +43,15 @@ pub enum MessageStep {
     Reports {
         /// Which carrier.
         carrier: Arc<str>,
-        /// Which message.
-        message: u64,
+        /// On which attempt.
+        sending: Sending,
         /// Its name for the message.
         reference: Arc<str>,
     },
+}
+
+fn sending(send: &Send) -> Sending {
+    Sending { message: send.message.0, attempt: send.attempt }
 }
 
 /// Every message.
@@ -170,7 +174,7 @@ impl World<'_> {
         }
         let Some(spec) = self.message_carrier(&send.carrier) else { return };
         let (number, segments) = (send.message.0, send.segments.count);
-        let answers = now + spec.answers_after(number, segments);
+        let answers = now + spec.answers_after(sending(&send), segments);
         let handed = Handed {
             message: number.to_string(),
             at_us: now.as_micros(),
@@ -196,9 +200,9 @@ impl World<'_> {
             step if !self.controller_up => self.queue.put(now + AGAIN_AFTER, Event::Message(step)),
             MessageStep::Brings(of, nth) => self.bring(now, of, nth),
             MessageStep::Asked(ask) => self.hear_application(&ask),
-            MessageStep::Reports { carrier, message, reference } => {
+            MessageStep::Reports { carrier, sending, reference } => {
                 let Some(spec) = self.message_carrier(&carrier) else { return };
-                let event = match spec.in_process.fate(message) {
+                let event = match spec.in_process.fate(sending) {
                     Fate::Undelivered(reason) => MessageEvent::Undelivered(reason),
                     _ => MessageEvent::Delivered,
                 };
@@ -209,16 +213,16 @@ impl World<'_> {
 
     fn carrier_answers(&mut self, now: Timestamp, send: &Send) {
         let Some(spec) = self.message_carrier(&send.carrier) else { return };
-        let message = send.message.0;
-        let event = match spec.in_process.fate(message) {
+        let sending = sending(send);
+        let event = match spec.in_process.fate(sending) {
             Fate::Refused(reason) => MessageEvent::Refused(reason),
             Fate::Unanswered => MessageEvent::InDoubt(Reason::InDoubtNoAnswer),
             Fate::Undelivered(_) | Fate::Delivered => {
-                let reference: Arc<str> = format!("{message}.{}", send.attempt).into();
+                let reference: Arc<str> = format!("{}.{}", sending.message, sending.attempt).into();
                 if spec.delivery_reports {
                     let (carrier, reference) = (Arc::clone(&send.carrier), reference.clone());
-                    let step = MessageStep::Reports { carrier, message, reference };
-                    let at = now + spec.in_process.reports_after(message);
+                    let step = MessageStep::Reports { carrier, sending, reference };
+                    let at = now + spec.in_process.reports_after(sending);
                     self.queue.put(at, Event::Message(step));
                 }
                 MessageEvent::Accepted(reference)
