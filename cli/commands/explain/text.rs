@@ -45,6 +45,14 @@ impl Lines {
         self.all("held by", held(&start.held_by));
     }
 
+    /// When the last one starts, and what holds it: without shares where that was reckoned limit by limit.
+    fn start_and_why(&mut self, name: &str, start: Option<&Start>, limit: Option<&Because>) {
+        self.start(name, start);
+        if start.is_none_or(|start| start.held_by.is_empty()) {
+            self.limit(limit);
+        }
+    }
+
     fn limit(&mut self, limit: Option<&Because>) {
         let told = limit.map(|limit| format!("{:<17}  {}", limit.reason, limit.message));
         self.all("held by", told);
@@ -140,10 +148,7 @@ pub fn batch(batch: &BatchExplanation) -> String {
             "last message"
         }
     };
-    lines.start(last, batch.last_start.as_ref());
-    if batch.last_start.is_none() {
-        lines.limit(batch.limit.as_ref());
-    }
+    lines.start_and_why(last, batch.last_start.as_ref(), batch.limit.as_ref());
     lines.changes(&batch.changes);
     lines.0
 }
@@ -158,10 +163,7 @@ pub fn tenant(tenant: &TenantExplanation) -> String {
     );
     let now = rate(f64::from(tenant.dialled_10s) / 10.0);
     lines.add("rate", &format!("{now} per second over the last ten seconds; {throttle}"));
-    lines.start("last call", tenant.last_start.as_ref());
-    if tenant.last_start.is_none() {
-        lines.limit(tenant.limit.as_ref());
-    }
+    lines.start_and_why("last call", tenant.last_start.as_ref(), tenant.limit.as_ref());
     lines.all("channels", tenant.shares.iter().map(share));
     let queues = tenant.queues.iter().take(QUEUES_MAX).map(queue);
     lines.all("queues", queues);
@@ -189,10 +191,7 @@ fn messages(part: &MessagesPart) -> String {
     ];
     let counts = counts.map(|(number, word)| format!("{} {word}", count(number)));
     lines.add("messages", &counts.join(", "));
-    lines.start("last sent", part.last_start.as_ref());
-    if part.last_start.is_none() {
-        lines.limit(part.limit.as_ref());
-    }
+    lines.start_and_why("last sent", part.last_start.as_ref(), part.limit.as_ref());
     lines.changes(&part.changes);
     lines.0
 }
@@ -366,6 +365,23 @@ mod tests {
              carrier_rate       lets it start now\n  \
              changes     With more, sooner.\n"
         );
+    }
+
+    #[test]
+    fn a_batch_too_large_to_be_run_ahead_tells_what_holds_it() {
+        let paced = "The batch's own pacing spaces its requests.";
+        let text = batch(&BatchExplanation {
+            limit: Some(because("batch_throttle", paced)),
+            last_start: Some(Start {
+                p50: "2026-11-21T14:10:45.488Z".to_owned(),
+                in_ms: 14_940_000,
+                method: "analytic".to_owned(),
+                ..Start::default()
+            }),
+            ..BatchExplanation::default()
+        });
+        assert!(text.contains("in about 4 h 9 min, at 14:10:45 UTC"), "{text}");
+        assert!(text.contains(&format!("held by     batch_throttle     {paced}")), "{text}");
     }
 
     #[test]
