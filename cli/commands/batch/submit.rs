@@ -141,7 +141,7 @@ async fn start(client: &Client, args: &SubmitArgs, sid: &str) -> Result<()> {
             eprintln!("  {}", fault(&serde_json::from_str(line)?));
         }
         if refused > SHOWN as u64 {
-            eprintln!("  ... all of them: `busyhour batch errors {sid}`");
+            eprintln!("  ... more of them: `busyhour batch errors {sid}`");
         }
     }
     if args.no_start {
