@@ -105,12 +105,16 @@ fn over_cap(app: &App, caller: &Caller, new: &NewMessage, body: &Body) -> ApiErr
     ApiError::new(Code::BodyTooLong, message)
 }
 
+const TOO_LATE: &str = "It could not be sent within its validity period, or within the longest wait of the account's queue.";
+
 /// A refusal by the state machine, in the codes of messages.
 pub(crate) fn refused(reason: Reason) -> ApiError {
     match reason {
-        Reason::QueueFull | Reason::WaitTooLong | Reason::TextsFull => {
+        Reason::QueueFull | Reason::TextsFull => {
             ApiError::new(Code::MessageQueueFull, reason.message())
         }
+        // The shorter of two waits was too long, and which one it was is not told.
+        Reason::WaitTooLong => ApiError::new(Code::MessageQueueFull, TOO_LATE),
         Reason::UnknownNumber => ApiError::new(Code::MessageFromNotOwned, reason.message()),
         Reason::OptedOut => ApiError::new(Code::OptedOut, reason.message()),
         Reason::UnknownMessage => ApiError::not_found(),

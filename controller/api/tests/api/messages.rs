@@ -178,7 +178,7 @@ async fn a_queue_that_outlasts_the_validity_period_refuses_with_21611() {
     for _ in 0..20 {
         created(&rig, "hello").await;
     }
-    create(&rig, &[("ValidityPeriod", "5")]).await.is_error(400, 21_611, &[]);
+    create(&rig, &[("ValidityPeriod", "5")]).await.is_error(400, 21_611, &["validity period"]);
     assert_eq!(create(&rig, &[("ValidityPeriod", "60")]).await.status, 201);
 }
 
