@@ -48,7 +48,7 @@ pub(super) async fn list(client: &Client, limit: usize, as_json: bool) -> Result
     if none && !as_json {
         eprintln!("there are none; `busyhour batch submit FILE` makes one");
     }
-    if more {
+    if more && !as_json {
         eprintln!("there are more: `busyhour batch list --limit {}` shows them too", limit * 10);
     }
     Ok(())

@@ -133,7 +133,7 @@ async fn start(client: &Client, args: &SubmitArgs, sid: &str) -> Result<()> {
     let accepted = number(&batch["counts"], "accepted");
     if refused > 0 {
         let all = many(refused + accepted, "line");
-        let were = if refused == 1 { "was" } else { "were" };
+        let were = if refused + accepted == 1 { "was" } else { "were" };
         eprintln!("{} of {all} {were} refused:", count(refused));
         let path = format!("/v1/Batches/{sid}/errors?limit={SHOWN}");
         let lines = client.send(client.request(Method::GET, &path)).await?.text().await?;
