@@ -51,6 +51,10 @@ impl Views for Ports {
         self.0.read(|state| state.queues_of(account).collect())
     }
 
+    fn queues_for(&self, account: AccountSid, carrier: &str) -> Vec<QueueView> {
+        self.0.read(|state| state.queues_for(account, carrier).collect())
+    }
+
     fn batch(&self, batch: BatchId) -> Option<BatchView> {
         self.0.read(|state| state.batch(batch))
     }

@@ -103,6 +103,9 @@ impl Views for AtOnce {
     fn queues_of(&self, _: AccountSid) -> Vec<QueueView> {
         Vec::new()
     }
+    fn queues_for(&self, _: AccountSid, _: &str) -> Vec<QueueView> {
+        Vec::new()
+    }
     fn groups(&self) -> Vec<GroupView> {
         Vec::new()
     }

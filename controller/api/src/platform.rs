@@ -73,6 +73,8 @@ pub trait Views: Send + Sync {
     fn inquire(&self, about: &About, now: Timestamp) -> Option<Inquiry>;
     /// The queues of a tenant that hold something.
     fn queues_of(&self, account: AccountSid) -> Vec<QueueView>;
+    /// The queues of a tenant in which calls wait that a carrier can serve.
+    fn queues_for(&self, account: AccountSid, carrier: &str) -> Vec<QueueView>;
     /// One batch.
     fn batch(&self, batch: BatchId) -> Option<BatchView>;
     /// At most `max` batches of an account with numbers below `before`, newest first.

@@ -9,7 +9,10 @@ use busyhour_controller_core::{
     State,
     command::{Command, Entry},
     forward::{About, Amount, Answer, Bounds, Inquiry},
-    spec::{BatchPlan, CallId, Cap, NewCall, Opening, Openings, Throttle, Urgency},
+    spec::{
+        BatchPlan, CallId, Cap, Carrier, Destination, NewCall, Opening, Openings, Throttle,
+        Urgency,
+    },
 };
 use support::{Machine, call, carrier, ended, tenant};
 
@@ -327,4 +330,34 @@ fn mt_5_what_will_expire_is_not_waited_for() {
     let actual = dialled[&last].since(now);
     assert_eq!((actual, dialled.len()), (s(30), 42), "the others have expired");
     assert_eq!((foretold.estimate.p50, foretold.estimate.p90), (actual, Some(actual)));
+}
+
+fn serving(name: &str, channels: u32, prefix: &str) -> Carrier {
+    let to = Destination { prefix: prefix.into(), calls: true, ..Destination::default() };
+    Carrier { serves: vec![to], ..carrier(name, channels, Span::ZERO) }
+}
+
+/// A carrier's own calls are what is told of it, and of a call only the carriers that it may go over.
+#[test]
+fn mt_27_a_carrier_is_asked_about_what_it_can_serve() {
+    let carriers = vec![serving("far", 2, "+2"), serving("near", 2, "+1")];
+    let mut machine = Machine::declared(vec![tenant(1, None)], carriers);
+    machine.submit(1, (0..40).map(|n| call(&format!("+1555{n}"))).collect());
+    run_out(&mut machine, s(30));
+    machine.submit(1, (0..9).map(|n| call(&format!("+1666{n}"))).collect());
+    let last = machine.state.calls_of(support::account(1), None).next().expect("one").call;
+    let inquire = |about| machine.state.inquire(&about, machine.now).expect("there");
+    let bounds = &mut Bounds { starts_max: 10_000, go_on: &mut || true };
+    assert_eq!(inquire(About::Carrier("far".into())).answer(7, bounds), None, "none waits for it");
+    assert_eq!(machine.state.queues_for(support::account(1), "far").count(), 0);
+    let near: Vec<_> = machine.state.queues_for(support::account(1), "near").collect();
+    assert_eq!(near.iter().map(|queue| queue.waiting).collect::<Vec<_>>(), [7]);
+    let told = answer(&inquire(About::Carrier("near".into())));
+    assert_eq!(told.estimate.p50, s(120));
+    for about in [About::Call(last), About::Tenant(support::account(1))] {
+        let told = answer(&inquire(about));
+        assert_eq!(told.estimate.p50, s(120));
+        let of: Vec<_> = told.changes.iter().map(|(proposal, _)| &*proposal.of).collect();
+        assert_eq!(of, ["near"], "{:?}", told.changes);
+    }
 }

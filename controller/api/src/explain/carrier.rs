@@ -3,7 +3,7 @@
 
 use axum::{extract::State, response::Response};
 use busyhour_base::Reason;
-use busyhour_controller_core::{forward::About, spec::Kind};
+use busyhour_controller_core::forward::About;
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -23,9 +23,9 @@ pub(crate) struct CarrierExplanation {
     /// Its channels, and what they are doing.
     #[serde(flatten)]
     carrier: CarrierRow,
-    /// Tenants that have something waiting which carriers hold now, the longest queue first.
+    /// Tenants whose calls it can serve and carriers hold now, the longest queue first.
     waiting: Vec<Waiting>,
-    /// When the last of all that waits is expected to start.
+    /// When the last of the calls that it can serve is expected to start.
     last_start: Option<Start>,
     /// What would bring that forward.
     changes: Vec<ChangeBody>,
@@ -45,7 +45,7 @@ pub(crate) struct Waiting {
 /// Tenants that are looked at: those with the most calls waiting and in progress.
 const WAITING_MAX: usize = 100;
 
-/// What a carrier's channels are doing, who waits for carriers, and what more channels would bring.
+/// What a carrier's channels are doing, who waits for them, and what more channels would bring.
 #[utoipa::path(
     get, path = "/v1/Carriers/{Name}/explain", tag = "Operation",
     params(("Name" = String, Path)),
@@ -64,24 +64,22 @@ pub(crate) async fn carrier(
     let forward = answer.as_ref().map(|(at, answer)| (*at, answer.estimate.clone()));
     let expected = Expected::of(forward, None, now);
     let explanation = CarrierExplanation {
+        waiting: waiting(&app, &view.name),
         carrier: CarrierRow::from(view),
-        waiting: waiting(&app),
         last_start: expected.as_ref().map(|expected| Start::new(expected, now)),
         changes: answer.map(|(at, answer)| changes(&answer, at, now)).unwrap_or_default(),
     };
     Ok(json(StatusCode::OK, &explanation))
 }
 
-fn waiting(app: &App) -> Vec<Waiting> {
+fn waiting(app: &App, carrier: &str) -> Vec<Waiting> {
     let mut waiting: Vec<Waiting> = Vec::new();
     for tenant in app.platform.views.busiest(WAITING_MAX) {
         if tenant.counts.queued == 0 {
             continue;
         }
-        let queues = app.platform.views.queues_of(tenant.account);
-        let held = queues.iter().filter(|queue| {
-            queue.kind == Kind::Call && queue.waiting > 0 && is_a_carriers(queue.held_by)
-        });
+        let queues = app.platform.views.queues_for(tenant.account, carrier);
+        let held = queues.iter().filter(|queue| is_a_carriers(queue.held_by));
         let (mut count, mut reason) = (0, None);
         for queue in held {
             count += u64::from(queue.waiting);
@@ -100,9 +98,10 @@ const fn is_a_carriers(reason: Reason) -> bool {
     matches!(
         reason,
         Reason::CarrierChannels
+            | Reason::ChannelsInactive
             | Reason::ChannelsKept
+            | Reason::ChannelsReserved
             | Reason::CarrierRate
             | Reason::ServicePorts
-            | Reason::NoCarrier
     )
 }

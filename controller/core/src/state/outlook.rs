@@ -100,8 +100,12 @@ impl State {
                 (Target::Lanes(self.lanes_of(tenant)), Some(tenant))
             }
             About::Carrier(name) => {
-                self.carrier_names.get(name)?;
-                (Target::Lanes(self.lanes.iter().map(|(lane, _)| lane).collect()), None)
+                let carrier = *self.carrier_names.get(name)?;
+                let lanes = self.lanes.iter().map(|(lane, _)| lane);
+                (
+                    Target::Lanes(lanes.filter(|lane| self.may_go_over(*lane, carrier)).collect()),
+                    None,
+                )
             }
         };
         if let Some(tenant) = tenant {
@@ -110,12 +114,27 @@ impl State {
             self.propose_for_shares(tenant, &mut proposals);
             self.propose_for_agents(&mut proposals);
         }
-        let only = |name: &Arc<str>| match about {
-            About::Carrier(only) => only == name,
-            _ => true,
+        // What waits for none of a carrier's channels starts no sooner with more of them.
+        let wanted = |name: &Arc<str>, carrier| match (about, &target) {
+            (About::Carrier(only), _) => only == name,
+            (_, Target::Request { lane, .. }) => self.may_go_over(*lane, carrier),
+            (_, Target::Lanes(lanes)) => {
+                let mut waiting = lanes.iter().filter(|lane| self.waits(**lane));
+                waiting.any(|lane| self.may_go_over(*lane, carrier))
+            }
         };
-        self.propose_for_carriers(only, &mut proposals);
+        self.propose_for_carriers(wanted, &mut proposals);
         Some(Inquiry { outlook: self.outlook(now)?, target, proposals })
+    }
+
+    /// Whether a carrier can serve what a lane holds.
+    pub(super) fn may_go_over(&self, lane: u32, carrier: u32) -> bool {
+        self.engine.ledger().route(self.lanes[lane].key.route).any(|other| other == carrier)
+    }
+
+    /// Whether a lane holds a request that has not started.
+    fn waits(&self, lane: u32) -> bool {
+        self.engine.lane_requests(lane).next().is_some()
     }
 
     /// How many others of its lane go before a waiting request; `None` if it does not wait.

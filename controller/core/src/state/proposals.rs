@@ -103,10 +103,10 @@ impl State {
     /// The carriers' channels, ports and calls per second.
     pub(super) fn propose_for_carriers(
         &self,
-        wanted: impl Fn(&Arc<str>) -> bool,
+        wanted: impl Fn(&Arc<str>, u32) -> bool,
         proposals: &mut Proposals,
     ) {
-        for (name, id) in self.carrier_names.iter().filter(|(name, _)| wanted(name)) {
+        for (name, id) in self.carrier_names.iter().filter(|(name, id)| wanted(name, **id)) {
             propose_for_carrier(&self.engine, *id, name, proposals);
         }
     }

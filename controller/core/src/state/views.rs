@@ -247,6 +247,23 @@ impl State {
         queues.filter(|queue| queue.waiting + queue.in_progress > 0)
     }
 
+    /// The queues of a tenant in which calls wait that a carrier can serve.
+    pub fn queues_for(
+        &self,
+        account: AccountSid,
+        carrier: &str,
+    ) -> impl Iterator<Item = QueueView> {
+        let of = self.accounts.get(&account).zip(self.carrier_names.get(carrier));
+        of.into_iter().flat_map(|(tenant, carrier)| {
+            let lanes = self.tenants[*tenant].lanes.values();
+            let served = self.call_queues(*tenant).zip(lanes);
+            let served = served
+                .filter(|(queue, lane)| queue.waiting > 0 && self.may_go_over(**lane, *carrier));
+            served.map(|(queue, _)| queue)
+        })
+    }
+
+    /// In the order of the tenant's lanes.
     fn call_queues(&self, tenant: u32) -> impl Iterator<Item = QueueView> {
         let state = &self.tenants[tenant];
         let applications = state.applications.iter().map(|(sid, scope)| (scope.gate, *sid));

@@ -361,6 +361,10 @@ impl Views for Machine {
         self.read(|state| state.queues_of(account).collect())
     }
 
+    fn queues_for(&self, account: AccountSid, carrier: &str) -> Vec<QueueView> {
+        self.read(|state| state.queues_for(account, carrier).collect())
+    }
+
     fn batch(&self, batch: BatchId) -> Option<BatchView> {
         self.read(|state| state.batch(batch))
     }
