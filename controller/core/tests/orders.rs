@@ -9,8 +9,8 @@ use busyhour_controller_core::{
     command::Command,
     effect::Reply,
     spec::{
-        Application, AskedAs, BatchPlan, CallId, Cap, Carrier, Declaration, Destination, Floors,
-        NewCall, Number, NumberKind, OrderPolicy, Pace, Tenant, Throttle, Urgency,
+        Application, AskedAs, BatchPlan, CallId, Cap, Carrier, Channels, Declaration, Destination,
+        Floors, NewCall, Number, NumberKind, OrderPolicy, Pace, Tenant, Throttle, Urgency,
     },
 };
 use proptest::prelude::*;
@@ -541,6 +541,65 @@ fn mt_5_the_queue_is_bounded_by_the_expected_wait_and_not_by_its_length() {
     assert!(slow[5..].iter().all(|one| *one == Err(Reason::WaitTooLong)), "{slow:?}");
     let quick = accepted(machine.submit(2, vec![call("+1"); 900]));
     assert!(quick.iter().all(Result::is_ok), "a long queue that moves fast is no reason");
+}
+
+/// What goes before a call that waits are others.
+#[test]
+fn mt_27_a_call_does_not_wait_for_itself() {
+    let hour = Span::from_secs(3_600);
+    let mut machine = Machine::declared(vec![tenant(1, Some(hour))], vec![carrier("a", 9, FAST)]);
+    machine.accepted(1, call("+1"));
+    for position in 0..3 {
+        let call = machine.accepted(1, call("+1"));
+        let why = machine.state.explain(call).expect("it waits");
+        assert_eq!((why.position, why.starts_in), (position, Some(Span(hour.0 * (position + 1)))));
+    }
+}
+
+/// Calls that may not start now are in nobody's way: of batches that are drafts or paused, however urgent their lines.
+#[test]
+fn mt_5_the_expected_wait_leaves_out_what_was_not_started() {
+    let sid = ApplicationSid(7);
+    for scope in ["tenant", "application", "number"] {
+        let pace = |of| if of == scope { spaced(SECOND) } else { Pace::default() };
+        let mut one = tenant(1, pace("tenant").throttle.map(|throttle| throttle.spacing));
+        one.limits.wait_max = Span::from_secs(60);
+        one.applications = vec![Application { sid, pace: pace("application") }];
+        let numbers = vec![number(1, "+4911", pace("number"))];
+        let carriers = vec![carrier("a", 1_000, FAST)];
+        let tenants = vec![one];
+        let mut machine =
+            declared(Declaration { tenants, carriers, numbers, ..Declaration::default() });
+        let new = NewCall { application: Some(sid), ..from("+4911", "+1") };
+        let line = |urgency| NewCall { urgency, ..new.clone() };
+        for urgency in [Urgency::Synchronous, Urgency::Ordinary, Urgency::Ordinary] {
+            machine.create_batch(1, BatchPlan::default(), vec![line(urgency); 200]);
+        }
+        let Reply::Submitted(verdicts) = machine.submit(1, vec![new; 100]) else { panic!() };
+        let accepted: Vec<_> = verdicts.into_iter().flatten().collect();
+        assert_eq!(accepted.len(), 61, "one at once, and one for each second of a minute, {scope}");
+        let last = machine.state.explain(accepted[60].call).expect("it waits");
+        assert_eq!(last.position, 59, "{scope}");
+    }
+}
+
+/// Of a carrier's channels outbound calls have those only that are active and not held or kept for inbound calls.
+#[test]
+fn mt_14_mt_15_the_expected_wait_counts_the_channels_that_outbound_calls_may_have() {
+    let ten = Channels { inbound: 4, outbound: 0, both: 6 };
+    let waits = |change: &dyn Fn(&mut Carrier)| {
+        let mut one = carrier("a", 10, FAST);
+        one.channels = ten;
+        change(&mut one);
+        let mut machine = Machine::declared(vec![tenant(1, None)], vec![one]);
+        let Reply::Submitted(verdicts) = machine.submit(1, vec![call("+1"); 20]) else { panic!() };
+        verdicts[19].expect("accepted").wait
+    };
+    // Nothing has ended, so that a minute is taken for each.
+    let with = |channels: u64| Span::from_secs(60 * (20 - channels) / channels);
+    assert_eq!(waits(&|_| {}), with(6), "some are for inbound calls only");
+    assert_eq!(waits(&|one| one.reserve = 4), with(2));
+    assert_eq!(waits(&|one| one.allocation.active = Some(Channels { both: 5, ..ten })), with(5));
 }
 
 #[test]

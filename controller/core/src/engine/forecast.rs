@@ -1,12 +1,24 @@
 //! When a request is expected to start, limit by limit: analytic, from what is known now, at the cost of a few
 //! additions. It is an estimate; nothing is decided by it but whether a wait is too long to accept.
 
+use std::collections::BTreeMap;
+
 use busyhour_base::Reason;
 
-use super::{Engine, gate::Gate, lanes::LaneKey, ring::NIL, turn::RouteId};
+use super::{
+    Engine,
+    gate::{Gate, Scope},
+    lanes::{LaneKey, URGENCIES},
+    ledger::Direction,
+    ring::NIL,
+    turn::RouteId,
+};
 
 /// How long a call is taken to hold its channel before the first one has ended.
 const HOLD_ASSUMED_US: u64 = 60_000_000;
+
+/// Batches of a tenant, or lanes of a number, that are looked at for what is set aside. What is beyond counts as if it went before.
+const ASIDE_MAX: usize = 256;
 
 /// A request's place, as far as an estimate needs it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,6 +27,8 @@ pub struct Position {
     pub tenant: u32,
     /// What its lane is of; there may be no such lane yet.
     pub lane: LaneKey,
+    /// It stands in its lane itself.
+    pub is_queued: bool,
     /// Requests before it in its lane.
     pub ahead_in_lane: u64,
     /// Their units.
@@ -24,9 +38,16 @@ pub struct Position {
 }
 
 impl Position {
-    /// Of a call, whose unit is the call.
+    /// Of a call, whose unit is the call, that is to join its lane.
     pub const fn of_call(tenant: u32, lane: LaneKey, ahead_in_lane: u64) -> Self {
-        Self { tenant, lane, ahead_in_lane, units_ahead_in_lane: ahead_in_lane, begins: 0 }
+        let (is_queued, units_ahead_in_lane) = (false, ahead_in_lane);
+        Self { tenant, lane, is_queued, ahead_in_lane, units_ahead_in_lane, begins: 0 }
+    }
+
+    /// The same of one that stands there.
+    #[must_use]
+    pub const fn queued(self) -> Self {
+        Self { is_queued: true, ..self }
     }
 
     /// The units of so many requests, if they are like those before it in its lane.
@@ -39,21 +60,101 @@ impl Position {
     }
 
     /// The requests that go before it through a gate that it has to pass: all that are more urgent, and of lanes of its own
-    /// urgency as many as have their turn before it.
-    fn ahead(&self, gate: &Gate) -> u64 {
+    /// urgency as many as have their turn before it; but for those that are set aside.
+    fn ahead(&self, gate: &Gate, aside: &Aside) -> u64 {
         let urgency = self.lane.urgency;
-        let more_urgent = urgency.checked_sub(1).map_or(0, |above| gate.queued(above));
-        let alike = gate.queued(urgency) - more_urgent;
-        let others = u64::from(gate.lanes()).saturating_sub(u64::from(self.ahead_in_lane > 0));
+        let queued = |urgency| gate.queued(urgency).saturating_sub(aside.queued(urgency));
+        let more_urgent = urgency.checked_sub(1).map_or(0, queued);
+        let alike = (queued(urgency) - more_urgent).saturating_sub(u64::from(self.is_queued));
+        let lanes = u64::from(gate.lanes()).saturating_sub(aside.lanes);
+        let in_own = self.is_queued || self.ahead_in_lane > 0;
+        let others = lanes.saturating_sub(u64::from(in_own));
         let in_turn = self.ahead_in_lane.saturating_add(1).saturating_mul(others);
         more_urgent + alike.min(self.ahead_in_lane.saturating_add(in_turn))
+    }
+}
+
+/// Requests behind a gate to which no turn comes now: those of other batches that are drafts, paused or out of their hours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Aside {
+    queued: [u64; URGENCIES],
+    lanes: u64,
+}
+
+impl Aside {
+    /// As [`Gate::queued`].
+    fn queued(&self, urgency: u8) -> u64 {
+        self.queued[..=usize::from(urgency)].iter().sum()
+    }
+
+    fn add(&mut self, urgency: u8, requests: u64, lanes: u64) {
+        self.queued[usize::from(urgency)] += requests;
+        self.lanes += lanes;
     }
 }
 
 impl Engine {
     /// Requests of its tenant that go before it.
     pub fn ahead(&self, position: Position) -> u64 {
-        position.ahead(&self.gates[self.tenant_gate(position.tenant, position.lane.kind)])
+        self.ahead_at(self.tenant_gate(position.tenant, position.lane.kind), position)
+    }
+
+    /// Requests that go before it through a gate.
+    fn ahead_at(&self, gate: u32, position: Position) -> u64 {
+        position.ahead(&self.gates[gate], &self.aside(gate, position))
+    }
+
+    /// What is behind a gate, is not of the request's own batch and starts nothing before it.
+    fn aside(&self, gate: u32, position: Position) -> Aside {
+        match self.gates[gate].scope() {
+            Scope::Batch => Aside::default(),
+            Scope::Number => self.aside_at_number(gate, position),
+            Scope::Tenant => self.aside_of_batches(position, |_| true),
+            Scope::Application => {
+                self.aside_of_batches(position, |application| application == gate)
+            }
+        }
+    }
+
+    /// The lanes of a number that are of such batches.
+    fn aside_at_number(&self, gate: u32, position: Position) -> Aside {
+        let mut aside = Aside::default();
+        for lane in self.behind[gate].iter().take(ASIDE_MAX).map(|id| &self.nodes[*id]) {
+            let waiting = lane.queue().len();
+            let batch = self.nodes[lane.parent].gate;
+            if waiting > 0 && lane.lane().counts && self.is_aside(batch, position) {
+                aside.add(lane.urgency, waiting.into(), 1);
+            }
+        }
+        aside
+    }
+
+    /// All of such batches whose every line is of an application that is wanted.
+    fn aside_of_batches(&self, position: Position, wanted: impl Fn(u32) -> bool) -> Aside {
+        let branches = self.tenants[position.tenant].branches.iter().map(|(of, _)| of);
+        let branches =
+            branches.take(ASIDE_MAX).filter(|of| of.kind == position.lane.kind && of.batch != NIL);
+        let mut batches = BTreeMap::new();
+        for of in branches.filter(|of| self.is_aside(of.batch, position)) {
+            *batches.entry(of.batch).or_insert(true) &= wanted(of.application);
+        }
+        let mut aside = Aside::default();
+        for gate in batches.into_iter().filter_map(|(batch, all)| all.then_some(&self.gates[batch]))
+        {
+            let mut before = 0;
+            for urgency in 0..URGENCIES as u8 {
+                aside.add(urgency, gate.queued(urgency) - before, 0);
+                before = gate.queued(urgency);
+            }
+            aside.lanes += u64::from(gate.lanes());
+        }
+        aside
+    }
+
+    /// Whether a batch is another one than the request's own and is shut. One that was started just now opens within moments.
+    fn is_aside(&self, batch: u32, position: Position) -> bool {
+        let shut = self.gates[batch].shut();
+        batch != position.lane.batch && shut.is_some_and(|why| why != Reason::BatchStarting)
     }
 
     /// Tells `each` every limit that the request has to pass, with the instant at which that limit alone would let it
@@ -62,7 +163,7 @@ impl Engine {
         let LaneKey { kind, application, batch, number, .. } = position.lane;
         for gate in [self.tenant_gate(position.tenant, kind), application, batch, number] {
             if gate != NIL {
-                self.gate_limits(&self.gates[gate], position, &mut each);
+                self.gate_limits(gate, position, &mut each);
             }
         }
         let ahead = self.ahead_of_all(position);
@@ -72,11 +173,12 @@ impl Engine {
 
     fn gate_limits(
         &self,
-        gate: &Gate,
+        gate: u32,
         position: Position,
         each: &mut impl FnMut(Reason, Option<u64>),
     ) {
-        let ahead = position.ahead(gate);
+        let ahead = self.ahead_at(gate, position);
+        let gate = &self.gates[gate];
         let (throttle, cap) = gate.reasons();
         if let Some(reason) = gate.shut() {
             each(reason, None);
@@ -105,21 +207,22 @@ impl Engine {
         units: u64,
         each: &mut impl FnMut(Reason, Option<u64>),
     ) {
-        let (mut channels, mut ports, mut held, mut in_use) = (0, 0, 0, 0);
+        let (mut channels, mut ports, mut held, mut is_served) = (0, 0, 0, false);
         let (mut next, mut rate) = (u64::MAX, Some(0_u128));
         for id in self.ledger.route(route) {
             let carrier = self.ledger.get(id);
             let contract = carrier.contract();
-            channels += u64::from(contract.channels.total());
-            ports += u64::from(contract.ports.min(contract.channels.total()));
-            in_use += u64::from(carrier.in_use());
-            held += u64::from(carrier.in_use()) + u64::from(carrier.quarantined());
+            is_served |= contract.channels.total() > 0;
+            let of_it = carrier.outbound_channels();
+            channels += u64::from(of_it);
+            ports += u64::from(contract.ports.min(of_it));
+            held += u64::from(carrier.held(Direction::Outbound).total());
             next = next.min(carrier.next_setup());
             // One carrier without a rate is enough for all.
             let of_it = 1_000_000_000_000_u128.checked_div(contract.spacing.into());
             rate = rate.zip(of_it).map(|(rate, of_it)| rate + of_it);
         }
-        if channels == 0 {
+        if !is_served {
             each(Reason::NoCarrier, None);
             return;
         }
@@ -132,7 +235,7 @@ impl Engine {
             each(Reason::Poppers, Some(begins.saturating_add(instants)));
         }
         if ports < channels {
-            each(Reason::ServicePorts, self.turnover(begins, ahead.saturating_add(in_use), ports));
+            each(Reason::ServicePorts, self.turnover(begins, ahead.saturating_add(held), ports));
         }
         let (mut slots, mut busy) = (0, 0);
         for worker in self.workers.iter().filter(|worker| worker.open) {

@@ -203,6 +203,11 @@ impl Gate {
         self.lanes
     }
 
+    /// What it belongs to.
+    pub(super) const fn scope(&self) -> Scope {
+        self.scope
+    }
+
     /// The words for its throttle and its caps.
     pub(super) const fn reasons(&self) -> (Reason, Reason) {
         (self.scope.throttle(), self.scope.cap())

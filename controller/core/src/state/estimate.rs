@@ -36,14 +36,14 @@ impl State {
     fn explain_waiting(&self, id: u32) -> Explanation {
         let lane = self.requests.lane(id);
         let LaneOwner { tenant, key, batch, .. } = self.lanes[lane];
-        let ahead_in_lane = match self.requests.stage(id) {
+        let position = match self.requests.stage(id) {
             Stage::Queued => {
                 let mut queue = self.engine.lane_requests(lane);
-                queue.position(|other| other == id).unwrap_or(0) as u64
+                let ahead_in_lane = queue.position(|other| other == id).unwrap_or(0) as u64;
+                Position::of_call(tenant, key, ahead_in_lane).queued()
             }
-            _ => u64::from(self.engine.lane_len(lane)),
+            _ => Position::of_call(tenant, key, u64::from(self.engine.lane_len(lane))),
         };
-        let position = Position::of_call(tenant, key, ahead_in_lane);
         let mut limits = Vec::new();
         let not_before = self.requests.times(id).not_before;
         if not_before > Some(Timestamp(self.now)) {
@@ -81,7 +81,7 @@ impl State {
         let opens = batch.and_then(|batch| self.batches[batch].opens(Timestamp(self.now)));
         let position = Position {
             begins: opens.map_or(0, |opens| opens.0),
-            ..Position::of_call(tenant, key, len.checked_sub(1)?)
+            ..Position::of_call(tenant, key, len.checked_sub(1)?).queued()
         };
         let mut limits = Vec::new();
         self.push_limits(position, batch, &mut limits);

@@ -216,6 +216,13 @@ impl Carrier {
         self.active.outbound + both
     }
 
+    /// Channels that outbound calls may have beside the inbound ones that are up, once all are active that are to be.
+    pub fn outbound_channels(&self) -> u32 {
+        let Contract { allocated, reserve, .. } = self.contract;
+        let spilled = self.inbound.total().saturating_sub(allocated.inbound);
+        allocated.outbound + allocated.both.saturating_sub(spilled.max(reserve))
+    }
+
     /// Inbound calls that could be taken now.
     pub fn room_inbound(&self) -> u32 {
         let outbound = self.outbound.total().saturating_sub(self.active.outbound);

@@ -423,6 +423,7 @@ impl Queue {
         let position = Position {
             tenant: of.tenant,
             lane: self.key(of),
+            is_queued: false,
             ahead_in_lane,
             units_ahead_in_lane: segments.unwrap_or(0),
             begins: 0,
@@ -439,9 +440,11 @@ impl Queue {
             ahead_in_lane += 1;
             units_ahead_in_lane += u64::from(self.engine.units_of(other));
         }
+        let is_queued = ahead_in_lane < u64::from(self.engine.lane_len(lane));
         self.outlook(Position {
             tenant: of.tenant,
             lane: self.key(of),
+            is_queued,
             ahead_in_lane,
             units_ahead_in_lane,
             begins: 0,
@@ -460,6 +463,7 @@ impl Queue {
         let position = Position {
             tenant: of.tenant,
             lane: self.key(of),
+            is_queued: true,
             ahead_in_lane,
             // The last one is taken to have as many as they have in the mean.
             units_ahead_in_lane: segments - segments.div_ceil(ahead_in_lane + 1),
