@@ -119,8 +119,8 @@ fn changes(answer: &Answer, at: Timestamp, now: Timestamp) -> Vec<ChangeBody> {
             Some(ChangeBody {
                 limit: proposal.limit.code(),
                 of: proposal.of.to_string(),
-                from: number(proposal.from),
-                to: number(proposal.to),
+                from: number(proposal.limit, proposal.from),
+                to: number(proposal.limit, proposal.to),
                 unit: words::unit(proposal.limit),
                 sooner_ms,
                 limit_then: then.binding.code(),
@@ -132,8 +132,8 @@ fn changes(answer: &Answer, at: Timestamp, now: Timestamp) -> Vec<ChangeBody> {
 }
 
 fn sentence(proposal: &Proposal, in_ms: u64, sooner_ms: u64) -> String {
-    let what =
-        words::changed(proposal.limit, &proposal.of, number(proposal.from), number(proposal.to));
+    let [from, to] = [proposal.from, proposal.to].map(|amount| number(proposal.limit, amount));
+    let what = words::changed(proposal.limit, &proposal.of, from, to);
     let when = words::span(in_ms);
     if sooner_ms < 1_000 {
         format!("{what}, it would start no sooner: in {when}.")
@@ -142,13 +142,35 @@ fn sentence(proposal: &Proposal, in_ms: u64, sooner_ms: u64) -> String {
     }
 }
 
-/// A spacing is shown as the rate that it stands for.
-fn number(amount: Amount) -> f64 {
+/// A carrier's set-ups are spaced by so much more than its contract's rate asks for, against jitter.
+const SPACED_WIDER: f64 = 1.02;
+
+/// A spacing is shown as the rate that it stands for: that of a contract as it is declared.
+fn number(limit: Reason, amount: Amount) -> f64 {
     match amount {
         Amount::Count(count) => f64::from(count),
         Amount::Spacing(spacing) => {
-            let rate = 1.0 / spacing.as_secs_f64().max(1e-6);
-            (rate * 1_000.0).round() / 1_000.0
+            let wider = if limit == Reason::CarrierRate { SPACED_WIDER } else { 1.0 };
+            let rate = wider / spacing.as_secs_f64().max(1e-6);
+            // Three digits behind the point, or as many as a slow one has to be told by.
+            let digits = if rate < 1.0 { 1e9 } else { 1e3 };
+            (rate * digits).round() / digits
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use busyhour_base::Span;
+
+    use super::*;
+
+    #[test]
+    fn rates_are_told_as_they_are_declared() {
+        let spacing = |us| Amount::Spacing(Span(us));
+        assert_eq!(number(Reason::CarrierRate, spacing(204_000)), 5.0);
+        assert_eq!(number(Reason::CarrierRate, spacing(170_000)), 6.0);
+        assert_eq!(number(Reason::Throttle, spacing(500_000)), 2.0);
+        assert_eq!(number(Reason::Throttle, spacing(3_600_000_000)), 0.000_277_778);
     }
 }

@@ -68,10 +68,19 @@ impl RequestPart {
         let analytic = why.starts_in.map(|span| (span, why.binding));
         let expected = Expected::of(forward, analytic, now);
         let binding = expected.as_ref().map_or(why.binding, |expected| expected.binding);
+        let is_listed = why.limits.iter().any(|(reason, _)| *reason == binding);
+        // What comes out of the run of all limits together is in the list, too, and none alone holds for longer than all do.
+        let missing = (!is_listed && binding != Reason::Ready).then_some((binding, None));
+        let together = expected.as_ref().filter(|expected| expected.method == "forward");
+        let most = together.map(|expected| expected.p50.since(now));
+        let limits = why.limits.into_iter().chain(missing);
+        let limits = limits.map(|(reason, alone)| {
+            (reason, alone.map(|alone| most.map_or(alone, |most| alone.min(most))))
+        });
         let mut part = Self {
             position: Some(why.position),
             limit: Some(binding.into()),
-            limits: why.limits.into_iter().map(limit).collect(),
+            limits: limits.map(limit).collect(),
             ..Self::default()
         };
         if let Some(expected) = &expected {
@@ -93,4 +102,42 @@ fn limit((reason, starts_in): (Reason, Option<Span>)) -> Limit {
     let binds = starts_in_ms != Some(0);
     let message = if binds { reason.message().to_owned() } else { words::free(reason) };
     Limit { reason: reason.code(), message, binds, starts_in_ms }
+}
+
+#[cfg(test)]
+mod tests {
+    use busyhour_controller_core::forward::Estimate;
+
+    use super::*;
+
+    #[test]
+    fn what_binds_is_listed_and_nothing_alone_holds_for_longer_than_all_together() {
+        let limits = vec![
+            (Reason::CarrierChannels, Some(Span::from_secs(30))),
+            (Reason::Workers, Some(Span::ZERO)),
+        ];
+        let why = Explanation {
+            position: 3,
+            starts_in: Some(Span::from_secs(30)),
+            binding: Reason::CarrierChannels,
+            limits,
+        };
+        let estimate = Estimate {
+            p50: Span::from_secs(20),
+            p90: None,
+            held_by: vec![(Reason::TenantChannels, 1_000)],
+        };
+        let now = Timestamp(1_700_000_000_000_000);
+        let answer = Answer { estimate, changes: Vec::new() };
+        let part = RequestPart::waiting(why, Some((now, answer)), now);
+        let told = part.limits.iter().map(|one| (one.reason, one.binds, one.starts_in_ms));
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [
+                ("carrier_channels", true, Some(20_000)),
+                ("workers", false, Some(0)),
+                ("tenant_channels", true, None)
+            ]
+        );
+    }
 }

@@ -5,7 +5,10 @@ use busyhour_base::Reason;
 /// What the amounts of a limit count.
 pub(super) const fn unit(limit: Reason) -> &'static str {
     match limit {
-        Reason::CarrierChannels | Reason::TenantChannels => "channels",
+        Reason::CarrierChannels
+        | Reason::ChannelsInactive
+        | Reason::ChannelsReserved
+        | Reason::TenantChannels => "channels",
         Reason::ServicePorts => "ports",
         Reason::Workers => "slots",
         Reason::Cap | Reason::ApplicationCap | Reason::NumberCap => "requests",
@@ -14,17 +17,35 @@ pub(super) const fn unit(limit: Reason) -> &'static str {
     }
 }
 
+/// Beneath this many per second a rate is told as the time from one to the next.
+const SLOW: f64 = 0.1;
+
+/// A rate.
+fn rate(per_s: f64) -> String {
+    if per_s < SLOW {
+        let apart_ms = (1_000.0 / per_s.max(f64::MIN_POSITIVE)).round() as u64;
+        return format!("one every {}", span(apart_ms));
+    }
+    format!("{per_s:.2}/s")
+}
+
 /// The beginning of a sentence on a limit that was moved.
 pub(super) fn changed(limit: Reason, of: &str, from: f64, to: f64) -> String {
     let more = to - from;
     match limit {
         Reason::CarrierChannels => {
-            format!("With {more} more channels at {of} ({to} instead of {from})")
+            format!("With {} at {of} ({to} instead of {from})", many(more, "channel"))
+        }
+        Reason::ChannelsInactive => {
+            format!("With {to} active channels at {of} instead of {from}")
+        }
+        Reason::ChannelsReserved => {
+            format!("With {to} channels of {of} held for inbound calls instead of {from}")
         }
         Reason::TenantChannels => format!("With at most {to} channels for {of} instead of {from}"),
         Reason::ServicePorts => format!("With {to} service ports at {of} instead of {from}"),
         Reason::Workers => {
-            format!("With {more} more slots over all agents ({to} instead of {from})")
+            format!("With {} over all agents ({to} instead of {from})", many(more, "slot"))
         }
         Reason::BatchConcurrency => {
             format!("With at most {to} calls of {of} at once instead of {from}")
@@ -32,9 +53,15 @@ pub(super) fn changed(limit: Reason, of: &str, from: f64, to: f64) -> String {
         Reason::Cap | Reason::ApplicationCap | Reason::NumberCap => {
             format!("With a cap of {to} requests for {of} instead of {from}")
         }
-        Reason::CarrierRate => format!("With {to:.2}/s at {of} instead of {from:.2}/s"),
-        _ => format!("With {of}'s throttle at {to:.2}/s instead of {from:.2}/s"),
+        Reason::CarrierRate => format!("With {} at {of} instead of {}", rate(to), rate(from)),
+        _ => format!("With {of}'s throttle at {} instead of {}", rate(to), rate(from)),
     }
+}
+
+/// So many more of something.
+fn many(more: f64, singular: &str) -> String {
+    let s = if more == 1.0 { "" } else { "s" };
+    format!("{more} more {singular}{s}")
 }
 
 /// A limit by its name, and the message of one that does not bind.
@@ -88,6 +115,14 @@ mod tests {
         assert_eq!(
             changed(Reason::Throttle, "clinic", 1.0, 2.0),
             "With clinic's throttle at 2.00/s instead of 1.00/s"
+        );
+        assert_eq!(
+            changed(Reason::Throttle, "clinic", 1.0 / 86_400.0, 1.0 / 43_200.0),
+            "With clinic's throttle at one every 12 h 0 min instead of one every 24 h 0 min"
+        );
+        assert_eq!(
+            changed(Reason::CarrierChannels, "harbour", 4.0, 5.0),
+            "With 1 more channel at harbour (5 instead of 4)"
         );
     }
 }
