@@ -10,8 +10,8 @@ use busyhour_controller_core::{
     command::{Command, Entry},
     forward::{About, Amount, Answer, Bounds, Inquiry},
     spec::{
-        BatchPlan, CallId, Cap, Carrier, Destination, NewCall, Opening, Openings, Throttle,
-        Urgency,
+        Allocation, BatchPlan, CallId, Cap, Carrier, Channels, Destination, NewCall, Opening,
+        Openings, Throttle, Urgency,
     },
 };
 use support::{Machine, call, carrier, ended, tenant};
@@ -359,5 +359,35 @@ fn mt_27_a_carrier_is_asked_about_what_it_can_serve() {
         assert_eq!(told.estimate.p50, s(120));
         let of: Vec<_> = told.changes.iter().map(|(proposal, _)| &*proposal.of).collect();
         assert_eq!(of, ["near"], "{:?}", told.changes);
+    }
+}
+
+/// Channels that are held for inbound calls or not active are there: what is proposed is to use them, and that helps.
+#[test]
+fn mt_27_what_is_held_or_inactive_is_proposed_to_be_used() {
+    let half = || Channels { inbound: 0, outbound: 0, both: 5 };
+    let reserved = |reserve| Carrier { reserve, ..carrier("a", 10, Span::ZERO) };
+    let active = |active| {
+        let allocation = Allocation { active, activation: s(5), ..Allocation::default() };
+        Carrier { allocation, ..carrier("a", 10, Span::ZERO) }
+    };
+    for (reason, narrow, wide, amounts) in [
+        (Reason::ChannelsReserved, reserved(5), reserved(4), (5, 4)),
+        (Reason::ChannelsInactive, active(Some(half())), active(None), (5, 10)),
+    ] {
+        let mut machine = Machine::declared(vec![tenant(1, None)], vec![narrow]);
+        let calls: Vec<_> = (0..6).map(|n| machine.accepted(1, call(&format!("+1{n}")))).collect();
+        let inquiry = machine.state.inquire(&About::Call(calls[5]), machine.now).expect("waits");
+        let told = answer(&inquiry);
+        assert_eq!(told.estimate.binding(), reason);
+        let mut changes = told.changes.iter();
+        let (proposal, then) = changes.find(|(one, _)| one.limit == reason).expect("proposed");
+        let (from, to) = amounts;
+        assert_eq!((proposal.from, proposal.to), (Amount::Count(from), Amount::Count(to)));
+        assert_eq!(then.p50, Span::ZERO);
+        let declaration = support::declaration(vec![tenant(1, None)], vec![wide]);
+        machine.apply(Command::Declare(Box::new(declaration)));
+        machine.run(s(5));
+        assert_eq!(machine.dials.len(), 6, "{reason:?}");
     }
 }

@@ -121,8 +121,8 @@ impl Inquiry {
         let estimate = self.estimate(&self.outlook.engine, seed, bounds)?;
         let mut changes = Vec::new();
         for (reason, _) in estimate.held_by.iter().take(TRIED) {
-            let limit = moved_for(*reason);
-            for (proposal, change) in self.proposals.iter().filter(|(p, _)| p.limit == limit) {
+            let tried = self.proposals.iter().filter(|(p, _)| may_help(p.limit, *reason));
+            for (proposal, change) in tried {
                 let mut engine = self.outlook.engine.clone();
                 change.make(&mut engine);
                 if let Some(estimate) = self.estimate(&engine, seed, bounds) {
@@ -146,14 +146,10 @@ impl Inquiry {
     }
 }
 
-/// The limit that has to be moved if this binds: a channel that is kept, held or asleep is one too few.
-const fn moved_for(reason: Reason) -> Reason {
-    match reason {
-        Reason::ChannelsKept | Reason::ChannelsReserved | Reason::ChannelsInactive => {
-            Reason::CarrierChannels
-        }
-        other => other,
-    }
+/// Whether a limit is to be moved if this binds: a channel that is kept or held is one too few as well.
+fn may_help(limit: Reason, binding: Reason) -> bool {
+    let needs_channels = matches!(binding, Reason::ChannelsKept | Reason::ChannelsReserved);
+    limit == binding || needs_channels && limit == Reason::CarrierChannels
 }
 
 impl Change {

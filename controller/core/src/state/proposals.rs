@@ -158,7 +158,7 @@ pub(super) fn propose_for_gate(
     }
 }
 
-/// A fifth more channels, ports, or calls per second.
+/// A fifth more channels, ports, or calls per second; all channels active; a fifth less held for inbound calls.
 pub(super) fn propose_for_carrier(
     engine: &Engine,
     id: u32,
@@ -178,10 +178,21 @@ pub(super) fn propose_for_carrier(
     };
     let (from, to) = (Amount::Count(channels), Amount::Count(more(channels)));
     let ports = if ports == channels { more(channels) } else { ports };
-    let both = contract.channels.both + (more(channels) - channels);
-    let all = Channels { both, ..contract.channels };
-    let larger = Contract { channels: all, allocated: all, activation: 0, ports, ..contract };
+    let further = more(channels) - channels;
+    let larger = |of: Channels| Channels { both: of.both + further, ..of };
+    let (all, allocated) = (larger(contract.channels), larger(contract.allocated));
+    let larger = Contract { channels: all, allocated, activation: 0, ports, ..contract };
     propose(Reason::CarrierChannels, from, to, larger);
+    if contract.allocated != contract.channels {
+        let (from, to) = (Amount::Count(contract.allocated.total()), Amount::Count(channels));
+        let active = Contract { allocated: contract.channels, activation: 0, ..contract };
+        propose(Reason::ChannelsInactive, from, to, active);
+    }
+    if contract.reserve > 0 {
+        let reserve = contract.reserve - contract.reserve.div_ceil(5);
+        let (from, to) = (Amount::Count(contract.reserve), Amount::Count(reserve));
+        propose(Reason::ChannelsReserved, from, to, Contract { reserve, ..contract });
+    }
     if contract.ports < channels {
         let ports = more(contract.ports).min(channels);
         let (from, to) = (Amount::Count(contract.ports), Amount::Count(ports));
