@@ -139,7 +139,7 @@ fn every_fault_of_a_contract_names_field_value_and_what_is_allowed() {
         (
             "\"+4915\", numberKinds: [mobile]",
             "\"+49\"",
-            "spec.destinations[1].prefix: \"+49\" is served for Local numbers by destination 0 already",
+            "spec.destinations[1].prefix: \"+49\" is served for local numbers by destination 0 already",
         ),
         (
             "fromMinutes: 1000,",

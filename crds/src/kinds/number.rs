@@ -87,4 +87,14 @@ pub enum NumberKind {
 impl NumberKind {
     /// Every kind.
     pub const ALL: [Self; 4] = [Self::Local, Self::Mobile, Self::TollFree, Self::ShortCode];
+
+    /// As it is declared.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Mobile => "mobile",
+            Self::TollFree => "tollFree",
+            Self::ShortCode => "shortCode",
+        }
+    }
 }

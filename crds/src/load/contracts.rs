@@ -136,8 +136,9 @@ fn check_prices(carrier: &Loaded<'_, CarrierSpec>, errors: &mut Vec<crate::LoadE
         for kind in to.number_kinds() {
             if let Some(first) = seen.insert((&to.prefix, kind), index) {
                 let problem = format!(
-                    "{:?} is served for {kind:?} numbers by destination {first} already",
-                    to.prefix
+                    "{:?} is served for {} numbers by destination {first} already",
+                    to.prefix,
+                    kind.as_str()
                 );
                 let allowed = Some("each prefix and kind of number once".to_owned());
                 errors.push(carrier.document.error(&path.key("prefix"), problem, allowed));
