@@ -37,7 +37,7 @@ impl Lines {
 
     fn start(&mut self, name: &str, start: Option<&Start>) {
         let Some(start) = start else { return };
-        let at = clock(&start.p50);
+        let at = clock(&start.p50, start.in_ms);
         self.add(
             name,
             &format!("{}{at}{}", expected(start.in_ms, start.in_ms_p90), by(&start.method)),
@@ -77,7 +77,7 @@ fn stands(lines: &mut Lines, what: &str, request: &RequestPart) {
         (Some(in_ms), Some(at)) => {
             let when = expected(in_ms, request.starts_in_ms_p90);
             let how = by(request.method.as_deref().unwrap_or_default());
-            lines.add("starts", &format!("{when}{}{how}", clock(at)));
+            lines.add("starts", &format!("{when}{}{how}", clock(at, in_ms)));
         }
         (None, Some(at)) => lines.add("started", at),
         (_, None) if request.position.is_some() => {
@@ -159,7 +159,7 @@ pub fn tenant(tenant: &TenantExplanation) -> String {
     lines.add("calls", &counts(&tenant.counts));
     let throttle = tenant.throttle_per_s.map_or_else(
         || "no throttle".to_owned(),
-        |per_s| format!("its throttle allows {}", rate(per_s)),
+        |per_s| format!("its throttle allows {}", throttled(per_s)),
     );
     let now = rate(f64::from(tenant.dialled_10s) / 10.0);
     lines.add("rate", &format!("{now} per second over the last ten seconds; {throttle}"));
@@ -176,6 +176,14 @@ pub fn tenant(tenant: &TenantExplanation) -> String {
         lines.0 += &self::messages(messages);
     }
     lines.0
+}
+
+/// What a throttle allows; beneath one in ten seconds the time from one to the next.
+fn throttled(per_s: f64) -> String {
+    if per_s >= 0.1 {
+        return rate(per_s);
+    }
+    format!("one every {}", span((1_000.0 / per_s).round() as u64))
 }
 
 /// A tenant's messages, as a part of its own.
@@ -299,10 +307,13 @@ fn held(held_by: &[Held]) -> Vec<String> {
     held_by.iter().map(line).collect()
 }
 
-/// The time of day of an instant, which is in UTC.
-fn clock(rfc3339: &str) -> String {
-    match rfc3339.split_once('T').and_then(|(_, time)| time.get(..8)) {
-        Some(time) => format!(", at {time} UTC"),
+/// The time of day of an instant, which is in UTC; with its date if that is more than a day ahead.
+fn clock(rfc3339: &str, in_ms: u64) -> String {
+    const DAY_MS: u64 = 86_400_000;
+    let parts = rfc3339.split_once('T').and_then(|(date, time)| Some((date, time.get(..8)?)));
+    match parts {
+        Some((date, time)) if in_ms >= DAY_MS => format!(", on {date} at {time} UTC"),
+        Some((_, time)) => format!(", at {time} UTC"),
         None => String::new(),
     }
 }
@@ -382,6 +393,16 @@ mod tests {
         });
         assert!(text.contains("in about 4 h 9 min, at 14:10:45 UTC"), "{text}");
         assert!(text.contains(&format!("held by     batch_throttle     {paced}")), "{text}");
+    }
+
+    #[test]
+    fn what_is_slow_and_far_ahead_is_told_as_such() {
+        assert_eq!(clock("2026-11-30T20:33:42.720Z", 86_399_999), ", at 20:33:42 UTC");
+        assert_eq!(
+            clock("2026-11-30T20:33:42.720Z", 86_400_000),
+            ", on 2026-11-30 at 20:33:42 UTC"
+        );
+        assert_eq!([throttled(1.0 / 3_600.0), throttled(2.0)], ["one every 60 min 0 s", "2"]);
     }
 
     #[test]
