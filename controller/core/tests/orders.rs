@@ -10,7 +10,7 @@ use busyhour_controller_core::{
     effect::Reply,
     spec::{
         Application, AskedAs, BatchPlan, CallId, Cap, Carrier, Channels, Declaration, Destination,
-        Floors, NewCall, Number, NumberKind, OrderPolicy, Pace, Tenant, Throttle, Urgency,
+        Floors, NewCall, Number, NumberKind, OrderPolicy, Pace, Share, Tenant, Throttle, Urgency,
     },
 };
 use proptest::prelude::*;
@@ -600,6 +600,26 @@ fn mt_14_mt_15_the_expected_wait_counts_the_channels_that_outbound_calls_may_hav
     assert_eq!(waits(&|_| {}), with(6), "some are for inbound calls only");
     assert_eq!(waits(&|one| one.reserve = 4), with(2));
     assert_eq!(waits(&|one| one.allocation.active = Some(Channels { both: 5, ..ten })), with(5));
+    let none = |change: &dyn Fn(&mut Carrier)| {
+        let mut one = carrier("a", 10, FAST);
+        change(&mut one);
+        let (group, lend_permille) = (Arc::clone(&one.group), 1_000);
+        let share = Share { group, guaranteed: 0, expected: 0, maximum: 10, lend_permille };
+        let owner = Tenant { shares: vec![share], ..tenant(1, None) };
+        let mut machine = Machine::declared(vec![owner], vec![one]);
+        let waiting = machine.accepted(1, call("+1"));
+        let why = machine.state.explain(waiting).expect("it waits");
+        assert_eq!(why.starts_in, None);
+        // The tenant's share and the carrier say the same.
+        let share = machine.state.shares_of(account(1)).next().expect("of the only group").room;
+        let carrier = machine.state.carriers().next().expect("one").outbound;
+        assert_eq!((share.calls, share.binding), (0, why.binding));
+        assert_eq!((carrier.calls, carrier.binding), (0, why.binding));
+        why.binding
+    };
+    assert_eq!(none(&|one| one.reserve = 10), Reason::ChannelsReserved);
+    let inactive = Some(Channels::both(0));
+    assert_eq!(none(&|one| one.allocation.active = inactive), Reason::ChannelsInactive);
 }
 
 #[test]

@@ -208,12 +208,16 @@ impl Engine {
         each: &mut impl FnMut(Reason, Option<u64>),
     ) {
         let (mut channels, mut ports, mut held, mut is_served) = (0, 0, 0, false);
+        let mut full = None;
         let (mut next, mut rate) = (u64::MAX, Some(0_u128));
         for id in self.ledger.route(route) {
             let carrier = self.ledger.get(id);
             let contract = carrier.contract();
             is_served |= contract.channels.total() > 0;
             let of_it = carrier.outbound_channels();
+            if of_it == 0 {
+                full = full.or(carrier.blocked(self.clock));
+            }
             channels += u64::from(of_it);
             ports += u64::from(contract.ports.min(of_it));
             held += u64::from(carrier.held(Direction::Outbound).total());
@@ -229,7 +233,9 @@ impl Engine {
         let grid = rate.map_or(0, |rate| u128::from(units) * 1_000_000_000_000 / rate.max(1));
         let start = u128::from(next.max(begins)).saturating_add(grid);
         each(Reason::CarrierRate, Some(u64::try_from(start).unwrap_or(u64::MAX)));
-        each(Reason::CarrierChannels, self.turnover(begins, ahead.saturating_add(held), channels));
+        // Without any channel for outbound calls no end of a call helps.
+        let full = full.filter(|_| channels == 0).unwrap_or(Reason::CarrierChannels);
+        each(full, self.turnover(begins, ahead.saturating_add(held), channels));
         let instants = ahead / u64::from(self.poppers.most());
         if instants > 0 {
             each(Reason::Poppers, Some(begins.saturating_add(instants)));

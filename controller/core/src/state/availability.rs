@@ -110,9 +110,21 @@ impl State {
                 lend_permille: share.terms.lend_permille,
                 outbound: share.outbound,
                 inbound: share.inbound,
-                room: room(share, &group),
+                room: self.why_full(share.group, room(share, &group)),
             }
         })
+    }
+
+    /// What a tenant is told of a group without room is what its carriers say: of several reasons one that can be changed.
+    fn why_full(&self, group: u16, room: Room) -> Room {
+        if room.binding != Reason::CarrierChannels {
+            return room;
+        }
+        let carriers = self.carrier_names.values().map(|id| self.engine.ledger().get(*id));
+        let of_it = carriers.filter(|one| one.contract().group == group && one.room() == 0);
+        let mut reasons = of_it.filter_map(|one| one.blocked(self.now));
+        let other = reasons.find(|reason| *reason != Reason::CarrierChannels);
+        Room { binding: other.unwrap_or(room.binding), ..room }
     }
 
     fn group_name(&self, id: u16) -> Arc<str> {
