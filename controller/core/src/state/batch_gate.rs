@@ -32,21 +32,21 @@ pub(super) fn is_later(reason: Reason, at: Timestamp, other: Timestamp) -> bool 
 }
 
 impl Batch {
-    /// Why none of its requests starts at `now`, whatever the limits say.
-    pub fn shut_by(&self, now: Timestamp) -> Option<Reason> {
+    /// Why none of its requests starts as of `at` in an entry of `now`, which may be later, whatever the limits say.
+    pub fn shut_by(&self, at: Timestamp, now: Timestamp) -> Option<Reason> {
         match self.status {
             BatchStatus::Draft => Some(Reason::Draft),
             BatchStatus::Paused => Some(Reason::Paused),
             BatchStatus::Scheduled => Some(Reason::NotBefore),
             BatchStatus::Cancelling | BatchStatus::Cancelled => Some(Reason::BatchCanceled),
-            _ if !self.is_open(now) => Some(Reason::Window),
-            _ => (self.opens_at > now).then_some(Reason::BatchStarting),
+            _ if !self.is_open(at, now) => Some(Reason::Window),
+            _ => (self.opens_at > at).then_some(Reason::BatchStarting),
         }
     }
 
-    /// Whether `at` is within its calling hours.
-    fn is_open(&self, at: Timestamp) -> bool {
-        self.opening(at).is_none_or(|opening| opening.is_some_and(|opening| opening.from <= at))
+    /// Whether both are within the same of its calling hours.
+    fn is_open(&self, at: Timestamp, now: Timestamp) -> bool {
+        self.opening(now).is_none_or(|opening| opening.is_some_and(|opening| opening.from <= at))
     }
 
     /// The opening that `at` is in, or else the next one that is known; nothing for a batch without calling hours.
@@ -106,11 +106,13 @@ impl State {
     /// Opens or shuts a batch as its state and its calling hours say, and sets the timers for the next change.
     pub(super) fn gate_batch(&mut self, batch: u32) {
         self.ungate_batch(batch);
+        let kind = self.batches[batch].kind();
+        // What a late tick finds undone is done as of its own instant: a batch that has opened since was shut then.
+        let at = Timestamp(self.engine_of(kind).clock());
         let now = Timestamp(self.now);
         let state = &self.batches[batch];
-        let gate = state.gate;
-        let (kind, opening) = (state.kind(), state.opening(now).flatten());
-        match state.shut_by(now) {
+        let (gate, opening) = (state.gate, state.opening(now).flatten());
+        match state.shut_by(at, now) {
             Some(reason) => {
                 // A scheduled batch whose time comes out of hours waits for its window from then on.
                 let begins = match reason {

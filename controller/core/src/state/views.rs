@@ -158,7 +158,7 @@ impl State {
     }
 
     fn batch_view(&self, id: u32) -> BatchView {
-        let batch = &self.batches[id];
+        let (batch, now) = (&self.batches[id], Timestamp(self.now));
         let tenant = &self.tenants[batch.tenant];
         let eta = match batch.kind() {
             Kind::Call => self.eta_of(&self.lanes_of_batch(id)),
@@ -176,7 +176,7 @@ impl State {
             started_at: batch.started_at,
             ended_at: batch.ended_at,
             eta,
-            shut_by: batch.shut_by(Timestamp(self.now)).filter(|_| !batch.has_ended()),
+            shut_by: batch.shut_by(now, now).filter(|_| !batch.has_ended()),
             upload: batch.upload.view(),
             owed: batch.notices.owed,
             again_through: batch.again_through,

@@ -101,6 +101,24 @@ fn a_batch_that_has_ended_has_one_when_what_failed_is_retried() {
     }
 }
 
+/// Its time comes while it is shut for its run-up, or before its calling hours, and the tick is late by what is left of these.
+#[test]
+fn a_late_tick_opens_it_no_sooner() {
+    let opens = START + Span::from_millis(3_050);
+    let opening = Opening { from: opens, to: at(9) };
+    let hours = Openings { spans: vec![opening], through: at(100) };
+    for (started, openings) in [(2_950, None), (1_000, Some(hours))] {
+        let mut machine = machine();
+        let plan = BatchPlan { not_before: Some(at(3)), openings, ..BatchPlan::default() };
+        machine.run(Span::from_millis(started));
+        machine.running_batch(1, plan, calls(1));
+        machine.run_late(at(5), Span::from_millis(50));
+        let dues = machine.dials.iter().map(|(_, dial)| dial.at);
+        assert_eq!(dues.collect::<Vec<_>>(), [opens]);
+        machine.replays_alike(machine.log.len() / 2);
+    }
+}
+
 #[test]
 fn a_batch_whose_time_comes_later_has_none_of_its_own() {
     let mut machine = machine();
