@@ -84,7 +84,7 @@ impl Model {
             let gate = self.numbers.entry((number.account.0, number.number.to_string()));
             gate.or_default().declare(&number.pace);
         }
-        self.turns.declare(declaration.order, declaration.floors, self.now);
+        self.declare_order(declaration);
         let before = self.roots();
         let served = self.capacity.served();
         self.capacity.declare(declaration, self.now);
@@ -98,6 +98,16 @@ impl Model {
         }
         self.turns.relimited();
         self.end_offers_of_removed();
+    }
+
+    fn declare_order(&mut self, declaration: &Declaration) {
+        let stood = self.roots();
+        self.turns.declare(declaration.order, declaration.floors, self.now);
+        let stands = self.roots();
+        let waits = |(_, one): &(_, &Request)| matches!(one.place, Place::Waiting(_));
+        let waiting = self.requests.iter().filter(waits);
+        let led = waiting.map(|(call, _)| (stood[call].clone(), stands[call].clone()));
+        self.turns.part(&led.filter(|(before, after)| before != after).collect(), self.now);
     }
 
     /// Where everything that was ever asked for stands or would stand.

@@ -6,8 +6,8 @@ use busyhour_base::{ApplicationSid, Span};
 use busyhour_controller_core::{
     message::{MessageCarrier, MessageDeclaration, MessageLimits, MessageNumber},
     spec::{
-        Application, Cap, Carrier, Channels, Commitment, Declaration, Destination, Floors, Number,
-        NumberKind, OrderPolicy, Pace, Period, Price, Share, Tenant, Throttle,
+        Application, AskedAs, Cap, Carrier, Channels, Commitment, Declaration, Destination, Floors,
+        Number, NumberKind, OrderPolicy, Pace, Period, Price, Share, Tenant, Throttle,
     },
 };
 
@@ -131,13 +131,17 @@ fn carriers(plan: &Plan) -> Vec<Carrier> {
 }
 
 fn policy(drawn: u8) -> OrderPolicy {
-    match drawn % 8 {
-        0 | 1 => OrderPolicy::Alternating,
-        2 | 3 => OrderPolicy::Weighted,
-        4 => OrderPolicy::FirstComeFirstServed,
-        5 => OrderPolicy::Plan,
-        6 => OrderPolicy::ResourceUse { half_life: Span(7_000_003) },
-        _ => OrderPolicy::Random { seed: 7 },
+    match drawn {
+        208..232 => OrderPolicy::Kind { first: AskedAs::Single },
+        232.. => OrderPolicy::Kind { first: AskedAs::BatchLine },
+        _ => match drawn % 8 {
+            0 | 1 => OrderPolicy::Alternating,
+            2 | 3 => OrderPolicy::Weighted,
+            4 => OrderPolicy::FirstComeFirstServed,
+            5 => OrderPolicy::Plan,
+            6 => OrderPolicy::ResourceUse { half_life: Span(7_000_003) },
+            _ => OrderPolicy::Random { seed: 7 },
+        },
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
     Instant, Model,
     capacity::Route,
     limits::Gate,
-    turns::{Candidate, Queue, Range, Root, Scope},
+    turns::{Apart, Candidate, Queue, Range, Root, Scope},
     why::Held,
 };
 
@@ -325,7 +325,9 @@ impl Model {
     }
 
     pub(super) fn root_of(&self, request: &Request) -> Root {
-        (request.urgency, self.route_of(request), request.account, request.passed())
+        let lines = request.batch.is_some() && self.turns.parts_kinds();
+        let apart = Apart { passed: request.passed(), lines };
+        (request.urgency, self.route_of(request), request.account, apart)
     }
 
     pub(super) fn lane_of(&self, request: &Request) -> Lane {
@@ -342,7 +344,7 @@ impl Model {
             }
         }
         let fronts = lanes.into_iter().flat_map(|((root, queue), waiting)| {
-            let (urgency, route, account, passed) = root;
+            let (urgency, route, account, apart) = root;
             let first = waiting.iter().map(|(place, _)| place.most).min();
             let limits = self.limits_on(&self.requests[&waiting[0].1]);
             let stopped_by: BTreeSet<_> = limits.into_iter().map(Scope::of).collect();
@@ -350,7 +352,7 @@ impl Model {
             let fronts = waiting.into_iter().filter(move |(place, _)| Some(place.least) <= first);
             fronts.map(move |(_, call)| {
                 let (route, queue, stopped_by) = (route.clone(), queue.clone(), stopped_by.clone());
-                Candidate { urgency, route, class, account, passed, queue, call, stopped_by }
+                Candidate { urgency, route, class, account, apart, queue, call, stopped_by }
             })
         });
         fronts.collect()

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use busyhour_base::{ApplicationSid, Reason};
-use busyhour_controller_core::spec::{BatchId, CallId, Floors, OrderPolicy, Urgency};
+use busyhour_controller_core::spec::{AskedAs, BatchId, CallId, Floors, OrderPolicy, Urgency};
 
 use super::{Instant, capacity::Route};
 
@@ -51,8 +51,7 @@ pub struct Candidate {
     /// 0 below its tenant's guarantee, 1 within what is expected, 2 beyond.
     pub class: u8,
     pub account: u128,
-    /// It goes to its next carrier.
-    pub passed: bool,
+    pub apart: Apart,
     pub queue: Queue,
     pub call: CallId,
     /// Whose limits do not let it start.
@@ -61,7 +60,7 @@ pub struct Candidate {
 
 impl Candidate {
     pub fn root(&self) -> Root {
-        (self.urgency, self.route.clone(), self.account, self.passed)
+        (self.urgency, self.route.clone(), self.account, self.apart)
     }
 
     /// Its own limits let it start.
@@ -70,8 +69,17 @@ impl Candidate {
     }
 }
 
-/// A tenant stands in line once for each urgency and route, and apart for its calls that some carrier failed.
-pub type Root = (Urgency, Route, u128, bool);
+/// A tenant stands in line once for each urgency and route, and apart for these.
+pub type Root = (Urgency, Route, u128, Apart);
+
+/// For what a tenant stands apart from its other requests.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
+pub struct Apart {
+    /// Calls that some carrier failed, and that go to the next one.
+    pub passed: bool,
+    /// Lines of batches, in an order by kind.
+    pub lines: bool,
+}
 
 /// No less than the one and no more than the other.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -151,6 +159,30 @@ impl Turns {
         }
     }
 
+    /// Whether a tenant stands apart for its lines of batches.
+    pub fn parts_kinds(&self) -> bool {
+        matches!(self.policy, OrderPolicy::Kind { .. })
+    }
+
+    /// Lines of batches stand apart from now on, or with the other requests of their tenant again. A tenant that has some waiting
+    /// keeps its place for either, or takes a new one.
+    pub fn part(&mut self, led: &BTreeSet<(Root, Root)>, now: Instant) {
+        let most = self.looks + 1;
+        for (before, after) in led {
+            let rank = self.rank(after, now);
+            let Some(stand) = self.line.get_mut(before) else { continue };
+            stand.since.most = most;
+            let moved = Stand { rank, ..*stand };
+            let here = self.line.entry(after.clone()).or_insert(moved);
+            here.since = here.since.or(moved.since);
+            let queues = self.stopped.keys().filter(|(root, _)| root == before);
+            let lines = queues.filter(|(_, (_, batch, _))| batch.is_some());
+            for (_, queue) in lines.cloned().collect::<Vec<_>>() {
+                self.stopped.insert((after.clone(), queue), BTreeSet::new());
+            }
+        }
+    }
+
     /// Other routes are declared. Whose queue goes over another one keeps its place or takes a new one.
     pub fn reroute(&mut self, led: &BTreeSet<(Root, Root)>) {
         let leads = |root: &Root| {
@@ -200,7 +232,7 @@ impl Turns {
 
     /// The rank of somebody who joins the line. The smaller goes first.
     fn rank(&self, root: &Root, now: Instant) -> Range<u64> {
-        let (urgency, route, account, _) = root;
+        let (urgency, route, account, apart) = root;
         match self.policy {
             OrderPolicy::Weighted => {
                 let had = self.had.get(root).copied().unwrap_or_default();
@@ -209,6 +241,9 @@ impl Turns {
             }
             OrderPolicy::ResourceUse { .. } => Range::at(self.use_of(*account, now)),
             OrderPolicy::Plan => Range::at(u64::from(self.tenants[account].plan)),
+            OrderPolicy::Kind { first } => {
+                Range::at(u64::from(apart.lines != (first == AskedAs::BatchLine)))
+            }
             _ => Range::default(),
         }
     }

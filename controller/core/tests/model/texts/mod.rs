@@ -36,7 +36,7 @@ use super::{
     carrier::SETUP_LATENESS_MAX,
     limits::Gate,
     requests::Batch,
-    turns::{Candidate, Root, Turns},
+    turns::{Apart, Candidate, Root, Turns},
     why::Held,
 };
 
@@ -329,7 +329,10 @@ impl Texts {
                 Turn::Ended(_) if stopped => {
                     self.turns.served(candidate, feasible.iter().copied());
                     self.take_turn(message, line);
-                    self.texts.get_mut(&message).expect("it is known").place = Place::Over;
+                    // While it has its turn its batch has one more in progress.
+                    self.place(message, Place::Sending(line, self.index, 0));
+                    self.look_at_waiting();
+                    self.place(message, Place::Over);
                     self.ended.insert(message, MessageStatus::Failed);
                     self.decisions += 1;
                     continue;
@@ -360,6 +363,10 @@ impl Texts {
             allowed.extend(first.contains(&one.call).then_some(one.call));
         }
         (allowed, must)
+    }
+
+    fn place(&mut self, message: MessageId, place: Place) {
+        self.texts.get_mut(&message).expect("it is known").place = place;
     }
 
     fn send(&mut self, send: &Send, at: usize) {
@@ -418,7 +425,7 @@ impl Texts {
 
 /// Messages share one order over every carrier.
 fn root(text: &Text) -> Root {
-    (text.urgency, Vec::new(), text.account, false)
+    (text.urgency, Vec::new(), text.account, Apart::default())
 }
 
 /// [`Turns`] names whoever stands by a call's number.

@@ -74,11 +74,11 @@ impl Texts {
         }
         let fronts = lanes.into_values().map(|(_, message)| {
             let text = &self.texts[&message];
-            let (urgency, route, account, passed) = root(text);
+            let (urgency, route, account, apart) = root(text);
             let queue = (None, text.batch, Some(text.from.clone()));
             let stopped_by = self.limits_on(text).into_iter().map(Scope::of).collect();
             let call = named(message);
-            Candidate { urgency, route, class: 2, account, passed, queue, call, stopped_by }
+            Candidate { urgency, route, class: 2, account, apart, queue, call, stopped_by }
         });
         fronts.collect()
     }
