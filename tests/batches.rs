@@ -17,6 +17,7 @@ use std::{
 
 use axum::{Router, extract::State, http::HeaderMap, http::StatusCode, routing::post};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use busyhour_simulations::scenario::PacingDocument;
 use hmac::{Hmac, Mac as _};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -249,6 +250,23 @@ async fn a_batch_is_steered_while_it_runs() {
     assert_eq!((account.calls.len(), account.breaches()), (60, 0));
     let wrong = cli(&running, &["pace", &sid, "--cps", "fast"]).output().await.unwrap();
     assert!(String::from_utf8(wrong.stderr).unwrap().contains("neither a number nor none"));
+    running.end().await;
+}
+
+/// A scenario's pacing is what the demo asks the API for.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_batches_of_a_scenario_have_its_pacing() {
+    let mut running = Running::start("batch-scenario", "quick").await;
+    running.scenario.batches.iter_mut().for_each(|batch| batch.count = 3);
+    running.scenario.batches[0].pacing = PacingDocument { cps: Some(2.5), max_concurrent: Some(2) };
+    running.submit_all().await;
+    for (tenant, cps, max_concurrent) in
+        [("north", json!(2.5), json!(2)), ("south", Value::Null, Value::Null)]
+    {
+        let batches = running.tenant(tenant).get("/v1/Batches").await.json();
+        let pacing = json!({"cps": cps, "unit": "calls", "max_concurrent": max_concurrent});
+        assert_eq!(batches["batches"][0]["pacing"], pacing, "of {tenant}");
+    }
     running.end().await;
 }
 

@@ -5,6 +5,7 @@
 mod call;
 pub mod message;
 mod number;
+pub mod pacing;
 mod reason;
 mod refusal;
 mod sid;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use busyhour_simulations::scenario::PacingDocument;
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -56,9 +57,10 @@ impl Api {
         account: &Account,
         key: &str,
         name: &str,
+        pacing: &PacingDocument,
         defaults: &Value,
     ) -> Result<String> {
-        let body = json!({"name": name, "defaults": defaults});
+        let body = json!({"name": name, "pacing": pacing, "defaults": defaults});
         let request = self.http.post(format!("{}/v1/Batches", self.base));
         let request = request.header("Idempotency-Key", key).json(&body);
         let batch = read(as_account(request, account)).await?;

@@ -194,7 +194,8 @@ pub async fn submit(
 ) -> Result<Submitted> {
     let account = account(declared, &batch.tenant)?;
     let (kind, defaults) = (batch.kind(), defaults(stage, batch));
-    let sid = api.create_batch(&account, &batch.name, &batch.name, &defaults).await?;
+    let (name, pacing) = (&batch.name, &batch.pacing);
+    let sid = api.create_batch(&account, name, name, pacing, &defaults).await?;
     let mut lines = String::new();
     for (to, name) in batch.numbers() {
         lines += &json!({"custom_id": name, "To": to}).to_string();

@@ -28,8 +28,18 @@ fn documents(folder: &Path) -> Documents {
 }
 
 fn demo(latencies: Latencies) -> Run {
+    demo_with(latencies, &[])
+}
+
+/// With pieces of the scenario's text replaced by others.
+fn demo_with(latencies: Latencies, changes: &[(&str, &str)]) -> Run {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/demo");
-    let files = read_folder(&folder).unwrap_or_else(|errors| panic!("{errors}"));
+    let mut files = read_folder(&folder).unwrap_or_else(|errors| panic!("{errors}"));
+    let file = files.iter_mut().find(|f| f.path.ends_with("scenario.yaml")).expect("a scenario");
+    for (from, to) in changes {
+        assert!(file.text.contains(from), "{from}");
+        file.text = file.text.replacen(from, to, 1);
+    }
     let declared = load(&files).unwrap_or_else(|errors| panic!("{errors}"));
     let scenario = scenario::load(&files, &declared).unwrap_or_else(|errors| panic!("{errors}"));
     simulate(&Input {
@@ -87,6 +97,42 @@ fn the_demo_keeps_every_promise_and_binds_its_channels() {
     );
     let lasted = Duration::from_micros(run.report.lasted_us);
     assert!((60..130).contains(&lasted.as_secs()), "{lasted:?}");
+}
+
+/// One batch at a fraction of its tenant's rate, one with few calls at once, and one of messages below its number's rate.
+#[test]
+fn a_batch_keeps_to_its_pacing() {
+    let run = demo_with(
+        Latencies::default(),
+        &[
+            ("tenant: clinic\n", "tenant: clinic\n      pacing: {cps: 0.4}\n"),
+            ("tenant: survey\n", "tenant: survey\n      pacing: {max_concurrent: 5}\n"),
+            ("kind: messages\n", "kind: messages\n      pacing: {cps: 0.7}\n"),
+        ],
+    );
+    assert_eq!((run.violations, run.report.failures()), (vec![], vec![]));
+    let calls = |tenant| run.report.calls.iter().filter(move |call| call.tenant == tenant);
+    let paced: Vec<_> = calls("clinic").collect();
+    for pair in paced.windows(2) {
+        let apart = pair[1].start_us.expect("start") - pair[0].start_us.expect("start");
+        let exact = pair[1].held_by == Reason::BatchThrottle;
+        assert!(apart >= 2_500_000 && (!exact || apart == 2_500_000), "{pair:?}");
+    }
+    let texts = run.report.messages[0].messages.iter();
+    let texts = texts.filter(|row| row.to.starts_with("+15551600"));
+    let starts: Vec<_> = texts.map(|row| row.start_us.expect("it is sent")).collect();
+    let apart: Vec<_> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    // A second by 0.7, rounded up; now and then the carrier's own rate makes it more.
+    let exact = apart.iter().filter(|apart| **apart == 1_428_572).count();
+    assert!(exact > 5 && apart.iter().all(|apart| *apart >= 1_428_572), "{apart:?}");
+    let spans =
+        calls("survey").map(|call| call.start_us.expect("start")..call.end_us.expect("end"));
+    let spans: Vec<_> = spans.collect();
+    let up = |at| spans.iter().filter(|span| span.contains(at)).count();
+    assert_eq!(spans.iter().map(|span| up(&span.start)).max(), Some(5));
+    let held = |tenant, reason| calls(tenant).filter(|call| call.held_by == reason).count();
+    assert!(held("clinic", Reason::BatchThrottle) > 40);
+    assert!(held("survey", Reason::BatchConcurrency) > 20);
 }
 
 #[test]

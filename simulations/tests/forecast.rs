@@ -12,7 +12,7 @@ use busyhour_controller_core::{
 };
 use busyhour_simulations::{
     behaviour::{Behaviour, Habit, Reaction, Spread},
-    scenario::{Batch, BatchLines, Calls, Scenario},
+    scenario::{Batch, BatchLines, Calls, PacingDocument, Scenario},
     simulator::{
         Capacity, Documents, Faults, Input, Latencies, Observe, SpeechLengths, simulate_under,
     },
@@ -210,6 +210,7 @@ fn world(seed: u64) -> World {
         from: "+15550000000".to_owned(),
         first_to: 15_550_000_000 + n * 1_000,
         count: rng.random_range(30..150),
+        pacing: PacingDocument::default(),
         lines: BatchLines::Calls(Calls {
             first_document: webhook("document.xml"),
             fallback: None,

@@ -125,6 +125,46 @@ fn every_fault_names_file_line_field_and_what_is_allowed() {
             "spec.batches[2].ringTimeout: ringTimeout means nothing with a batch of messages; allowed: a batch of messages without ringTimeout",
         ),
         (
+            "calls: 60",
+            "calls: 60\n      pacing: {cps: 0}",
+            "spec.batches[0].pacing.cps: 0 is out of bounds; allowed: a number of calls, or segments, per second from 1/86400 to 100000",
+        ),
+        (
+            "messages: 12",
+            "messages: 12\n      pacing: {cps: 100000.5}",
+            "spec.batches[2].pacing.cps: 100000.5 is out of bounds; allowed: a number of calls, or segments, per second from 1/86400 to 100000",
+        ),
+        (
+            "calls: 60",
+            "calls: 60\n      pacing: {cps: fast}",
+            "spec.batches[0].pacing.cps: \"fast\" is of the wrong type; allowed: a number",
+        ),
+        (
+            "calls: 60",
+            "calls: 60\n      pacing: {cps: .nan}",
+            "spec.batches[0].pacing.cps: nothing is of the wrong type; allowed: a number",
+        ),
+        (
+            "calls: 60",
+            "calls: 60\n      pacing: {max_concurrent: .inf}",
+            "spec.batches[0].pacing.max_concurrent: nothing is of the wrong type; allowed: a whole number",
+        ),
+        (
+            "calls: 60",
+            "calls: 60\n      pacing: {max_concurrent: 0}",
+            "spec.batches[0].pacing.max_concurrent: 0 is out of bounds; allowed: 1 to 4294967295",
+        ),
+        (
+            "calls: 60",
+            "calls: 60\n      pacing: {max_concurrent: 1.5}",
+            "spec.batches[0].pacing.max_concurrent: 1.5 is of the wrong type; allowed: a whole number",
+        ),
+        (
+            "calls: 60",
+            "calls: 60\n      pacing: {maxConcurrent: 5}",
+            "spec.batches[0].pacing.maxConcurrent: there is no such field; allowed: cps, max_concurrent",
+        ),
+        (
             "messages: 12\n",
             "\n",
             "spec.batches[2]: messages is missing; allowed: a batch of messages with messages",

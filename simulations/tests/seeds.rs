@@ -1,7 +1,7 @@
 //! Hundreds of small random worlds, each with its own declaration, calls, called parties and latencies: the
 //! invariants of `RELIABILITY.md` hold after every event of each, and a planted fault is found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use busyhour_base::{AccountSid, Body, Method, Reason, Span, Timestamp, Webhook};
 use busyhour_controller_core::{
@@ -14,7 +14,9 @@ use busyhour_crds::{
 };
 use busyhour_simulations::{
     behaviour::{Behaviour, Habit, Reaction, Spread},
-    scenario::{Batch, BatchLines, Callers, Calls, Messages, Scenario, Texts, Writers},
+    scenario::{
+        Batch, BatchLines, Callers, Calls, Messages, PacingDocument, Scenario, Texts, Writers,
+    },
     simulator::{
         Capacity, Documents, Fault, FaultKind, Faults, Input, Latencies, Run, SpeechLengths,
         simulate_with,
@@ -116,6 +118,7 @@ fn batch(rng: &mut ChaCha8Rng, n: u32, tenant: &Tenant) -> Batch {
         from: "+15550000000".to_owned(),
         first_to: 15_550_000_000 + u64::from(n) * 1_000,
         count: rng.random_range(1..40),
+        pacing: PacingDocument::default(),
         lines: BatchLines::Calls(Calls {
             first_document: webhook(document),
             fallback: rng.random_bool(0.5).then(|| webhook("speech.xml")),
@@ -134,6 +137,7 @@ fn texts(rng: &mut ChaCha8Rng, n: u32, of: &Messages) -> Batch {
         from: of.from.clone(),
         first_to: 15_556_000_000 + u64::from(n) * 1_000,
         count: rng.random_range(1..20),
+        pacing: PacingDocument::default(),
         lines: BatchLines::Texts(Texts {
             body: Body::from("y".repeat(rng.random_range(1..400))),
             validity: rng.random_bool(0.5).then(|| ms(rng, 1_000, 60_000)),
@@ -357,6 +361,45 @@ fn a_world_is_the_same_each_time() {
     for seed in 0..20 {
         assert_eq!(world(seed).run(), world(seed).run(), "seed {seed}");
     }
+}
+
+/// Whatever else holds its calls and messages, each batch keeps to its own pacing.
+#[test]
+fn no_batch_is_faster_than_its_pacing() {
+    let mut held = BTreeMap::new();
+    for seed in 0..200 {
+        let mut world = world(seed);
+        let rng = &mut ChaCha8Rng::seed_from_u64(seed ^ 0xbacc);
+        for batch in &mut world.scenario.batches {
+            batch.pacing = PacingDocument {
+                cps: rng.random_bool(0.7).then(|| rng.random_range(0.2..3.0)),
+                max_concurrent: rng.random_bool(0.7).then(|| rng.random_range(1..5)),
+            };
+        }
+        let run = world.run();
+        assert_eq!(run.violations, [], "seed {seed}");
+        for call in &run.report.calls {
+            *held.entry(call.held_by).or_insert(0) += 1;
+        }
+        for batch in world.scenario.batches_of(Kind::Call) {
+            let numbers: BTreeSet<_> = batch.numbers().map(|(to, _)| to).collect();
+            let calls = run.report.calls.iter().filter(|call| numbers.contains(&call.to));
+            let dialled = calls.filter_map(|call| Some((call.start_us?, call.end_us?)));
+            let dialled: Vec<_> = dialled.collect();
+            let spacing = batch.throttle().map_or(0, |throttle| throttle.spacing.as_micros());
+            for pair in dialled.windows(2) {
+                assert!(pair[1].0 >= pair[0].0 + spacing, "seed {seed}: {pair:?} of {batch:?}");
+            }
+            for (start, _) in &dialled {
+                let up = dialled.iter().filter(|(from, to)| (*from..*to).contains(start)).count();
+                let most = batch.pacing.max_concurrent.unwrap_or(u32::MAX) as usize;
+                assert!(up <= most, "seed {seed}: {up} calls of {batch:?}");
+            }
+        }
+    }
+    let held = |reason| held.get(&reason).copied().unwrap_or(0);
+    let (throttle, concurrency) = (held(Reason::BatchThrottle), held(Reason::BatchConcurrency));
+    assert!(throttle > 300 && concurrency > 1_000, "{throttle} and {concurrency} were held");
 }
 
 /// A world in which things go wrong. The carrier's contract is with a carrier that keeps a call whose caller is gone

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use busyhour_base::{
     AccountSid, Body, CallSpec, Direction, Instructions, MessageSpec, Span, StatusEvents,
-    Timestamp, Webhook,
+    Timestamp, Webhook, pacing,
 };
-use busyhour_controller_core::spec::{Kind, NewCall, NewText, Rest, Urgency};
+use busyhour_controller_core::spec::{Kind, NewCall, NewText, Rest, Throttle, Urgency};
+
+use super::PacingDocument;
 
 /// A batch to consecutive numbers.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Batch {
     /// The tenant's name for it.
     pub name: String,
@@ -23,6 +25,8 @@ pub struct Batch {
     pub first_to: u64,
     /// How many lines.
     pub count: u32,
+    /// How fast it runs; as fast as other limits allow if it says nothing.
+    pub pacing: PacingDocument,
     /// What the lines have in common.
     pub lines: BatchLines,
 }
@@ -65,6 +69,11 @@ impl Batch {
             BatchLines::Calls(_) => Kind::Call,
             BatchLines::Texts(_) => Kind::Message,
         }
+    }
+
+    /// The spacing that its pace asks for.
+    pub fn throttle(&self) -> Option<Throttle> {
+        self.pacing.cps.and_then(pacing::spacing).map(|spacing| Throttle { spacing })
     }
 
     /// The numbers that are called or written to, in order, each with its line's name.

@@ -218,7 +218,7 @@ pub struct SpreadDocument {
 }
 
 /// A batch of calls or of messages to consecutive numbers.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BatchDocument {
     /// The tenant's name for it.
@@ -236,6 +236,9 @@ pub struct BatchDocument {
     /// First number that is called or written to; the others follow it.
     #[schemars(regex(pattern = E164_PATTERN))]
     pub first_to: String,
+    /// How fast, within its tenant's limits and those of its numbers; as fast as these allow if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pacing: Option<PacingDocument>,
     /// Of calls: how many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000_000))]
@@ -261,6 +264,21 @@ pub struct BatchDocument {
     /// Of messages: what has not been sent so long after it was submitted expires, 1s to 10h; nothing does if it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validity: Option<Duration>,
+}
+
+/// How fast a batch runs, in the words of the API, to which the demo hands it as it is. What is there is a number: YAML's
+/// `.nan` and `.inf` are read as nothing, which would be no limit.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PacingDocument {
+    /// Calls per second, or segments of messages per second, evenly spaced, 1/86400 to 100,000; fractions are allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "f64")]
+    pub cps: Option<f64>,
+    /// Most calls in progress at once, or messages that carriers have not answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32", range(min = 1, max = 4_294_967_295_u32))]
+    pub max_concurrent: Option<u32>,
 }
 
 /// What the lines of a batch are.

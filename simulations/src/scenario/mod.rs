@@ -16,8 +16,8 @@ use crate::behaviour::Behaviour;
 pub use batch::{Batch, BatchLines, Calls, Texts};
 pub use document::{
     BatchDocument, BatchKind, CallersDocument, HabitDocument, KeyChoice, KeysDocument,
-    MessagesDocument, ReactionName, RecordingDocument, ScenarioDocument, SpeechDocument,
-    SpreadDocument, WritersDocument,
+    MessagesDocument, PacingDocument, ReactionName, RecordingDocument, ScenarioDocument,
+    SpeechDocument, SpreadDocument, WritersDocument,
 };
 pub use load::load;
 pub use traffic::{Caller, Callers, Messages, PATIENCE, Writers, Written};

@@ -113,7 +113,9 @@ impl World<'_> {
     pub(super) fn submit(&mut self, batch: &Batch) {
         let (now, account) = (self.queue.now(), batch.account);
         let (kind, name) = (batch.kind(), batch.name.clone());
-        let plan = Box::new(BatchPlan { kind, name, ..BatchPlan::default() });
+        let (throttle, max_concurrent) = (batch.throttle(), batch.pacing.max_concurrent);
+        let plan = BatchPlan { kind, name, throttle, max_concurrent, ..BatchPlan::default() };
+        let plan = Box::new(plan);
         let create = BatchCommand::Create { account, idempotency: None, plan };
         let Reply::Batch(id) = self.apply(Command::Batch(create)) else {
             return self.watch.broken(now, format!("batch {} was refused", batch.name));

@@ -1,6 +1,6 @@
 //! The body of a new batch, and the plan that the state machine gets of it.
 
-use busyhour_base::{Span, Timestamp};
+use busyhour_base::{Timestamp, pacing};
 use busyhour_controller_core::spec::{BatchPlan, DedupeBy, Kind, Throttle, WindowEnd};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -24,10 +24,6 @@ use crate::{
 const NAME_MAX: usize = 128;
 /// Most bytes of all defaults together: they are in the replicated state as long as the batch is.
 const DEFAULTS_MAX: usize = 16 * 1_024;
-/// Most calls per second of one batch.
-const CPS_MAX: f64 = 100_000.0;
-/// Fewest: one call a day.
-const CPS_MIN: f64 = 1.0 / 86_400.0;
 
 /// A new batch. Everything may be left out.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
@@ -163,17 +159,14 @@ impl CreateBatch {
 }
 
 impl Pacing {
-    /// Rounded up, so that the batch is never faster than asked.
     pub(super) fn throttle(&self) -> Result<Option<Throttle>, ApiError> {
         let Some(cps) = self.cps else {
             return Ok(None);
         };
-        if !(CPS_MIN..=CPS_MAX).contains(&cps) {
-            let allowed = "a number of calls, or segments, per second from 1/86400 to 100000";
-            return Err(refused("pacing.cps", &cps.to_string(), allowed));
+        match pacing::spacing(cps) {
+            Some(spacing) => Ok(Some(Throttle { spacing })),
+            None => Err(refused("pacing.cps", &cps.to_string(), pacing::CPS_ALLOWED)),
         }
-        let spacing = Span::from_micros((1e6 / cps).ceil() as u64);
-        Ok(Some(Throttle { spacing }))
     }
 
     pub(super) fn concurrent(&self) -> Result<Option<u32>, ApiError> {

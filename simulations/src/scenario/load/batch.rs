@@ -1,10 +1,10 @@
 //! Batches: whose, to whom, and what goes with which kind.
 
-use busyhour_base::{Body, Span};
+use busyhour_base::{Body, Span, pacing};
 use busyhour_crds::{DeclaredTenant, Duration, kinds::ApplicationSpec, schema::Path};
 
 use super::{
-    super::{Batch, BatchDocument, BatchKind, BatchLines, Calls, Texts},
+    super::{Batch, BatchDocument, BatchKind, BatchLines, Calls, PacingDocument, Texts},
     Checks, names,
 };
 
@@ -39,6 +39,7 @@ impl<'a> Checks<'a> {
             BatchKind::Calls => BatchLines::Calls(self.calls(&path, batch)?),
             BatchKind::Messages => BatchLines::Texts(self.texts(&path, batch)?),
         };
+        let pacing = self.pacing(&path.key("pacing"), batch.pacing.unwrap_or_default())?;
         let count = count?;
         let numbers = (batch.first_to.as_str(), count, unit);
         let first_to = self.consecutive(&path, tenant, &batch.tenant, numbers)?;
@@ -50,8 +51,19 @@ impl<'a> Checks<'a> {
             from: batch.from.clone(),
             first_to,
             count,
+            pacing,
             lines,
         })
+    }
+
+    fn pacing(&mut self, path: &Path, pacing: PacingDocument) -> Option<PacingDocument> {
+        match pacing.cps {
+            Some(cps) if pacing::spacing(cps).is_none() => {
+                let problem = format!("{cps} is out of bounds");
+                self.refuse(&path.key("cps"), problem, pacing::CPS_ALLOWED)
+            }
+            _ => Some(pacing),
+        }
     }
 
     fn calls(&mut self, path: &Path, batch: &BatchDocument) -> Option<Calls> {
