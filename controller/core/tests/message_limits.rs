@@ -242,6 +242,23 @@ fn mt_12_a_message_carrier_that_comes_back_keeps_its_rate_and_its_place() {
     assert_eq!(&*machine.sends()[2].carrier, "a");
 }
 
+/// MT-12: one that was away for longer than its contract made it wait begins anew, whatever its contract is now.
+#[test]
+fn mt_12_a_message_carrier_that_was_away_for_longer_than_its_spacing_begins_anew() {
+    let with = |spacing| declared(MessageLimits::default(), None, carrier(9, spacing));
+    let mut gone = with(Span::ZERO);
+    gone.messages.carriers.clear();
+    let mut machine = machine(with(Span::from_secs(2)));
+    machine.queued(1, "x", message(FROM));
+    let first = machine.sends()[0].clone();
+    machine.answers(&first, MessageEvent::Refused(Reason::MessageRejected));
+    machine.apply(Command::Declare(Box::new(gone)));
+    machine.run(Span::from_secs(3));
+    machine.apply(Command::Declare(Box::new(with(Span::from_secs(60)))));
+    machine.queued(1, "x", message(FROM));
+    assert_eq!(machine.sends().len(), 2, "it waits for nothing");
+}
+
 fn capped(count: u32) -> Vec<Cap> {
     vec![Cap { count, window: Span::from_secs(60) }]
 }

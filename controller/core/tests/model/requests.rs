@@ -272,6 +272,11 @@ impl Model {
         for batch in self.batches.values_mut() {
             batch.over |= batch.end().is_some_and(|at| at <= now);
         }
+        // What of it is up goes on, and is not placed again, whether or not the batch runs anew.
+        for request in self.requests.values_mut() {
+            let batch_over = request.batch.is_some_and(|batch| self.batches[&batch].over);
+            request.canceled |= batch_over && matches!(request.place, Place::Up { .. });
+        }
         let over = self.requests.iter().filter(|(_, request)| {
             let batch_over = request.batch.is_some_and(|batch| self.batches[&batch].over);
             request.waits() && (request.expires.is_some_and(|at| at <= now) || batch_over)

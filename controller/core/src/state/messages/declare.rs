@@ -100,6 +100,8 @@ impl State {
     }
 
     fn declare_message_carriers(&mut self, declared: &MessageDeclaration) {
+        // What comes back now begins anew if its old contract would allow a message: so it does not matter when it was forgotten.
+        self.forget_message_carriers();
         for carrier in self.messages.carriers.values_mut() {
             carrier.declared = false;
         }
@@ -126,7 +128,7 @@ impl State {
         let now = self.now;
         let super::Messages { carriers, queue, .. } = &mut self.messages;
         carriers.retain(|name, carrier| {
-            carrier.declared || carrier.inbound > 0 || !queue.forget_carrier(name, now)
+            carrier.declared || !queue.forget_carrier(name, now) || carrier.inbound > 0
         });
     }
 }

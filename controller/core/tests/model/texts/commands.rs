@@ -130,7 +130,13 @@ impl Texts {
         }
         self.turns.declare(OrderPolicy::Alternating, Default::default(), self.now);
         self.turns.relimited();
-        self.lines.iter_mut().for_each(|line| line.there = false);
+        for line in &mut self.lines {
+            // A carrier that comes back begins anew if it was done with all that it had.
+            if !line.there && line.in_use == 0 && line.next() <= self.now {
+                line.last = None;
+            }
+            line.there = false;
+        }
         for carrier in carriers {
             match self.lines.iter_mut().find(|line| line.declared.name == carrier.name) {
                 Some(line) => {
