@@ -210,6 +210,7 @@ mod tests {
 
     #[test]
     fn what_is_not_found_tells_where_to_look() {
+        crate::process::prepare_tls();
         let token = "t".to_owned();
         let operator = Client::new("http://a", Who::Operator { token: token.clone() }).unwrap();
         let account = "AC1".to_owned();
