@@ -1,7 +1,10 @@
 //! What the carrier within the controller does to an attempt to send a message: a function of its declaration, the message's
 //! number and the attempt's alone, so that a run can be repeated, and a simulation foretells it.
 
+use std::sync::Arc;
+
 use busyhour_base::{Reason, Span};
+use busyhour_controller_core::message::Send;
 
 use crate::kinds::{CarrierMessages, InProcessCarrier};
 
@@ -37,6 +40,24 @@ pub struct Sending {
     pub message: u64,
     /// The attempt's, from 1.
     pub attempt: u16,
+}
+
+impl Sending {
+    /// What is sent with this.
+    pub fn of(send: &Send) -> Self {
+        Self { message: send.message.0, attempt: send.attempt }
+    }
+
+    /// What the carrier calls it.
+    pub fn reference(&self) -> Arc<str> {
+        format!("{}.{}", self.message, self.attempt).into()
+    }
+
+    /// The attempt that a reference is of; nothing if it is another carrier's.
+    pub fn of_reference(reference: &str) -> Option<Self> {
+        let (message, attempt) = reference.split_once('.')?;
+        Some(Self { message: message.parse().ok()?, attempt: attempt.parse().ok()? })
+    }
 }
 
 /// What a draw is for.

@@ -49,7 +49,7 @@ impl InProcess {
 
 impl Adapter for InProcess {
     fn send(&self, Handover { sid, send }: Handover) -> BoxFuture<'static, Answer> {
-        let sending = Sending { message: send.message.0, attempt: send.attempt };
+        let sending = Sending::of(&send);
         let fate = self.spec.in_process.fate(sending);
         let segments = send.segments.count;
         let line = Line {
@@ -62,7 +62,7 @@ impl Adapter for InProcess {
         // The segments leave one after the other, at the contract's rate.
         self.account.lock().take(&line, self.spec.segment_spacing());
         let answer = self.spec.answers_after(sending, segments);
-        let reference: Arc<str> = format!("{}.{}", sending.message, sending.attempt).into();
+        let reference = sending.reference();
         let later = Self {
             spec: self.spec.clone(),
             account: Arc::clone(&self.account),
@@ -92,15 +92,9 @@ impl Adapter for InProcess {
     fn resume(&self, taken: Vec<Taken>) {
         for Taken { reference, at } in taken {
             // A reference of another carrier under the same name says nothing here.
-            if let Some(sending) = sending(&reference) {
+            if let Some(sending) = Sending::of_reference(&reference) {
                 self.report(reference, sending, clock::now().since(at).into());
             }
         }
     }
-}
-
-/// The attempt that a reference is of.
-fn sending(reference: &str) -> Option<Sending> {
-    let (message, attempt) = reference.split_once('.')?;
-    Some(Sending { message: message.parse().ok()?, attempt: attempt.parse().ok()? })
 }

@@ -50,10 +50,6 @@ pub enum MessageStep {
     },
 }
 
-fn sending(send: &Send) -> Sending {
-    Sending { message: send.message.0, attempt: send.attempt }
-}
-
 /// Every message.
 #[derive(Default)]
 pub struct Messages {
@@ -174,7 +170,7 @@ impl World<'_> {
         }
         let Some(spec) = self.message_carrier(&send.carrier) else { return };
         let (number, segments) = (send.message.0, send.segments.count);
-        let answers = now + spec.answers_after(sending(&send), segments);
+        let answers = now + spec.answers_after(Sending::of(&send), segments);
         let handed = Handed {
             message: number.to_string(),
             at_us: now.as_micros(),
@@ -213,12 +209,12 @@ impl World<'_> {
 
     fn carrier_answers(&mut self, now: Timestamp, send: &Send) {
         let Some(spec) = self.message_carrier(&send.carrier) else { return };
-        let sending = sending(send);
+        let sending = Sending::of(send);
         let event = match spec.in_process.fate(sending) {
             Fate::Refused(reason) => MessageEvent::Refused(reason),
             Fate::Unanswered => MessageEvent::InDoubt(Reason::InDoubtNoAnswer),
             Fate::Undelivered(_) | Fate::Delivered => {
-                let reference: Arc<str> = format!("{}.{}", sending.message, sending.attempt).into();
+                let reference = sending.reference();
                 if spec.delivery_reports {
                     let (carrier, reference) = (Arc::clone(&send.carrier), reference.clone());
                     let step = MessageStep::Reports { carrier, sending, reference };
