@@ -135,6 +135,35 @@ fn mt_2_what_waits_before_a_message_that_expires_goes_when_it_would_have_gone() 
     }
 }
 
+/// MT-2, MT-5: a throttle opens at the same instant for all, so that who is behind a message that expires goes as of that
+/// instant, or waits for what it has to wait for from then on.
+#[test]
+fn mt_2_what_waits_for_a_throttle_behind_a_message_that_expires_goes_when_it_opens() {
+    let throttle = Some(Throttle { spacing: Span::from_secs(10) });
+    let limits = MessageLimits { throttle, ..MessageLimits::default() };
+    let opens = START + Span::from_secs(10);
+    for (outbound, due, why) in
+        [(9, Span::ZERO, Reason::Throttle), (1, Span::from_millis(150), Reason::CarrierChannels)]
+    {
+        let mut machine = machine(declared(limits.clone(), None, carrier(outbound, Span::ZERO)));
+        let first = machine.queued(1, "x", message(OTHER));
+        let expires = Some(opens + Span::from_millis(50));
+        let over = machine.queued(1, "x", NewMessage { expires, ..message(FROM) });
+        let behind = machine.queued(1, "x", message(OTHER));
+        machine.now = opens + Span::from_millis(150);
+        machine.apply(Command::Tick);
+        assert_eq!(machine.status(over), MessageStatus::Failed);
+        if outbound == 1 {
+            let sent = machine.sends()[0].clone();
+            assert_eq!(sent.message, first);
+            machine.answers(&sent, MessageEvent::Accepted("1".into()));
+        }
+        let send = machine.sends().pop().expect("something was sent");
+        assert_eq!((send.message, send.at, send.held_by), (behind, opens + due, why));
+        machine.replays_alike(3);
+    }
+}
+
 #[test]
 fn a_waiting_message_is_explained_by_what_binds_it() {
     let mut machine = machine(declared(

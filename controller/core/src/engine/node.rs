@@ -389,13 +389,15 @@ impl Engine {
     /// an order by arrival or size it may rank otherwise.
     pub(super) fn front_changed(&mut self, mut id: u32) {
         loop {
-            let Node { place, parent, held_by, kind, .. } = self.nodes[id];
+            let Node { place, parent, gate, held_by, kind, .. } = self.nodes[id];
             let regates = kind != Kind::Call && matches!(place, Place::Timed | Place::Shut);
             let reranks = place == Place::Ready && parent == NIL && self.policy.reads_front();
             if regates || reranks {
                 let why = if reranks { self.stood_for(id) } else { held_by };
                 self.leave(id);
-                if regates && self.makes_room_at > self.clock {
+                // A throttle lets nothing pass before an instant that is the same for all.
+                let for_all = regates && self.gates[gate].reasons().0 == why;
+                if regates && !for_all && self.makes_room_at > self.clock {
                     return self.wait_until(id, self.makes_room_at, why);
                 }
                 return self.stand(id, why);

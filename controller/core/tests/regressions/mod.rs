@@ -182,3 +182,61 @@ fn mt_4_a_tenant_may_stand_for_a_queue_whose_other_limit_was_lifted() {
         ],
     );
 }
+
+/// Two queues of a tenant wait at a full carrier; the hours of the first one's batch end before the other has been looked at.
+#[test]
+fn mt_2_a_queue_behind_a_batch_whose_hours_ended_waited_for_its_carrier() {
+    follow(
+        [0; 3],
+        &[
+            TextBatch {
+                tenant: 4,
+                count: 3,
+                pace: [18, 191, 43, 0],
+                begins: 0,
+                lasts: 0,
+                start: true,
+            },
+            Texts { tenant: 4, count: 1, of: 178, begins: 28, lasts: 0 },
+            Run { ms: 1448, late_us: 0 },
+            Run { ms: 2422, late_us: 0 },
+            Declare { plan: Plan { texts: [0, 0, 4, 2, 0, 0], ..Plan::default() }, routes: false },
+            Run { ms: 1495, late_us: 0 },
+            Run { ms: 2636, late_us: 0 },
+            Stop { ms: 2000 },
+        ],
+    );
+}
+
+/// A message that no cap had room for expires, and the recipient of the next one of its tenant has said STOP.
+#[test]
+fn mt_2_a_turn_that_came_to_nothing_behind_a_message_that_expired_was_as_of_the_entry() {
+    follow(
+        [0; 3],
+        &[
+            Texts { tenant: 2, count: 1, of: 33, begins: 21, lasts: 0 },
+            Declare {
+                plan: Plan { texts: [0, 93, 51, 5, 0, 39], ..Plan::default() },
+                routes: false,
+            },
+            Texts { tenant: 2, count: 3, of: 101, begins: 0, lasts: 0 },
+            Say { carrier: 0, active: 0, reserve: 0, margin: 0 },
+            OptOuts { tenant: 2, changes: [32, 16, 128] },
+            Answer { which: 0, how: 1 },
+            Offer { tenant: 1, carrier: 2, agent: 1, rings: 9 },
+            Run { ms: 1569, late_us: 8283 },
+            Run { ms: 1181, late_us: 0 },
+            TextBatch {
+                tenant: 2,
+                count: 1,
+                pace: [100, 89, 156, 229],
+                begins: 3,
+                lasts: 43,
+                start: true,
+            },
+            Run { ms: 2491, late_us: 0 },
+            Stop { ms: 514773 },
+            Texts { tenant: 1, count: 1, of: 215, begins: 5, lasts: 1 },
+        ],
+    );
+}

@@ -168,11 +168,15 @@ impl Texts {
         let at = entry.at.0;
         (self.entry, self.index) = (at, entry.index);
         let fronts = self.candidates();
+        let capped = self.capped();
         self.expire(at);
-        // Until now they may have waited behind what has just expired.
+        // Until now they may have waited behind what has just expired, for which a cap had no room: how long that takes depends
+        // on how long a message is.
         let over = |front: &&Candidate| self.ended.contains_key(&MessageId(front.call.0));
-        let left: BTreeSet<_> = fronts.iter().filter(over).map(Candidate::root).collect();
-        let expired = !left.is_empty();
+        let over: Vec<_> = fronts.iter().filter(over).collect();
+        let expired = !over.is_empty();
+        let left = over.into_iter().filter(|front| capped.contains(&front.call));
+        let left = left.map(Candidate::root).collect();
         self.turns.left_behind(left);
         while let Some(moment) = self.next_moment().filter(|moment| *moment <= at) {
             if moment == at {
@@ -306,7 +310,9 @@ impl Texts {
             let feasible: Vec<_> = open.filter(|_| able.is_some()).collect();
             let (allowed, must) = self.allowed(&feasible);
             let starts = |turn: &&Turn<'_>| {
-                let now = turn.at().is_none_or(|at| at == Timestamp(moment));
+                // It is not said when a turn was that came to nothing. Who was left behind has it as of the entry.
+                let left_behind = || self.turns.is_left_behind(&root(&self.texts[&turn.message()]));
+                let now = turn.at().map_or_else(|| !left_behind(), |at| at == Timestamp(moment));
                 now && allowed.contains(&named(turn.message()))
             };
             if allowed.is_empty() || !must && turns.last().filter(starts).is_none() {

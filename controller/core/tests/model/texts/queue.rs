@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use busyhour_base::Reason;
 use busyhour_controller_core::{
     message::{MessageId, Send},
-    spec::BatchId,
+    spec::{BatchId, CallId},
 };
 
 use super::{
@@ -81,6 +81,16 @@ impl Texts {
             Candidate { urgency, route, class: 2, account, apart, queue, call, stopped_by }
         });
         fronts.collect()
+    }
+
+    /// The messages that wait for room in a cap.
+    pub(super) fn capped(&self) -> BTreeSet<CallId> {
+        let waiting = self.texts.iter().filter(|(_, text)| matches!(text.place, Place::Waiting(_)));
+        let capped = waiting.filter(|(_, text)| {
+            let limits = self.limits_on(text);
+            limits.contains(&Reason::Cap) || limits.contains(&Reason::NumberCap)
+        });
+        capped.map(|(message, _)| named(*message)).collect()
     }
 
     /// The first carrier that takes a message now.
