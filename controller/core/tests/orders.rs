@@ -6,7 +6,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use busyhour_base::{ApplicationSid, CallSpec, Outcome, Reason, Span, Timestamp};
 use busyhour_controller_core::{
-    command::Command,
+    Options,
+    command::{BatchCommand, Command, Submit},
     effect::Reply,
     spec::{
         Application, AskedAs, BatchPlan, CallId, Cap, Carrier, Channels, Declaration, Destination,
@@ -581,6 +582,47 @@ fn mt_5_the_expected_wait_leaves_out_what_was_not_started() {
         let last = machine.state.explain(accepted[60].call).expect("it waits");
         assert_eq!(last.position, 59, "{scope}");
     }
+}
+
+/// However many batches there are that may not start, and of whichever applications and numbers their lines are. A line of one
+/// of them waits for the others of its own.
+#[test]
+fn mt_5_the_expected_wait_leaves_out_any_number_of_batches_that_were_not_started() {
+    let sids = [ApplicationSid(7), ApplicationSid(8)];
+    let mut one = tenant(1, None);
+    let application = |sid| Application { sid, pace: spaced(SECOND) };
+    one.applications = sids.map(application).to_vec();
+    let numbers = ["+4911", "+4922"].map(|named| number(1, named, spaced(SECOND))).to_vec();
+    let carriers = vec![carrier("a", 1_000, FAST)];
+    let tenants = vec![one];
+    let options = Options { batch_run_up: Span::from_millis(100), ..Options::default() };
+    let mut machine = Machine::with(options);
+    let declaration = Declaration { tenants, carriers, numbers, ..Declaration::default() };
+    machine.apply(Command::Declare(Box::new(declaration)));
+    machine.agent_up("agent", 1, 1_000, 0);
+    let new = |sid, number| NewCall { application: Some(sid), ..from(number, "+1") };
+    let lines: Vec<_> =
+        sids.iter().flat_map(|sid| ["+4911", "+4922"].map(|number| new(*sid, number))).collect();
+    let drafts: Vec<_> =
+        (0..300).map(|_| machine.create_batch(1, BatchPlan::default(), lines.clone())).collect();
+    let wait = |machine: &mut Machine, batch| {
+        let calls = vec![new(sids[0], "+4911")];
+        let submit = Submit { account: account(1), idempotency: None, batch, calls };
+        let Reply::Submitted(verdicts) = machine.apply(Command::Submit(submit)) else { panic!() };
+        verdicts[0].expect("accepted").wait.0 / SECOND.0
+    };
+    assert_eq!(wait(&mut machine, None), 0);
+    let own = |machine: &mut Machine| wait(machine, Some(drafts[0]));
+    assert_eq!(own(&mut machine), 3, "that one, and one of either queue of its draft");
+    assert_eq!(machine.start_batch(1, drafts[1]), Reply::Done);
+    assert_eq!(
+        wait(&mut machine, None),
+        3,
+        "one of each queue of the batch that is about to begin"
+    );
+    machine.apply(Command::Batch(BatchCommand::Pause { account: account(1), batch: drafts[1] }));
+    assert_eq!(wait(&mut machine, None), 2, "those that are of no batch");
+    machine.replays_alike(300);
 }
 
 /// Of a carrier's channels outbound calls have those only that are active and not held or kept for inbound calls.

@@ -22,6 +22,7 @@ impl Engine {
         }
         self.check_put_back()?;
         self.check_gates()?;
+        self.check_aside()?;
         self.check_offers()?;
         self.check_ledger()
     }

@@ -1,24 +1,14 @@
 //! When a request is expected to start, limit by limit: analytic, from what is known now, at the cost of a few
 //! additions. It is an estimate; nothing is decided by it but whether a wait is too long to accept.
 
-use std::collections::BTreeMap;
-
 use busyhour_base::Reason;
 
 use super::{
-    Engine,
-    gate::{Gate, Scope},
-    lanes::{LaneKey, URGENCIES},
-    ledger::Direction,
-    ring::NIL,
-    turn::RouteId,
+    Engine, aside::Aside, gate::Gate, lanes::LaneKey, ledger::Direction, ring::NIL, turn::RouteId,
 };
 
 /// How long a call is taken to hold its channel before the first one has ended.
 const HOLD_ASSUMED_US: u64 = 60_000_000;
-
-/// Batches of a tenant, or lanes of a number, that are looked at for what is set aside. What is beyond counts as if it went before.
-const ASIDE_MAX: usize = 256;
 
 /// A request's place, as far as an estimate needs it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,30 +56,11 @@ impl Position {
         let queued = |urgency| gate.queued(urgency).saturating_sub(aside.queued(urgency));
         let more_urgent = urgency.checked_sub(1).map_or(0, queued);
         let alike = (queued(urgency) - more_urgent).saturating_sub(u64::from(self.is_queued));
-        let lanes = u64::from(gate.lanes()).saturating_sub(aside.lanes);
+        let lanes = u64::from(gate.lanes()).saturating_sub(aside.lanes());
         let in_own = self.is_queued || self.ahead_in_lane > 0;
         let others = lanes.saturating_sub(u64::from(in_own));
         let in_turn = self.ahead_in_lane.saturating_add(1).saturating_mul(others);
         more_urgent + alike.min(self.ahead_in_lane.saturating_add(in_turn))
-    }
-}
-
-/// Requests behind a gate to which no turn comes now: those of other batches that are drafts, paused or out of their hours.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct Aside {
-    queued: [u64; URGENCIES],
-    lanes: u64,
-}
-
-impl Aside {
-    /// As [`Gate::queued`].
-    fn queued(&self, urgency: u8) -> u64 {
-        self.queued[..=usize::from(urgency)].iter().sum()
-    }
-
-    fn add(&mut self, urgency: u8, requests: u64, lanes: u64) {
-        self.queued[usize::from(urgency)] += requests;
-        self.lanes += lanes;
     }
 }
 
@@ -101,60 +72,7 @@ impl Engine {
 
     /// Requests that go before it through a gate.
     fn ahead_at(&self, gate: u32, position: Position) -> u64 {
-        position.ahead(&self.gates[gate], &self.aside(gate, position))
-    }
-
-    /// What is behind a gate, is not of the request's own batch and starts nothing before it.
-    fn aside(&self, gate: u32, position: Position) -> Aside {
-        match self.gates[gate].scope() {
-            Scope::Batch => Aside::default(),
-            Scope::Number => self.aside_at_number(gate, position),
-            Scope::Tenant => self.aside_of_batches(position, |_| true),
-            Scope::Application => {
-                self.aside_of_batches(position, |application| application == gate)
-            }
-        }
-    }
-
-    /// The lanes of a number that are of such batches.
-    fn aside_at_number(&self, gate: u32, position: Position) -> Aside {
-        let mut aside = Aside::default();
-        for lane in self.behind[gate].iter().take(ASIDE_MAX).map(|id| &self.nodes[*id]) {
-            let waiting = lane.queue().len();
-            let batch = self.nodes[lane.parent].gate;
-            if waiting > 0 && lane.lane().counts && self.is_aside(batch, position) {
-                aside.add(lane.urgency, waiting.into(), 1);
-            }
-        }
-        aside
-    }
-
-    /// All of such batches whose every line is of an application that is wanted.
-    fn aside_of_batches(&self, position: Position, wanted: impl Fn(u32) -> bool) -> Aside {
-        let branches = self.tenants[position.tenant].branches.iter().map(|(of, _)| of);
-        let branches =
-            branches.take(ASIDE_MAX).filter(|of| of.kind == position.lane.kind && of.batch != NIL);
-        let mut batches = BTreeMap::new();
-        for of in branches.filter(|of| self.is_aside(of.batch, position)) {
-            *batches.entry(of.batch).or_insert(true) &= wanted(of.application);
-        }
-        let mut aside = Aside::default();
-        for gate in batches.into_iter().filter_map(|(batch, all)| all.then_some(&self.gates[batch]))
-        {
-            let mut before = 0;
-            for urgency in 0..URGENCIES as u8 {
-                aside.add(urgency, gate.queued(urgency) - before, 0);
-                before = gate.queued(urgency);
-            }
-            aside.lanes += u64::from(gate.lanes());
-        }
-        aside
-    }
-
-    /// Whether a batch is another one than the request's own and is shut. One that was started just now opens within moments.
-    fn is_aside(&self, batch: u32, position: Position) -> bool {
-        let shut = self.gates[batch].shut();
-        batch != position.lane.batch && shut.is_some_and(|why| why != Reason::BatchStarting)
+        position.ahead(&self.gates[gate], &self.aside(gate, position.lane.batch))
     }
 
     /// Tells `each` every limit that the request has to pass, with the instant at which that limit alone would let it

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Engine,
+    aside::Behind,
     caps::Caps,
     gate::{Gate, GateLimits, Scope, Verdict},
     node::{Lane, Node, Part, Place},
@@ -173,7 +174,7 @@ impl Engine {
     /// A new gate, open and without limits.
     pub fn add_gate(&mut self, scope: Scope) -> u32 {
         let id = self.gates.insert(Gate::new(scope));
-        let same = self.behind.insert(Vec::new());
+        let same = self.behind.insert(Behind::default());
         debug_assert_eq!(id, same, "both come and go together");
         id
     }
@@ -186,16 +187,16 @@ impl Engine {
 
     /// Shuts a gate for as long as a reason is given. What waits behind it keeps its places.
     pub fn shut_gate(&mut self, id: u32, reason: Option<Reason>) {
-        self.gates[id].shut = reason;
+        self.change_gate(id, |gate| gate.shut = reason);
         self.regate(id);
     }
 
     /// Opens a gate that was shut. What waited there was held by `why`, or else by what the gate was shut for.
     pub fn open_gate(&mut self, id: u32, why: Option<Reason>) {
-        if self.gates[id].shut.take().is_some() {
+        if self.change_gate(id, |gate| gate.shut.take()).is_some() {
             if let Some(why) = why {
-                for at in 0..self.behind[id].len() {
-                    let node = self.behind[id][at];
+                for at in 0..self.behind[id].nodes.len() {
+                    let node = self.behind[id].nodes[at];
                     self.nodes[node].held_by = why;
                 }
             }
@@ -205,14 +206,14 @@ impl Engine {
 
     /// Forgets a gate that no lane has.
     pub fn remove_gate(&mut self, id: u32) {
-        assert!(self.behind[id].is_empty(), "a gate's lanes go before it");
+        assert!(self.behind[id].nodes.is_empty(), "a gate's lanes go before it");
         self.gates.remove(id);
         self.behind.remove(id);
     }
 
     /// Whether there is a lane behind a gate.
     pub fn has_lanes(&self, gate: u32) -> bool {
-        !self.behind[gate].is_empty()
+        !self.behind[gate].nodes.is_empty()
     }
 
     /// A gate.
@@ -241,16 +242,16 @@ impl Engine {
         // All who wait leave before any of them waits again: those who wait for one instant wait together. Who stands keeps
         // its place, and what is above it too, unless it has to go itself.
         let leave = |engine: &mut Self, at: usize| {
-            let id = engine.behind[gate][at];
+            let id = engine.behind[gate].nodes[at];
             let waits = matches!(engine.nodes[id].place, Place::Timed | Place::Shut);
             if waits {
                 engine.leave(id);
             }
             waits
         };
-        let waited: Vec<_> = (0..self.behind[gate].len()).map(|at| leave(self, at)).collect();
+        let waited: Vec<_> = (0..self.behind[gate].nodes.len()).map(|at| leave(self, at)).collect();
         for (at, waited) in waited.into_iter().enumerate() {
-            let id = self.behind[gate][at];
+            let id = self.behind[gate].nodes[at];
             let Node { place, held_by, .. } = self.nodes[id];
             let stands = matches!(place, Place::Ready | Place::Maximum);
             if stands && self.verdict(id) != Verdict::Open {
@@ -280,7 +281,11 @@ impl Engine {
         }
         self.tenants[tenant].lanes += 1;
         let lane = Lane { counts: batch != NIL, ..Lane::default() };
-        self.add_node(tenant, branch, parent, number, Part::Lane(lane))
+        let id = self.add_node(tenant, branch, parent, number, Part::Lane(lane));
+        if batch != NIL {
+            self.add_to_batch(batch, id);
+        }
+        id
     }
 
     /// The node above lanes that is of this, found or made.
@@ -329,7 +334,7 @@ impl Engine {
         let same = self.cold.insert(cold);
         debug_assert_eq!(id, same, "both come and go together");
         if gate != NIL {
-            self.behind[gate].push(id);
+            self.behind[gate].nodes.push(id);
         }
         if parent != NIL {
             let children = &mut self.cold[parent].children;
@@ -346,6 +351,7 @@ impl Engine {
         let waits = !self.nodes[lane].queue().is_empty() || !cold.later.is_empty() || retired;
         assert!(!waits, "a lane ends empty");
         self.tenants[cold.tenant].lanes -= 1;
+        self.take_from_batch(lane);
         self.prune(lane);
     }
 
@@ -355,7 +361,7 @@ impl Engine {
             let node = self.nodes.remove(id).expect("the node exists");
             debug_assert_eq!(node.place, Place::Idle, "nothing is beneath it");
             if node.gate != NIL {
-                self.behind[node.gate].retain(|other| *other != id);
+                self.behind[node.gate].nodes.retain(|other| *other != id);
             }
             let Cold { tenant, branch, .. } = self.cold.remove(id).expect("each node has its own");
             let of = &mut self.tenants[tenant];
@@ -455,9 +461,13 @@ impl Engine {
     /// A lane has one more request, or one less; the gates above it have, too.
     #[inline]
     fn count(&mut self, lane: u32, change: i32) {
+        let node = &self.nodes[lane];
+        let alone = node.queue().len() == u32::from(change > 0);
+        if self.is_lane_aside(node) {
+            self.count_aside(lane, change, if alone { change } else { 0 });
+        }
         let Self { nodes, gates, .. } = self;
         let mut node = &nodes[lane];
-        let alone = node.queue().len() == u32::from(change > 0);
         let urgency = usize::from(node.urgency);
         loop {
             if node.gate != NIL {
@@ -485,6 +495,9 @@ impl Engine {
             self.leave(lane);
             self.waiting -= u64::from(queue.len());
             self.poppers.left(self.nodes[lane].route, u64::from(queue.len()));
+            if self.is_lane_aside(&self.nodes[lane]) {
+                self.count_aside(lane, (queue.len() as i32).wrapping_neg(), -1);
+            }
             for gate in self.gates_of(lane).collect::<Vec<_>>() {
                 let gate = &mut self.gates[gate];
                 gate.queued[usize::from(self.nodes[lane].urgency)] -= queue.len();

@@ -33,6 +33,7 @@ pub mod wheel;
 pub mod workers;
 
 mod ahead;
+mod aside;
 mod check;
 mod kinds;
 mod node;
@@ -41,6 +42,7 @@ mod resources;
 mod serve;
 mod soon;
 
+use aside::Behind;
 use gate::Gate;
 use inbound::{Inbound, Wants};
 use lanes::{Cold, Tenant};
@@ -146,8 +148,8 @@ pub struct Engine {
     policy: OrderPolicy,
     /// What is rarely looked at of each node.
     cold: Slab<Cold>,
-    /// The nodes that each gate is of.
-    behind: Slab<Vec<u32>>,
+    /// What is behind each gate.
+    behind: Slab<Behind>,
     tenants: Slab<Tenant>,
     units: Units,
     arrivals: Arrivals,
