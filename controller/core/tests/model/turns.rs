@@ -198,6 +198,11 @@ impl Turns {
                 (here.rank, here.since) = (here.rank.or(moved.rank), here.since.or(since));
             }
         }
+        for ((root, queue), by) in std::mem::take(&mut self.stopped) {
+            for after in leads(&root) {
+                self.stopped.insert((after, queue.clone()), by.clone());
+            }
+        }
         for (root, had) in std::mem::take(&mut self.had) {
             for after in leads(&root) {
                 let here = self.had.entry(after).or_default();

@@ -240,3 +240,51 @@ fn mt_2_a_turn_that_came_to_nothing_behind_a_message_that_expired_was_as_of_the_
         ],
     );
 }
+
+/// A cap is lifted and the routes change at one instant, while the pace of a batch holds the same queue.
+#[test]
+fn mt_4_a_tenant_may_stand_for_a_queue_that_goes_over_another_route_as_its_limit_is_lifted() {
+    follow(
+        [8, 0, 0],
+        &[
+            Declare {
+                plan: Plan {
+                    tenants: [
+                        [0, 0, 0, 0, 0, 0],
+                        [0, 0, 0, 0, 0, 0],
+                        [0, 0, 0, 0, 0, 0],
+                        [0, 19, 0, 0, 0, 0],
+                    ],
+                    carriers: [1, 8, 9, 0, 8, 4, 1, 0, 0, 0],
+                    order: 0,
+                    floors: 0,
+                    texts: [0, 0, 0, 0, 0, 0],
+                },
+                routes: false,
+            },
+            Batch { tenant: 4, count: 3, pace: [16, 39, 0, 0], begins: 0, lasts: 0, start: true },
+            Stop { ms: 0 },
+            Run { ms: 712, late_us: 0 },
+            Declare {
+                plan: Plan {
+                    tenants: [
+                        [0, 0, 0, 0, 0, 0],
+                        [0, 0, 0, 0, 0, 91],
+                        [0, 0, 0, 0, 0, 127],
+                        [156, 20, 0, 0, 0, 0],
+                    ],
+                    carriers: [6, 57, 7, 0, 0, 55, 2, 0, 10, 0],
+                    order: 5,
+                    floors: 0,
+                    texts: [0, 0, 0, 0, 0, 0],
+                },
+                routes: true,
+            },
+            Say { carrier: 0, active: 0, reserve: 2, margin: 0 },
+            Tell { which: 0, how: 0, ago_us: 0 },
+            End { which: 4038295670984, how: 4 },
+            Run { ms: 2035, late_us: 76141 },
+            Run { ms: 2223, late_us: 43551 },
+        ],
+    );
+}
