@@ -169,17 +169,17 @@ impl Turns {
     pub fn part(&mut self, led: &BTreeSet<(Root, Root)>, now: Instant) {
         let most = self.looks + 1;
         for (before, after) in led {
+            let queues = self.stopped.keys().filter(|(root, _)| root == before);
+            let lines = queues.filter(|(_, (_, batch, _))| batch.is_some());
+            for (_, queue) in lines.cloned().collect::<Vec<_>>() {
+                self.stopped.insert((after.clone(), queue), BTreeSet::new());
+            }
             let rank = self.rank(after, now);
             let Some(stand) = self.line.get_mut(before) else { continue };
             stand.since.most = most;
             let moved = Stand { rank, ..*stand };
             let here = self.line.entry(after.clone()).or_insert(moved);
             here.since = here.since.or(moved.since);
-            let queues = self.stopped.keys().filter(|(root, _)| root == before);
-            let lines = queues.filter(|(_, (_, batch, _))| batch.is_some());
-            for (_, queue) in lines.cloned().collect::<Vec<_>>() {
-                self.stopped.insert((after.clone(), queue), BTreeSet::new());
-            }
         }
     }
 

@@ -288,3 +288,61 @@ fn mt_4_a_tenant_may_stand_for_a_queue_that_goes_over_another_route_as_its_limit
         ],
     );
 }
+
+/// A limit is lifted at the instant from which lines of batches do not stand apart any more.
+#[test]
+fn mt_4_a_tenant_may_stand_for_a_line_of_a_batch_that_stood_apart_until_its_limit_was_lifted() {
+    follow(
+        [8, 0, 39],
+        &[
+            Batch { tenant: 1, count: 3, pace: [7, 90, 76, 0], begins: 0, lasts: 0, start: true },
+            Submit { tenant: 1, count: 3, urgency: 0, begins: 0, lasts: 0, of: 1 },
+            Submit { tenant: 1, count: 1, urgency: 0, begins: 0, lasts: 0, of: 1 },
+            GiveUp { which: 0 },
+            Submit { tenant: 3, count: 1, urgency: 0, begins: 0, lasts: 0, of: 0 },
+            Run { ms: 1157, late_us: 0 },
+            Offer { tenant: 1, carrier: 1, agent: 0, rings: 1 },
+            Say { carrier: 2, active: 0, reserve: 0, margin: 0 },
+            GiveUp { which: 0 },
+            End { which: 12279264571618665227, how: 0 },
+            End { which: 3092562585520090935, how: 0 },
+            Declare {
+                plan: Plan {
+                    tenants: [
+                        [0, 219, 0, 0, 0, 0],
+                        [0, 11, 195, 251, 227, 130],
+                        [18, 255, 245, 47, 137, 214],
+                        [0, 191, 249, 142, 43, 252],
+                    ],
+                    carriers: [123, 67, 101, 73, 16, 152, 228, 209, 49, 64],
+                    order: 232,
+                    floors: 29,
+                    texts: [127, 108, 109, 59, 111, 80],
+                },
+                routes: false,
+            },
+            Run { ms: 2526, late_us: 0 },
+            End { which: 120886952743091647, how: 3 },
+            End { which: 8987058253630598253, how: 9 },
+            Run { ms: 2400, late_us: 61960 },
+            End { which: 352512169538749337, how: 4 },
+            End { which: 2527815509682435326, how: 2 },
+            End { which: 12386910464729444898, how: 0 },
+            Declare {
+                plan: Plan {
+                    tenants: [
+                        [162, 233, 209, 68, 6, 220],
+                        [183, 136, 142, 221, 175, 203],
+                        [100, 52, 51, 53, 61, 13],
+                        [43, 98, 23, 227, 186, 247],
+                    ],
+                    carriers: [230, 160, 114, 117, 133, 94, 103, 24, 86, 65],
+                    order: 18,
+                    floors: 203,
+                    texts: [227, 95, 22, 103, 144, 60],
+                },
+                routes: false,
+            },
+        ],
+    );
+}
