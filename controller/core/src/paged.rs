@@ -95,6 +95,16 @@ impl<T, const N: usize> Paged<T, N> {
         (at < self.len).then(|| &self.page(at / N)[at % N])
     }
 
+    /// The item, or a default one where the last page goes on behind the last item: for whoever can tell that from an item, or
+    /// only asks memory for it.
+    #[inline]
+    pub fn get_near(&self, at: usize) -> Option<&T> {
+        match self.own.get(at / N)? {
+            Some(items) => Some(&items[at % N]),
+            None => Some(&self.shared_page(at / N)[at % N]),
+        }
+    }
+
     /// Every item, in order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> + ExactSizeIterator {
         (0..self.len).map(|at| &self.page(at / N)[at % N])

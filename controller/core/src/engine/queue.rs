@@ -208,7 +208,7 @@ impl Chunks {
     #[inline]
     pub(super) fn soon(&self, queue: &Queue) {
         for chunk in [queue.head, queue.tail] {
-            if let Some(chunk) = self.chunks.get(chunk as usize) {
+            if let Some(chunk) = self.chunks.get_near(chunk as usize) {
                 soon(chunk);
             }
         }
@@ -217,13 +217,13 @@ impl Chunks {
     /// Asks memory for what taking the front leads to: where it is noted which chunk that is in, and the next chunk.
     #[inline]
     pub(super) fn soon_behind(&self, queue: &Queue) {
-        let Some(chunk) = self.chunks.get(queue.head as usize) else { return };
+        let Some(chunk) = self.chunks.get_near(queue.head as usize) else { return };
         let first = usize::from(queue.first);
-        if let Some(at) = chunk.ids.get(first).and_then(|id| self.at.get(*id as usize)) {
+        if let Some(at) = chunk.ids.get(first).and_then(|id| self.at.get_near(*id as usize)) {
             soon(at);
         }
         if first + 1 == IDS
-            && let Some(next) = self.chunks.get(chunk.next as usize)
+            && let Some(next) = self.chunks.get_near(chunk.next as usize)
         {
             soon(next);
         }

@@ -58,7 +58,7 @@ impl<T: Clone> Slab<T> {
     /// The item, if there is one.
     #[inline]
     pub fn get(&self, id: u32) -> Option<&T> {
-        self.items.get(id as usize)?.as_ref()
+        self.items.get_near(id as usize)?.as_ref()
     }
 
     /// The item, if there is one.
@@ -69,7 +69,7 @@ impl<T: Clone> Slab<T> {
     /// Asks memory for an item, if there is one.
     #[inline]
     pub(super) fn soon(&self, id: u32) {
-        if let Some(item) = self.items.get(id as usize) {
+        if let Some(item) = self.items.get_near(id as usize) {
             soon(item);
         }
     }

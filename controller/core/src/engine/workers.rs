@@ -31,13 +31,14 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Load for its size first, then the processor.
+    /// Load for its size first, which is below 2^32, then the processor, then its number.
     #[inline]
-    fn key(&self) -> u64 {
+    fn place(&self, id: u16) -> u64 {
         if !self.open || self.rest != NO_TIMER || self.in_use >= self.slots {
             return UNAVAILABLE;
         }
-        (u64::from(self.in_use) * self.share) << 16 | u64::from(self.cpu_permille)
+        let load = u64::from(self.in_use) * self.share;
+        load << 32 | u64::from(self.cpu_permille) << 16 | u64::from(id)
     }
 }
 
@@ -45,10 +46,9 @@ impl Worker {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Workers {
     workers: Vec<Worker>,
-    /// Load of each leaf.
-    keys: Vec<u64>,
-    /// Winners: node `i` is the better one of nodes `2i` and `2i + 1`; the last half are the agents themselves.
-    tree: Vec<u16>,
+    /// Winners: node `i` is the lesser one of nodes `2i` and `2i + 1`; the last half are the agents themselves. Each is a
+    /// [`Worker::place`].
+    tree: Vec<u64>,
 }
 
 impl Workers {
@@ -63,7 +63,7 @@ impl Workers {
             rest: NO_TIMER,
             share: 0,
         });
-        if self.workers.len() > self.keys.len() {
+        if 2 * self.workers.len() > self.tree.len() {
             self.grow();
         }
         id
@@ -83,7 +83,7 @@ impl Workers {
     #[inline]
     pub fn pick(&self) -> Option<u16> {
         let winner = *self.tree.get(1)?;
-        (self.keys[usize::from(winner)] != UNAVAILABLE).then_some(winner)
+        (winner != UNAVAILABLE).then_some(winner as u16)
     }
 
     /// Changes an agent and replays its matches.
@@ -95,27 +95,21 @@ impl Workers {
         if worker.slots != slots {
             worker.share = (1 << 32) / u64::from(worker.slots.max(1));
         }
-        self.keys[usize::from(id)] = worker.key();
-        let mut node = (self.keys.len() + usize::from(id)) / 2;
-        while node > 0 {
-            self.tree[node] = self.match_of(node);
+        let mut winner = worker.place(id);
+        let mut node = self.tree.len() / 2 + usize::from(id);
+        while node > 1 {
+            self.tree[node] = winner;
+            winner = winner.min(self.tree[node ^ 1]);
             node /= 2;
         }
-    }
-
-    fn match_of(&self, node: usize) -> u16 {
-        let (left, right) = (self.tree[2 * node], self.tree[2 * node + 1]);
-        let better = self.keys[usize::from(right)] < self.keys[usize::from(left)];
-        // Nobody knows beforehand which.
-        std::hint::select_unpredictable(better, right, left)
+        self.tree[1] = winner;
     }
 
     fn grow(&mut self) {
         let leaves = self.workers.len().next_power_of_two().max(2);
-        self.keys.resize(leaves, UNAVAILABLE);
-        self.tree = (0..2 * leaves).map(|node| node.saturating_sub(leaves) as u16).collect();
-        for node in (1..leaves).rev() {
-            self.tree[node] = self.match_of(node);
+        self.tree = vec![UNAVAILABLE; 2 * leaves];
+        for id in 0..self.workers.len() as u16 {
+            self.change(id, |_| ());
         }
     }
 }
