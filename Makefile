@@ -19,6 +19,7 @@ demo: ## Two tenants' batches become real SIP calls, live (ARGS="--json" or "--k
 test: ## All tests: lints, unit, property and whole-system tests with real peers
 	@$(SETUP) build demo test
 	@$(MAKE) --no-print-directory lint
+	python3 -B tests/mutants/tests.py
 	PROPTEST_RNG_SEED=$(or $(SEED),1) cargo test --workspace --locked --no-fail-fast
 
 lint: ## Formatting, clippy, licences and sources of dependencies

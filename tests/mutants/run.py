@@ -7,8 +7,8 @@ All mutants are built at once, into a copy under target/mutants, so that the tre
 mutants becomes a choice among its bodies, and the number of the one to take is in the environment of the tests. So a
 mutant costs what the tests take that are run on it, quick ones first, until one fails.
 
-A mutant is caught when a test fails or does not end in time, or when it does not compile because its types forbid it;
-the table says which. A mutant that finds nothing to change is an error: the list has to follow the code.
+A mutant is caught when a test fails or does not end in time. One that does not compile, or finds nothing to change,
+proves nothing of the tests: the run fails, for the list has to follow the code.
 
 CARGO in the environment is the command to build with, if it is not `cargo`."""
 
@@ -132,7 +132,7 @@ def choices(source, chosen):
         text = source[body[0] : found.start()] + mutant.new + source[found.end() : body[1]]
         places.setdefault(body, []).append((mutant, text))
     for begin, end in sorted(places, reverse=True):
-        arms = "".join(f" /*<{mutant.number}>*/{mutant.number} => {text}/*<>*/" for mutant, text in places[begin, end])
+        arms = "".join(f"\n/*<{mutant.number}>*/{mutant.number} => {text}\n/*<>*/" for mutant, text in places[begin, end])
         choice = f"{{ match crate::mutant() {{{arms} _ => {source[begin:end]} }} }}"
         source = source[:begin] + choice + source[end:]
     return source, stale
@@ -261,38 +261,58 @@ def attempt(number, programs):
     return None
 
 
-def main():
-    only, known = set(sys.argv[1:]), mutants()
-    if unknown := only - {mutant.id for mutant in known}:
-        sys.exit(f"no such mutants: {', '.join(sorted(unknown))}")
-    chosen = [mutant for mutant in known if not only or mutant.id in only]
+class Verdicts:
+    """What became of the mutants, told as it is found."""
+
+    def __init__(self):
+        self.of = {word: [] for word in ("caught", "survived", "stale", "does not compile")}
+
+    def tell(self, word, mutant, why="", began=None):
+        self.of[word].append(mutant.id)
+        seconds = f" [{time.monotonic() - began:.0f} s]" if began is not None else ""
+        print(f"{word if word == 'caught' else word.upper():<16}  {mutant.id} ({mutant.what}) {why}{seconds}", flush=True)
+
+    def end(self):
+        """Says how many were caught, and whether that is all."""
+        caught, left = len(self.of["caught"]), {word: ids for word, ids in self.of.items() if word != "caught"}
+        rest = "; ".join(f"{word}: {', '.join(ids) or 'none'}" for word, ids in left.items())
+        print(f"{caught} of {sum(map(len, self.of.values()))} caught; {rest}")
+        return not any(left.values())
+
+
+def try_all(chosen):
+    """Whether all of them are caught."""
     # Where a body's type is that of an iterator, two bodies never have the same.
-    alone, programs = set(), None
+    alone, programs, verdicts = set(), None, Verdicts()
     while programs is None:
         programs, stale, more = build_choices([mutant for mutant in chosen if mutant.number not in alone])
         alone |= more
     for mutant in stale:
-        print(f"STALE     {mutant.id}: nothing in {mutant.path} reads: {mutant.old}", flush=True)
-    programs, survived = timed(programs), []
+        verdicts.tell("stale", mutant, f"nothing in {mutant.path} reads: {mutant.old}")
+    programs = timed(programs)
     seconds_of = {name_of(program): seconds for seconds, program in programs}
 
-    def tell(mutant, caught, began):
-        if not caught:
-            survived.append(mutant.id)
-        word = "caught  " if caught else "SURVIVED"
-        print(f"{word}  {mutant.id} ({mutant.what}) {caught or ''} [{time.monotonic() - began:.0f} s]", flush=True)
+    def tell(mutant, number, programs, began):
+        caught = attempt(number, programs)
+        verdicts.tell("caught" if caught else "survived", mutant, caught or "", began)
 
     for mutant in (mutant for mutant in chosen if mutant not in stale and mutant.number not in alone):
-        began = time.monotonic()
-        tell(mutant, attempt(mutant.number, programs), began)
+        tell(mutant, mutant.number, programs, time.monotonic())
     for mutant in (mutant for mutant in chosen if mutant.number in alone):
         began = time.monotonic()
         own, error = build_alone(mutant)
-        own = sorted((seconds_of[name_of(program)], program) for program in own or [])
-        tell(mutant, attempt(0, own) if own else f"does not compile: {error}", began)
-    left = [mutant.id for mutant in stale]
-    print(f"{len(chosen) - len(survived) - len(left)} of {len(chosen)} caught; survived: {survived or 'none'}; stale: {left or 'none'}")
-    sys.exit(1 if survived or left else 0)
+        if own is None:
+            verdicts.tell("does not compile", mutant, error, began)
+        else:
+            tell(mutant, 0, sorted((seconds_of[name_of(program)], program) for program in own), began)
+    return verdicts.end()
+
+
+def main():
+    only, known = set(sys.argv[1:]), mutants()
+    if unknown := only - {mutant.id for mutant in known}:
+        sys.exit(f"no such mutants: {', '.join(sorted(unknown))}")
+    sys.exit(0 if try_all([mutant for mutant in known if not only or mutant.id in only]) else 1)
 
 
 if __name__ == "__main__":
