@@ -72,6 +72,7 @@ reasons! {
     RecordsBehind "records_behind" "The store of records is behind, so nothing new is started.";
     // Refused before acceptance.
     QueueFull "queue_full" "The tenant's queue holds as many requests as it may.";
+    QueueBytes "queue_bytes" "The parameters of the tenant's calls take as many bytes as they may.";
     WaitTooLong "wait_too_long" "It could not start within the tenant's longest wait.";
     CapRefused "cap_refused" "A cap is used up and the tenant's policy is to refuse.";
     SegmentsOverCap "segments_over_cap" "It has more segments than a cap of its tenant or its number ever lets through.";

@@ -70,6 +70,7 @@ impl Declared {
                 plan: spec.plan,
                 excess: excess(spec.excess),
                 queue_max: spec.queue.max_calls,
+                queue_bytes_max: spec.queue.max_bytes,
                 wait_max: spec.queue.max_wait.0,
             },
             shares: spec.channels.iter().map(carrier::share).collect(),

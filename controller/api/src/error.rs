@@ -84,7 +84,7 @@ codes! {
     OptedOut 21610 400 "Recipient has opted out" "The recipient has said STOP to this number. Nothing can be sent to them from it until they say START. GET /v1/OptOuts shows who has.";
     MessageQueueFull 21611 400 "Too many messages queued" "The message could not be sent within its validity period or the longest wait that the account's queue allows, or its queue holds as many as it may. Nothing was queued.";
     BodyTooLong 21617 400 "Message body is too long" "At most 1,600 characters, and no more segments than the caps of the account and of its number let through in a window.";
-    WaitTooLong 22005 400 "Queue full" "The call could not start within the longest wait that the account's queue allows, or its queue holds as many as it may. Nothing was queued.";
+    WaitTooLong 22005 400 "Queue full" "The call could not start within the longest wait that the account's queue allows, or its queue holds as many calls, or as many bytes of their parameters, as it may. Nothing was queued.";
     NotCancelable 30409 409 "Message cannot be canceled" "Only a message that is scheduled or queued can be canceled; the message says which state it is in.";
     SendAt 35114 400 "Invalid SendAt" "An RFC 3339 instant in the future, at most 35 days ahead, with ScheduleType = fixed.";
     ScheduleType 35118 400 "Invalid ScheduleType" "fixed, together with SendAt.";
@@ -125,7 +125,7 @@ impl ApiError {
     /// A refusal by the state machine.
     pub(crate) fn refused(reason: Reason) -> Self {
         let code = match reason {
-            Reason::QueueFull | Reason::WaitTooLong => Code::WaitTooLong,
+            Reason::QueueFull | Reason::QueueBytes | Reason::WaitTooLong => Code::WaitTooLong,
             Reason::CapRefused => Code::Concurrency,
             Reason::Suspended => Code::NotActive,
             Reason::UnknownTenant | Reason::UnknownCall | Reason::UnknownBatch => {

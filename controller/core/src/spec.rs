@@ -169,13 +169,16 @@ pub struct Limits {
     pub excess: Excess,
     /// How many requests may wait.
     pub queue_max: u32,
+    /// From so many bytes of parameters of its calls on, in the queue or not yet recorded, it asks for no more calls. What is
+    /// taken in one entry is taken whole.
+    pub queue_bytes_max: u64,
     /// The longest expected wait at which a request is still accepted (`WIRE.md`: 24 h, code 22005). A
     /// batch's lines have no such bound.
     pub wait_max: Span,
 }
 
 impl Default for Limits {
-    /// No throttle and no cap; a million requests may wait for up to a day.
+    /// No throttle and no cap; a million requests may wait for up to a day, with 256 MiB of parameters.
     fn default() -> Self {
         Self {
             throttle: None,
@@ -184,6 +187,7 @@ impl Default for Limits {
             plan: 0,
             excess: Excess::Schedule,
             queue_max: 1_000_000,
+            queue_bytes_max: 256 << 20,
             wait_max: Span::from_secs(86_400),
         }
     }

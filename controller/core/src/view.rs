@@ -328,6 +328,10 @@ pub struct TenantView {
     pub name: Arc<str>,
     /// Counts.
     pub counts: Counts,
+    /// Bytes of its calls with their parameters.
+    pub bytes: u64,
+    /// From how many on no more calls are taken.
+    pub bytes_max: u64,
     /// Dialled in the last ten seconds.
     pub dialled_10s: u32,
     /// Its inbound calls.

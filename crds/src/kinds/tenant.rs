@@ -106,13 +106,21 @@ pub struct QueueBounds {
     /// Most calls that wait.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub max_calls: u32,
+    /// Bytes of the parameters of its calls from which on no more are taken: 1 MiB to 1 TiB. What lines of a batch have in common
+    /// counts once.
+    #[schemars(range(min = 1_048_576_u64, max = 1_099_511_627_776_u64))]
+    pub max_bytes: u64,
     /// Longest expected wait at which a call is still accepted: 1s to 31d.
     pub max_wait: Duration,
 }
 
 impl Default for QueueBounds {
-    /// A million calls, and the field's 24 hours.
+    /// A million calls, the parameters of a million ordinary ones, and the field's 24 hours.
     fn default() -> Self {
-        Self { max_calls: 1_000_000, max_wait: Duration(busyhour_base::Span::from_secs(86_400)) }
+        Self {
+            max_calls: 1_000_000,
+            max_bytes: 256 << 20,
+            max_wait: Duration(busyhour_base::Span::from_secs(86_400)),
+        }
     }
 }

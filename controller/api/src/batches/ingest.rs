@@ -340,7 +340,10 @@ async fn propose(
     lines: &Arc<busyhour_controller_core::spec::Lines>,
 ) -> Result<Vec<Verdict>, ApiError> {
     let reply = insist(app, || BatchCommand::Take(Arc::clone(lines))).await?;
-    verdicts(reply, lines.requests.len())
+    match reply {
+        Reply::Refused(Reason::QueueBytes) => Err(no_bytes(app, lines)),
+        reply => verdicts(reply, lines.requests.len()),
+    }
 }
 
 /// Proposes a chunk. While the queue in front of the log is full it waits, and with it the client.
@@ -357,6 +360,20 @@ pub(super) async fn insist(
         }
     }
     Err(ProposeError::Overloaded.into())
+}
+
+/// The refusal of lines whose account's calls take as many bytes as they may.
+fn no_bytes(app: &App, lines: &busyhour_controller_core::spec::Lines) -> ApiError {
+    let refused = ApiError::refused(Reason::QueueBytes);
+    let first = lines.requests.iter().next().map(|(line, _)| line);
+    let Some((line, now)) = first.zip(app.platform.views.tenant(lines.account)) else {
+        return refused;
+    };
+    let (bytes, allowed) = (now.bytes, now.bytes_max);
+    let message = format!(
+        "Line {line} and what follows it are not taken: the account's calls have used up their {allowed} bytes for parameters (queue.maxBytes of the tenant; they take {bytes} now). Give a document by Url instead of Twiml, or once in the batch's defaults; or split the batch, and go on from that line when calls have ended"
+    );
+    ApiError::new(refused.code, message)
 }
 
 /// A verdict per line, or why the batch takes none.

@@ -1,12 +1,13 @@
 //! Uploads in parts: what was taken is known, what is sent again is taken once, what was wrong stays readable.
 
 use axum::body::Body;
+use busyhour_controller_core::command::Command;
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 
 use crate::{
     batches::draft,
-    support::{Answer, Rig, request},
+    support::{A, Answer, Rig, declaration, request},
 };
 
 /// Sends a part, and gives what is answered.
@@ -156,4 +157,35 @@ async fn wrong_parts_are_refused_before_anything_is_taken() {
     assert_eq!(rig.machine.submits(), Vec::<usize>::new());
     assert_eq!(send(&[csv, ("upload-offset", "0")]).await.status, 200);
     assert_eq!(send(&[partial, ("upload-offset", "3")]).await.status, 200, "CSV is known by now");
+}
+
+/// Declares how many bytes the parameters of the account's calls may take.
+fn allow(rig: &Rig, bytes: u64) {
+    let mut declared = declaration();
+    let tenant = declared.tenants.iter_mut().find(|tenant| tenant.account == A).unwrap();
+    tenant.limits.queue_bytes_max = bytes;
+    rig.machine.apply(Command::Declare(Box::new(declared)));
+}
+
+#[tokio::test]
+async fn an_upload_without_room_for_its_parameters_says_so_and_goes_on_when_there_is() {
+    let rig = Rig::new().await;
+    allow(&rig, 1 << 20);
+    let url = draft(&rig, json!({}), 0).await;
+    let line = |n: u32| format!("+4930{n:07},<Say>{n}{}</Say>\n", ".".repeat(3_900));
+    let file: String = "To,Twiml\n".to_owned() + &(0..1_000).map(line).collect::<String>();
+    let full = part(&rig, &url, 0, true, file.clone()).await;
+    let (at, next, complete) = told(&full);
+    assert!(next > 260 && next < 600 && !complete, "{next}");
+    full.is_error(400, 22005, &[&format!("Line {next} "), "1048576 bytes", "Url", "split"]);
+    assert_eq!(accepted(&rig, &url).await, next - 2, "nothing of what was refused");
+    assert_eq!(rig.get(&format!("{url}/errors")).await.lines(), [] as [Value; 0]);
+    // Sent as it is, it is refused from the same line on; what is there already is not.
+    let again = part(&rig, &url, at, true, file[at as usize..].to_owned()).await;
+    again.is_error(400, 22005, &[&format!("Line {next} ")]);
+    assert_eq!(part(&rig, &url, 0, false, file[..at as usize].to_owned()).await.status, 200);
+    allow(&rig, 8 << 20);
+    let rest = part(&rig, &url, at, true, file[at as usize..].to_owned()).await;
+    assert_eq!(told(&rest), (file.len() as u64, 1_002, true), "{}", rest.text);
+    assert_eq!(accepted(&rig, &url).await, 1_000);
 }

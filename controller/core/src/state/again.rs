@@ -88,6 +88,7 @@ impl State {
         }
         self.batches[batch].comes_again(outcome, line.seq, self.records_given)?;
         let call = NewRequest::from(&line.call);
+        self.has_bytes(tenant)?;
         self.has_room(tenant, self.lane_key(tenant, Some(batch), call))?;
         self.run_on(batch);
         let accepted = match self.submit_one(tenant, Some(batch), call, fx) {

@@ -118,10 +118,16 @@ impl State {
         if !draft || !requests.are_all(plan.kind) {
             return Err(Reason::WrongState);
         }
+        if lines.part.as_ref().is_some_and(|part| !self.batches[batch].upload.fits(part)) {
+            return Err(Reason::UploadOffset);
+        }
+        if plan.kind == Kind::Call
+            && let Err(full) = self.has_bytes(tenant)
+            && self.has_any_new(batch, lines)
+        {
+            return Err(full);
+        }
         if let Some(part) = &lines.part {
-            if !self.batches[batch].upload.fits(part) {
-                return Err(Reason::UploadOffset);
-            }
             self.batches[batch].upload.go_on(part);
         }
         for fault in &lines.faults {
@@ -140,6 +146,15 @@ impl State {
             Kind::Message => Reply::Messages(self.take_each(batch, lines, |state, line, key| {
                 state.submit_message_line(tenant, batch, line, key, fx)
             })),
+        })
+    }
+
+    /// Whether a batch has not taken all of these lines before. The others need no room.
+    fn has_any_new(&self, batch: u32, lines: &Lines) -> bool {
+        let batch = &self.batches[batch];
+        lines.requests.iter().enumerate().any(|(n, (_, new))| {
+            let key = batch.plan.key(new.to, lines.keys.get(n).map(|key| &**key));
+            batch.takes_line(new.custom_id, key).is_ok()
         })
     }
 

@@ -115,7 +115,10 @@ impl State {
         let call = self.number_call();
         let tenant = self.lanes[lane].tenant;
         let in_batch = self.lanes[lane].batch.is_some();
-        let id = self.requests.insert(call, (lane, in_batch), new, self.now, wait);
+        let now = self.now;
+        let id = self.with_requests(tenant, |requests| {
+            requests.insert(call, (lane, in_batch), new, now, wait)
+        });
         self.requests.list(&mut self.tenants[tenant].calls, call);
         self.lanes[lane].requests += 1;
         self.count(lane, |counts| {

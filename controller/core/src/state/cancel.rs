@@ -112,7 +112,9 @@ impl State {
                 self.engine.push_back(aside, *request, asked, Reason::CanceledByTenant);
             }
             self.lanes[aside].requests += 1;
-            self.requests.move_to(*request, aside, batch.is_some());
+            self.with_requests(tenant, |requests| {
+                requests.move_to(*request, aside, batch.is_some());
+            });
             self.release_lane(lane);
         }
         self.sweeps.push_back(aside);

@@ -16,6 +16,11 @@ impl State {
         if !offered || self.engine.offers_waiting() != self.ringing.len() {
             return Err("offered calls ring once each, and wait in the engine".into());
         }
+        let bytes: u64 = self.tenants.iter().map(|(_, tenant)| tenant.bytes).sum();
+        if bytes != self.requests.bytes() {
+            let held = self.requests.bytes();
+            return Err(format!("the calls take {held} bytes, and the tenants' sum is {bytes}"));
+        }
         let mut totals = Counts::default();
         for (id, tenant) in self.tenants.iter() {
             let mut counts = Counts::default();

@@ -103,7 +103,10 @@ impl State {
             urgency: Urgency::Inbound,
             ..NewCall::of(Arc::clone(&offer.spec))
         };
-        let id = self.requests.insert(call, (lane, false), (&new).into(), self.now, Span::ZERO);
+        let now = self.now;
+        let id = self.with_requests(tenant, |requests| {
+            requests.insert(call, (lane, false), (&new).into(), now, Span::ZERO)
+        });
         self.requests.set_stage(id, Stage::Offered);
         self.requests.begin_attempt(id);
         let tenant = &mut self.tenants[tenant];

@@ -17,7 +17,7 @@ impl State {
         debug_assert!(matches!(self.requests.stage(id), Stage::Ended(_)));
         let lane = self.requests.lane(id);
         let owner = self.lanes[lane];
-        self.requests.remove(id);
+        self.with_requests(owner.tenant, |requests| requests.remove(id));
         self.requests.unlist(&mut self.tenants[owner.tenant].calls, call);
         self.release_lane(lane);
         if let Some(batch) = owner.batch {

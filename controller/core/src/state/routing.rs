@@ -168,7 +168,7 @@ impl State {
         let lane = self.lane_of(tenant, batch, key);
         self.lanes[lane].requests += 1;
         self.engine.carry_share(old, lane);
-        self.requests.move_to(request, lane, batch.is_some());
+        self.with_requests(tenant, |requests| requests.move_to(request, lane, batch.is_some()));
         self.release_lane(old);
         lane
     }

@@ -81,7 +81,7 @@ impl State {
         }
         let Some(owner) = self.lanes.remove(lane) else { return };
         self.engine.remove_lane(lane);
-        self.requests.forget_lane(lane);
+        self.with_requests(owner.tenant, |requests| requests.forget_lane(lane));
         if owner.canceled.is_none() {
             self.tenants[owner.tenant].lanes.remove(&owner.key);
         }

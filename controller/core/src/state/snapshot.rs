@@ -13,7 +13,7 @@ use std::io::{self, Read, Write};
 use super::State;
 
 /// Changes whenever the layout of the state does.
-const FORMAT: u32 = 17;
+const FORMAT: u32 = 18;
 
 /// Why a snapshot cannot be restored.
 #[derive(Debug, thiserror::Error)]

@@ -26,13 +26,16 @@ impl State {
         if let Some(first) = self.tenants[tenant].remembered.get(submit.idempotency, now) {
             return first;
         }
-        let submit_one = |call: &NewCall| match batch {
-            Some(batch) => {
-                let plan = Arc::clone(&self.batches[batch].plan);
-                let key = plan.key(&call.spec.to, None);
-                self.submit_line(tenant, batch, call.into(), key, fx)
+        let submit_one = |call: &NewCall| {
+            self.has_bytes(tenant)?;
+            match batch {
+                Some(batch) => {
+                    let plan = Arc::clone(&self.batches[batch].plan);
+                    let key = plan.key(&call.spec.to, None);
+                    self.submit_line(tenant, batch, call.into(), key, fx)
+                }
+                None => self.submit_one(tenant, None, call.into(), fx),
             }
-            None => self.submit_one(tenant, None, call.into(), fx),
         };
         let verdicts: Vec<_> = submit.calls.iter().map(submit_one).collect();
         if let [Err(reason)] = verdicts[..] {
@@ -110,7 +113,13 @@ impl State {
         Ok(Accepted { call: self.take_in(lane, new, wait, fx), wait })
     }
 
-    /// The bound on memory, and the caps of a tenant that would rather be refused than wait.
+    /// The bound on memory for what its calls are asked with. It is looked at before what is taken whole.
+    pub(super) fn has_bytes(&self, tenant: u32) -> Result<(), Reason> {
+        let state = &self.tenants[tenant];
+        if state.bytes < state.limits.queue_bytes_max { Ok(()) } else { Err(Reason::QueueBytes) }
+    }
+
+    /// The bound on how many wait, and the caps of a tenant that would rather be refused than wait.
     pub(super) fn has_room(&self, tenant: u32, key: LaneKey) -> Result<(), Reason> {
         let state = &self.tenants[tenant];
         if state.counts.queued >= u64::from(state.limits.queue_max) {

@@ -8,7 +8,13 @@ use std::{
 use busyhour_base::{AccountSid, ApplicationSid, Reason};
 use serde::{Deserialize, Serialize};
 
-use super::{State, meter::Meter, remembered::Remembered, requests::List, scopes::Scoped};
+use super::{
+    State,
+    meter::Meter,
+    remembered::Remembered,
+    requests::{List, Requests},
+    scopes::Scoped,
+};
 use crate::{
     engine::lanes::LaneKey,
     few::Few,
@@ -31,6 +37,8 @@ pub(super) struct TenantState {
     pub inbound: InboundCounts,
     /// Its calls, oldest first.
     pub calls: List,
+    /// How many bytes those take, as [`Requests::bytes`] counts them.
+    pub bytes: u64,
     /// Its lanes, but for those that are being canceled.
     pub lanes: Few<LaneKey, u32>,
     pub applications: BTreeMap<ApplicationSid, Scoped>,
@@ -59,6 +67,7 @@ impl TenantState {
             counts: Counts::default(),
             inbound: InboundCounts::default(),
             calls: List::default(),
+            bytes: 0,
             lanes: Few::default(),
             applications: BTreeMap::new(),
             numbers: BTreeMap::new(),
@@ -77,6 +86,19 @@ impl State {
     pub(super) fn tenant(&self, account: AccountSid) -> Result<u32, Reason> {
         let id = self.accounts.get(&account).ok_or(Reason::UnknownTenant)?;
         if self.tenants[*id].declared { Ok(*id) } else { Err(Reason::UnknownTenant) }
+    }
+
+    /// Does something with requests of a tenant, and counts what they take from then on.
+    pub(super) fn with_requests<T>(
+        &mut self,
+        tenant: u32,
+        change: impl FnOnce(&mut Requests) -> T,
+    ) -> T {
+        let before = self.requests.bytes();
+        let done = change(&mut self.requests);
+        let tenant = &mut self.tenants[tenant];
+        tenant.bytes = tenant.bytes + self.requests.bytes() - before;
+        done
     }
 
     /// Forgets a tenant that is not declared any more once none of its calls is left.

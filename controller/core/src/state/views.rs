@@ -222,6 +222,8 @@ impl State {
             account: tenant.account,
             name: Arc::clone(&tenant.name),
             counts: tenant.counts,
+            bytes: tenant.bytes,
+            bytes_max: tenant.limits.queue_bytes_max,
             dialled_10s: tenant.dialled.read(self.now),
             spacing: tenant.limits.throttle.map(|throttle| throttle.spacing),
             eta: self.eta_of(&self.lanes_of(id)),

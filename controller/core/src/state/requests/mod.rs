@@ -97,6 +97,8 @@ pub(super) struct Requests {
     specs: Specs,
     lists: Lists,
     len: usize,
+    /// Of the requests in the arena.
+    packed_bytes: u64,
     #[serde(skip)]
     scratch: Vec<u8>,
 }
@@ -123,6 +125,7 @@ impl Requests {
         let base = (kind, self.specs.get(lane, kind));
         self.scratch.clear();
         packed::write(&mut self.scratch, facts, (new.to, spec), new.custom_id, base);
+        self.packed_bytes += self.scratch.len() as u64;
         self.words[id as usize] = Word::plain(self.arena.push(call.0, &self.scratch));
         self.len += 1;
         self.tidy();
@@ -140,6 +143,7 @@ impl Requests {
         let to = (kind, self.specs.get(lane, kind));
         self.scratch.clear();
         packed::write(&mut self.scratch, facts, (&spec.to, &spec), custom_id.as_deref(), to);
+        self.packed_bytes = self.packed_bytes + self.scratch.len() as u64 - length as u64;
         let moved = self.arena.put(self.call(id).0, &self.scratch);
         self.lies_at(id, moved);
         self.specs.release(base);
@@ -156,6 +160,7 @@ impl Requests {
         }
         let (packed, length) = packed::read(self.arena.from(place));
         self.specs.release(packed.base);
+        self.packed_bytes -= length as u64;
         self.len -= 1;
         let page = id / PAGE as u32;
         let first = &mut self.firsts[page as usize];
@@ -184,6 +189,12 @@ impl Requests {
     /// How many there are.
     pub const fn len(&self) -> usize {
         self.len
+    }
+
+    /// How many bytes they have of their own and share: what was asked, and a few for each. What lies in the arena may take up
+    /// to twice as many.
+    pub const fn bytes(&self) -> u64 {
+        self.packed_bytes + self.specs.bytes()
     }
 
     /// A request's number.

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use busyhour_base::CallSpec;
+use busyhour_base::{CallSpec, Instructions};
 use serde::{Deserialize, Serialize};
 
 use super::packed::{Base, nothing};
@@ -35,6 +35,9 @@ struct LaneSpecs {
     seen: u32,
 }
 
+/// What a shared spec takes beside its texts.
+const OVERHEAD: u64 = 256;
+
 const NO_SPECS: LaneSpecs = LaneSpecs { home: NIL, recent: NIL, seen: 0 };
 
 /// The shared specs.
@@ -43,11 +46,12 @@ pub(super) struct Specs {
     specs: Slab<SharedSpec>,
     lanes: Paged<LaneSpecs, 1_024>,
     nothing: CallSpec,
+    bytes: u64,
 }
 
 impl Default for Specs {
     fn default() -> Self {
-        Self { specs: Slab::default(), lanes: Paged::default(), nothing: nothing() }
+        Self { specs: Slab::default(), lanes: Paged::default(), nothing: nothing(), bytes: 0 }
     }
 }
 
@@ -149,6 +153,7 @@ impl Specs {
     /// Adds a spec that a lane uses.
     fn add(&mut self, spec: &CallSpec) -> u32 {
         let spec = Arc::new(CallSpec { to: String::new(), ..spec.clone() });
+        self.bytes += cost(&spec);
         self.specs.insert(SharedSpec { spec, uses: 1 })
     }
 
@@ -156,8 +161,14 @@ impl Specs {
         let spec = &mut self.specs[shared];
         spec.uses -= 1;
         if spec.uses == 0 {
+            self.bytes -= cost(&spec.spec);
             self.specs.remove(shared);
         }
+    }
+
+    /// How many bytes they take.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// How many there are.
@@ -165,6 +176,18 @@ impl Specs {
     pub(super) fn len(&self) -> usize {
         self.specs.len()
     }
+}
+
+/// What a shared spec takes.
+fn cost(spec: &CallSpec) -> u64 {
+    let document = match &spec.instructions {
+        Instructions::Url(hook) => hook.url.len(),
+        Instructions::Document(text) => text.len(),
+    };
+    let hooks = [&spec.fallback, &spec.status_callback].into_iter().flatten();
+    let hooks: usize = hooks.map(|hook| hook.url.len()).sum();
+    let digits = spec.send_digits.as_ref().map_or(0, String::len);
+    OVERHEAD + (spec.from.len() + document + hooks + digits) as u64
 }
 
 /// Whether two specs differ in the number called at most.
