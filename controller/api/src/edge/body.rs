@@ -14,7 +14,7 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use http::{HeaderMap, header};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     App,
@@ -23,6 +23,9 @@ use crate::{
 
 /// How long a whole body may take. A legal one fits into a few packets.
 const BODY_WAIT: Duration = Duration::from_secs(10);
+
+/// Most characters of a field's path in an answer: parts of it may be names that the client made up.
+const PATH_CHARS_MAX: usize = 128;
 
 /// A form's bytes, undecoded, so that parameters can borrow from them.
 pub(crate) struct FormBody(pub(crate) Bytes);
@@ -61,11 +64,27 @@ impl<T: DeserializeOwned + Default> FromRequest<App> for JsonBody<T> {
         if !bytes.trim_ascii_start().starts_with(b"{") {
             return Err(ApiError::new(Code::InvalidParameter, "Body: a JSON object is expected"));
         }
-        // serde's message names the field, the line and what is allowed.
-        serde_json::from_slice(&bytes)
+        parse(&bytes)
             .map(Self)
             .map_err(|error| ApiError::new(Code::InvalidParameter, format!("Body: {error}")))
     }
+}
+
+/// Reads a JSON document. What is wrong is told with the path of the field; the parser's own words say what is allowed and where it
+/// stands.
+pub(crate) fn parse<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Result<T, String> {
+    let mut from = serde_json::Deserializer::from_slice(text);
+    let value = serde_path_to_error::deserialize(&mut from).map_err(|error| {
+        let (path, problem) = (error.path(), error.inner());
+        // What ends early or is no JSON is nobody's fault but the whole's.
+        if path.iter().next().is_none() || !problem.is_data() {
+            return problem.to_string();
+        }
+        let path: String = path.to_string().chars().take(PATH_CHARS_MAX).collect();
+        format!("{path}: {problem}")
+    })?;
+    from.end().map_err(|error| error.to_string())?;
+    Ok(value)
 }
 
 /// Whether the body is announced as of this media type, whatever its parameters.

@@ -9,7 +9,7 @@ mod path;
 mod whose;
 
 pub(crate) use auth::{Caller, Operator, Viewer};
-pub(crate) use body::{FormBody, JsonBody, is_type};
+pub(crate) use body::{FormBody, JsonBody, is_type, parse};
 pub(crate) use gate::{Gate, Permit};
 pub(crate) use idempotency::{IdempotencyKey, used_for};
 pub(crate) use observe::Observe;

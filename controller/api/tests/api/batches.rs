@@ -64,7 +64,10 @@ async fn what_is_wrong_with_a_batch_is_named_and_nothing_is_created() {
     let rig = Rig::new().await;
     let table = [
         (json!({"nmae": "x"}), "nmae"),
-        (json!({"name": 7}), "string"),
+        (json!({"name": 7}), "Body: name: invalid type: integer `7`, expected a string"),
+        (json!({"callback": {"url": ["x"]}}), "Body: callback.url: invalid type"),
+        (json!({"schedule": {"windows": [{"days": 1}]}}), "schedule.windows[0].days: invalid type"),
+        (json!({"retry": {"on": ["busy", 2]}}), "retry.on[1]: invalid type"),
         (json!({"name": "x".repeat(129)}), "128"),
         (json!({"name": "a\nb"}), "control"),
         (json!({"retry": {}}), "on"),
@@ -92,9 +95,9 @@ async fn what_is_wrong_with_a_batch_is_named_and_nothing_is_created() {
         (json!({"pacing": {"cps": 0}}), "pacing.cps"),
         (json!({"pacing": {"cps": -1}}), "pacing.cps"),
         (json!({"pacing": {"cps": 1e300}}), "pacing.cps"),
-        (json!({"pacing": {"cps": "1"}}), "f64"),
+        (json!({"pacing": {"cps": "1"}}), "Body: pacing.cps: invalid type"),
         (json!({"pacing": {"max_concurrent": 0}}), "max_concurrent"),
-        (json!({"pacing": {"max_concurrent": -1}}), "integer"),
+        (json!({"pacing": {"max_concurrent": -1}}), "pacing.max_concurrent: invalid value"),
         (json!({"defaults": {"Tos": "x"}}), "Tos"),
         (json!({"defaults": {"Url": {"a": 1}}}), "defaults.Url is an object"),
         (json!({"defaults": {"Twiml": "x".repeat(20_000)}}), "16384"),

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::{change, own, person};
 use crate::{
     App,
-    edge::{Caller, FormBody, json},
+    edge::{Caller, FormBody, json, parse},
     error::{ApiError, Code},
     form::Params,
     openapi,
@@ -95,10 +95,8 @@ pub(crate) async fn consents(
     let params = Params::parse(&form)?;
     params.only(&["Items"])?;
     let items = params.all("Items").map(|text| {
-        let item: Result<Item, _> = serde_json::from_str(text);
-        item.map_err(|error| {
-            ApiError::parameter(Code::InvalidParameter, "Items", text, &error.to_string())
-        })
+        let item: Result<Item, _> = parse(text.as_bytes());
+        item.map_err(|error| ApiError::parameter(Code::InvalidParameter, "Items", text, &error))
     });
     let items = items.collect::<Result<Vec<_>, _>>()?;
     if items.is_empty() || items.len() > ITEMS_MAX {

@@ -15,6 +15,7 @@ use super::{own, person};
 use crate::{
     batches::Format,
     directory::Directory,
+    edge::parse,
     error::{ApiError, Code},
 };
 
@@ -94,7 +95,7 @@ impl Reading<'_> {
                 }
                 let row = match &columns {
                     Some(columns) => fields(columns, trimmed),
-                    None => serde_json::from_slice(trimmed).map_err(|error| error.to_string()),
+                    None => parse(trimmed),
                 };
                 if let Err(message) = row.and_then(|row| self.take(&row, &mut contents)) {
                     wrong += 1;
