@@ -9,7 +9,10 @@ use metrics::{counter, gauge};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{metric_definitions as names, proposer::Proposer};
+use crate::{health::Health, metric_definitions as names, proposer::Proposer};
+
+/// The name under which [`Health`] keeps that there is no agent.
+const AGENTS: &str = "agents";
 
 /// How old a gauge may be, in seconds.
 const REFRESH_S: u64 = 1;
@@ -18,6 +21,7 @@ const REFRESH_S: u64 = 1;
 pub(crate) async fn refresh(
     proposer: Proposer,
     recorder: PrometheusHandle,
+    health: Health,
     shutdown: CancellationToken,
 ) {
     let mut ticks = tokio::time::interval(Duration::from_secs(REFRESH_S));
@@ -31,7 +35,17 @@ pub(crate) async fn refresh(
         log(&proposer.status());
         state(&proposer, &mut shown);
         unused(&proposer, &mut shown);
+        agents(&proposer, &health);
         recorder.run_upkeep();
+    }
+}
+
+/// Without agents requests are accepted and wait: whoever looks is told, and the controller counts as ready.
+fn agents(proposer: &Proposer, health: &Health) {
+    if proposer.read(|state| state.agents().any(|agent| agent.connected)) {
+        health.is_well(AGENTS);
+    } else {
+        health.is_ill(AGENTS, "none is connected; calls are accepted and wait for one");
     }
 }
 

@@ -207,8 +207,12 @@ impl Controller {
             writer.run(self.stop.clone()).map(Ok)
         });
         spawn(&mut parts, "gauges", {
-            let refresh =
-                gauges::refresh(self.proposer.clone(), self.recorder.clone(), self.stop.clone());
+            let refresh = gauges::refresh(
+                self.proposer.clone(),
+                self.recorder.clone(),
+                self.health.clone(),
+                self.stop.clone(),
+            );
             refresh.map(Ok)
         });
         let router = busyhour_api::router(platform);

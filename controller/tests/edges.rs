@@ -169,6 +169,22 @@ async fn readiness(api: SocketAddr, wrong: &[&str]) {
     .await;
 }
 
+/// A call may be accepted before there is an agent, so that the controller is ready without one, and says what is missing.
+#[tokio::test]
+async fn without_an_agent_a_controller_is_ready_and_says_that_calls_wait() {
+    let house = House::new();
+    let controller = house.start().await;
+    let api = controller.ready.api;
+    readiness(api, &["ready, but:\nagents: none is connected"]).await;
+    http::place(api, "+15551000001", &[]).await;
+    let mut agent = Agent::connect(controller.ready.grpc, hello("agent-1")).await;
+    readiness(api, &[]).await;
+    agent.dial().await;
+    drop(agent);
+    readiness(api, &["agents: none is connected"]).await;
+    controller.stop().await;
+}
+
 /// New networks that webhooks may reach are told to agents by asking them to come back.
 #[tokio::test]
 async fn agents_hear_of_changed_networks() {
