@@ -25,7 +25,7 @@ use utoipa::{
         crate::calls::create, crate::calls::list, crate::calls::fetch, crate::calls::update, crate::calls::cancel,
         crate::explain::call, crate::explain::batch, crate::explain::tenant, crate::explain::carrier,
         crate::messages::create, crate::messages::list, crate::messages::fetch, crate::messages::update,
-        crate::messages::delete, crate::messages::cancel, crate::messages::explain, crate::messages::bring, crate::messages::opt_outs, crate::messages::import,
+        crate::messages::delete, crate::messages::media, crate::messages::cancel, crate::messages::explain, crate::messages::bring, crate::messages::opt_outs, crate::messages::import,
         crate::messages::remove, crate::messages::removed, crate::messages::consents,
         crate::batches::create, crate::batches::list, crate::batches::fetch,
         crate::batches::post_lines, crate::batches::put_lines, crate::batches::patch_lines, crate::batches::head_lines,

@@ -104,11 +104,34 @@ pub(crate) struct ListPage {
     uri: String,
 }
 
+/// How many rows are wanted on a page.
+pub(crate) fn page_size(params: &Params<'_>) -> Result<usize, ApiError> {
+    let size = params.whole(Code::InvalidParameter, "PageSize", 0..=u64::from(u32::MAX))?;
+    Ok(size.map_or(PAGE, |size| size as usize).clamp(1, PAGE_MAX as usize))
+}
+
+impl ListPage {
+    /// Of a list at this path that never has anything.
+    pub(crate) fn empty(path: &str, page: usize, page_size: usize) -> Self {
+        let link = |page: usize| format!("{path}?PageSize={page_size}&Page={page}");
+        let start = page * page_size;
+        Self {
+            end: start,
+            first_page_uri: link(0),
+            next_page_uri: None,
+            page,
+            page_size,
+            previous_page_uri: page.checked_sub(1).map(link),
+            start,
+            uri: link(page),
+        }
+    }
+}
+
 impl Page {
     pub(crate) fn read<S: Source>(params: &Params<'_>, source: &S) -> Result<Self, ApiError> {
         let whole = |name| params.whole(Code::InvalidParameter, name, 0..=u64::from(u32::MAX));
-        let size =
-            whole("PageSize")?.map_or(PAGE, |size| size as usize).clamp(1, PAGE_MAX as usize);
+        let size = page_size(params)?;
         let number = whole("Page")?.unwrap_or(0) as usize;
         let trail = match params.one("PageToken")? {
             None => Vec::new(),

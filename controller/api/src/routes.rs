@@ -34,6 +34,7 @@ pub(crate) fn table() -> Vec<Route> {
         get "/2010-04-01/Accounts/{AccountSid}/Messages/{Sid}.json" messages::fetch;
         post "/2010-04-01/Accounts/{AccountSid}/Messages/{Sid}.json" messages::update;
         delete "/2010-04-01/Accounts/{AccountSid}/Messages/{Sid}.json" messages::delete;
+        get "/2010-04-01/Accounts/{AccountSid}/Messages/{Sid}/Media.json" messages::media;
         post "/v1/Calls/cancel" calls::cancel;
         post "/v1/Messages/cancel" messages::cancel;
         post "/v1/Carriers/{Name}/Messages" messages::bring;

@@ -80,6 +80,7 @@ const sendAt = new Date(Date.now() + 86_400_000);
 const later = await tel.messages.create({ to, from, body: "later", scheduleType: "fixed", sendAt });
 assert.equal(later.status, "scheduled");
 assert.equal((await tel.messages(later.sid).update({ status: "canceled" })).status, "canceled");
+assert.deepEqual(await tel.messages(message.sid).media.list({ limit: 5 }), []);
 assert.equal(await tel.messages(message.sid).remove(), true);
 await refused(20404, 404, tel.messages(message.sid).fetch());
 if (connection.inbound_message) {

@@ -130,6 +130,7 @@ for message in sent:
     expected = [(step, True) for step in ["queued", "sending", *sent_on, ended.status]]
     until(lambda: len(Told.steps.get(message.sid, [])) == len(expected))
     assert Told.steps[message.sid] == expected, Told.steps[message.sid]
+assert tel.messages(sent[0].sid).media.list(limit=5) == []
 listed = [m.sid for m in tel.messages.list(to=to, from_=number, page_size=2, limit=10)]
 assert listed == [m.sid for m in reversed(sent)], listed
 today = ended.date_sent.date()

@@ -6,6 +6,7 @@ mod create;
 mod explain;
 mod find;
 mod list;
+mod media;
 mod one;
 mod opt_outs;
 mod params;
@@ -16,6 +17,7 @@ pub(crate) use cancel::{__path_cancel, cancel};
 pub(crate) use create::{__path_create, create, refused};
 pub(crate) use explain::{__path_explain, explain};
 pub(crate) use list::{__path_list, list};
+pub(crate) use media::{__path_media, media};
 pub(crate) use one::{__path_delete, __path_fetch, __path_update, delete, fetch, update};
 pub(crate) use opt_outs::{
     __path_consents, __path_import, __path_opt_outs, __path_remove, __path_removed, consents,

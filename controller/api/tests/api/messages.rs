@@ -541,3 +541,26 @@ async fn a_message_is_explained_while_it_waits_and_once_it_has_ended() {
     let other = format!("/v1/Messages/SM{:032}/explain", 0);
     rig.get(&other).await.is_error(404, 20_404, &[]);
 }
+
+#[tokio::test]
+async fn the_media_of_a_message_are_an_empty_list_of_the_fields_shape() {
+    let rig = Rig::new().await;
+    let sid = created(&rig, "hello").await;
+    let of = |sid: &str| message(sid).replace(".json", "/Media.json");
+    let path = of(&sid);
+    let answer = rig.get(&format!("{path}?PageSize=20")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let link = format!("{path}?PageSize=20&Page=0");
+    let expected = json!({
+        "media_list": [], "start": 0, "end": 0, "page": 0, "page_size": 20, "uri": link, "first_page_uri": link,
+        "next_page_uri": null, "previous_page_uri": null,
+    });
+    assert_eq!(answer.json(), expected);
+    assert_eq!(rig.get(&path).await.json()["page_size"], 50);
+    for none in [format!("SM{}", "0".repeat(32)), sid.replace("SM", "CA"), "x".to_owned()] {
+        rig.get(&of(&none)).await.is_error(404, 20404, &[]);
+    }
+    let path = path.replace(&A.to_string(), &B.to_string());
+    let other = Request::get(path).header("authorization", basic(&B.to_string(), "token-b"));
+    rig.send(other.body(Body::empty()).unwrap()).await.is_error(404, 20404, &[]);
+}

@@ -95,7 +95,7 @@ async fn the_document_lists_what_is_served() {
             operations += 1;
         }
     }
-    assert_eq!(operations, 46);
+    assert_eq!(operations, 47);
     for scheme in ["account", "operator"] {
         assert!(document["components"]["securitySchemes"][scheme].is_object());
     }
