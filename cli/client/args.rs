@@ -192,10 +192,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_with_how_to_give_it() {
-        crate::process::prepare_tls();
-        let folder = tempfile::tempdir().unwrap();
-        let token = folder.path().join("token");
-        std::fs::write(&token, "secret-of-a-test\n").unwrap();
+        let (folder, token) = crate::client::token_file();
         let (mut at, mut tenant) = (ConnectionArgs::default(), TenantArgs::default());
         let mut operator = OperatorArgs::default();
         assert!(refused(&at, &tenant, &operator).contains("--operator-token-file"));

@@ -198,6 +198,16 @@ fn innermost(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
+/// A file with a token for a test of what clients are made of, and its folder, which goes with the test.
+#[cfg(test)]
+pub(crate) fn token_file() -> (tempfile::TempDir, std::path::PathBuf) {
+    crate::process::prepare_tls();
+    let folder = tempfile::tempdir().expect("a folder");
+    let token = folder.path().join("token");
+    std::fs::write(&token, "secret-of-a-test\n").expect("it can be written");
+    (folder, token)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -67,10 +67,7 @@ mod tests {
 
     #[test]
     fn the_operator_asks_about_a_carrier_whichever_account_is_known() {
-        crate::process::prepare_tls();
-        let folder = tempfile::tempdir().unwrap();
-        let token = folder.path().join("token");
-        std::fs::write(&token, "a-token\n").unwrap();
+        let (_folder, token) = crate::client::token_file();
         let file = token.to_str().unwrap();
         for (what, begins) in [("carrier", "Bearer "), ("tenant", "Basic ")] {
             let words = ["explain", what, "north", "--api-url", "http://127.0.0.1:9"];
