@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 pub mod batch_texts;
+pub mod declared;
 pub mod texts;
 pub mod world;
 
