@@ -45,7 +45,7 @@ impl Declared {
                 .map(|(name, carrier)| carrier::carrier(name, carrier))
                 .collect(),
             messages: messages::compile(self),
-            order: pool.map(order).unwrap_or_default(),
+            order: pool.map(|pool| order(pool, pool.order)).unwrap_or_default(),
             floors: pool.map(floors).unwrap_or_default(),
         }
     }
@@ -80,8 +80,9 @@ impl Declared {
     }
 }
 
-fn order(pool: &PoolSpec) -> OrderPolicy {
-    match pool.order {
+/// This order, with what the pool says of it.
+fn order(pool: &PoolSpec, order: Order) -> OrderPolicy {
+    match order {
         Order::Alternating => OrderPolicy::Alternating,
         Order::Weighted => OrderPolicy::Weighted,
         Order::FirstComeFirstServed => OrderPolicy::FirstComeFirstServed,

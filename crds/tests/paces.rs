@@ -89,7 +89,15 @@ fn mt_4_mt_6_the_order_and_its_floors_are_declared_with_the_pools() {
     ];
     for (word, order) in orders {
         let declared = read(&GOOD.replace("Weighted", word));
-        assert_eq!(declared.unwrap_or_else(|e| panic!("{e}")).declaration().order, order);
+        let declaration = declared.unwrap_or_else(|e| panic!("{e}")).declaration();
+        assert_eq!((declaration.order, declaration.messages.order), (order, order));
+        // Messages have another one than calls where it is declared apart.
+        let apart = format!("Weighted\n  messageOrder: {word}\n");
+        let text = GOOD.replace("Weighted\n", &apart);
+        let text = text.replace("Weighted,", &format!("Weighted, messageOrder: {word},"));
+        let declaration = read(&text).unwrap_or_else(|errors| panic!("{errors}")).declaration();
+        let orders = (declaration.order, declaration.messages.order);
+        assert_eq!(orders, (OrderPolicy::Weighted, order));
     }
     for (word, first) in [("Single", AskedAs::Single), ("BatchLine", AskedAs::BatchLine)] {
         let kind = format!("Kind\n  first: {word}\n");
@@ -97,6 +105,7 @@ fn mt_4_mt_6_the_order_and_its_floors_are_declared_with_the_pools() {
         let declared = read(&text.replace("Weighted,", &format!("Kind, first: {word},")));
         let declared = declared.unwrap_or_else(|errors| panic!("{errors}"));
         assert_eq!(declared.declaration().order, OrderPolicy::Kind { first });
+        assert_eq!(declared.declaration().messages.order, OrderPolicy::Kind { first });
     }
     let one_of_two = read(&GOOD.replace("Weighted\n", "Weighted\n  first: BatchLine\n"));
     assert!(one_of_two.is_err(), "pools agree on which kind goes first, too");
@@ -110,6 +119,8 @@ fn what_cannot_hold_is_refused_with_its_place() {
         ("per: 1m", "per: 1ms", "spec.caps[0].per"),
         ("weight: 3", "weight: 0", "spec.weight"),
         ("order: Weighted\n", "order: Random\n", "spec.order"),
+        ("  order: Weighted\n", "  order: Weighted\n  messageOrder: Plan\n", "spec.messageOrder"),
+        ("  order: Weighted\n", "  order: Weighted\n  messageOrder: Urgent\n", "spec.messageOrder"),
         ("  order: Weighted\n", "  order: Kind\n  first: Messages\n", "spec.first"),
         ("ordinary: 50}\n---", "ordinary: 40}\n---", "spec.floors"),
         ("ordinary: 50}\n---", "ordinary: 501}\n---", "spec.floors.ordinary"),

@@ -294,7 +294,7 @@ fn world(seed: u64) -> World {
             declaration: Declaration {
                 tenants,
                 carriers: vec![carrier],
-                messages: MessageDeclaration { tenants: Vec::new(), numbers, carriers: rented },
+                messages: MessageDeclaration { numbers, carriers: rented, ..Default::default() },
                 ..Declaration::default()
             },
             contracts: vec![("carrier".to_owned(), channels, rate)],

@@ -220,23 +220,23 @@ pub struct Tenant {
     pub suspended: bool,
 }
 
-/// The kinds of calls that an order can tell apart (MT-4). Calls and messages never compete: they share no channel.
+/// The kinds of requests that an order can tell apart (MT-4). Calls and messages never compete: they share no channel.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub enum AskedAs {
-    /// Calls that were asked for one by one.
+    /// Those that were asked for one by one.
     #[default]
     Single,
     /// Lines of batches.
     BatchLine,
 }
 
-/// The order across tenants (MT-4).
+/// The order across tenants (MT-4), of their calls or of their messages.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub enum OrderPolicy {
     /// One request of each tenant in turn.
     #[default]
     Alternating,
-    /// Requests in proportion to the tenants' weights.
+    /// Calls, or segments of messages, in proportion to the tenants' weights.
     Weighted,
     /// Whose oldest request came first.
     FirstComeFirstServed,
@@ -247,7 +247,7 @@ pub enum OrderPolicy {
         /// Which goes first.
         first: AskedAs,
     },
-    /// Who used the least channel time lately.
+    /// Whose calls used the least channel time lately; of whose messages carriers were handed the fewest segments.
     ResourceUse {
         /// After so long, use counts half.
         half_life: Span,
@@ -277,7 +277,7 @@ pub struct Declaration {
     pub carriers: Vec<Carrier>,
     /// The tenants' numbers, in order.
     pub numbers: Vec<Number>,
-    /// Order across tenants.
+    /// Order of calls across tenants.
     pub order: OrderPolicy,
     /// What concerns messages.
     pub messages: MessageDeclaration,

@@ -46,6 +46,7 @@ fn declared(limits: MessageLimits, spacing: Span, carrier_spacing: Span) -> Decl
             tenants: vec![(account(1), limits)],
             numbers: vec![number(1, ONE), number(1, TWO), number(2, OTHERS)],
             carriers: vec![carrier],
+            ..MessageDeclaration::default()
         },
         ..declaration(vec![tenant(1, None), tenant(2, None)], Vec::new())
     }

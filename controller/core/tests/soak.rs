@@ -483,6 +483,7 @@ fn messages() -> MessageDeclaration {
             segment_spacing: Span::from_millis(60),
             delivery_reports: true,
         }],
+        ..MessageDeclaration::default()
     }
 }
 
@@ -535,7 +536,7 @@ fn declared(less: bool) -> Declaration {
     Declaration {
         numbers: numbers.collect(),
         order,
-        messages: messages(),
+        messages: MessageDeclaration { order, ..messages() },
         floors: Floors { synchronous: 0, ordinary: 200 },
         ..declaration(tenants, carriers)
     }

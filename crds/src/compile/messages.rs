@@ -5,13 +5,13 @@ use std::sync::Arc;
 use busyhour_base::Span;
 use busyhour_controller_core::{
     message::{MessageCarrier, MessageDeclaration, MessageLimits, MessageNumber},
-    spec::{Cap, Throttle},
+    spec::{Cap, OrderPolicy, Throttle},
 };
 
 use super::{carrier::SETUP_GUARD, excess, spacing};
 use crate::{
     Declared,
-    kinds::{SegmentCap, SegmentThrottle, TenantMessages},
+    kinds::{PoolSpec, SegmentCap, SegmentThrottle, TenantMessages},
 };
 
 pub(super) fn compile(declared: &Declared) -> MessageDeclaration {
@@ -52,7 +52,18 @@ pub(super) fn compile(declared: &Declared) -> MessageDeclaration {
             delivery_reports: messages.delivery_reports,
         })
     });
-    MessageDeclaration { tenants, numbers, carriers: carriers.collect() }
+    let pool = declared.pools.values().next();
+    MessageDeclaration {
+        tenants,
+        numbers,
+        carriers: carriers.collect(),
+        order: pool.map(order).unwrap_or_default(),
+    }
+}
+
+/// Messages follow the order of the calls unless they have one of their own.
+fn order(pool: &PoolSpec) -> OrderPolicy {
+    super::order(pool, pool.message_order.unwrap_or(pool.order))
 }
 
 fn limits(messages: &TenantMessages) -> MessageLimits {

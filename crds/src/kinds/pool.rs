@@ -40,14 +40,18 @@ pub struct PoolSpec {
         inner(regex(pattern = r"^[0-9A-Fa-f.:]{2,45}/[0-9]{1,3}$"))
     )]
     pub allowed_networks: Vec<IpNet>,
-    /// Which tenant's request goes next when several wait for the same resource. Pools of routers must agree.
+    /// Which tenant's request goes next when several wait for the same resource: for their calls, and for their messages unless
+    /// `messageOrder` says otherwise. Pools of routers must agree.
     #[serde(default)]
     pub order: Order,
-    /// Where the order is `ResourceUse`: after so long, channel time that was used counts half. 1s to 31d, an hour if it is
-    /// left out.
+    /// Which tenant's message goes next, if not by the same order as calls. Pools of routers must agree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Order")]
+    pub message_order: Option<Order>,
+    /// Where an order is `ResourceUse`: after so long, what was used counts half. 1s to 31d, an hour if it is left out.
     #[serde(default = "an_hour")]
     pub half_life: Duration,
-    /// Where the order is `Kind`: which calls go first.
+    /// Where an order is `Kind`: which calls or messages go first.
     #[serde(default)]
     pub first: AskedAs,
     /// What less urgent calls get at least. Pools of routers must agree.
@@ -83,28 +87,29 @@ pub enum Role {
 /// The order across tenants (MT-4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub enum Order {
-    /// One call of each tenant in turn.
+    /// One call, or one message, of each tenant in turn.
     #[default]
     Alternating,
-    /// Calls in proportion to the tenants' `weight`.
+    /// Calls, or segments of messages, in proportion to the tenants' `weight`.
     Weighted,
-    /// The tenant whose call at the front came first.
+    /// The tenant whose call or message at the front came first.
     FirstComeFirstServed,
     /// By the tenants' `plan`; tenants of one plan take turns.
     Plan,
-    /// Calls that were asked for one by one before lines of batches, or the other way round; see `first`. Within a kind,
-    /// tenants take turns.
+    /// What was asked for one by one before lines of batches, or the other way round; see `first`. Within a kind, tenants take
+    /// turns.
     Kind,
-    /// Who used the least channel time lately; see `halfLife`.
+    /// Whose calls used the least channel time lately, or for whose messages carriers were handed the fewest segments; see
+    /// `halfLife`.
     ResourceUse,
     /// By lot.
     Random,
 }
 
-/// Kinds of calls (MT-4).
+/// Kinds of calls and messages (MT-4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub enum AskedAs {
-    /// Calls that were asked for one by one.
+    /// Those that were asked for one by one.
     #[default]
     Single,
     /// Lines of batches.

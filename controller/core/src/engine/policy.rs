@@ -1,14 +1,15 @@
 //! Order policies (MT-4). A policy says what a root's rank is when it takes a stand; the smaller goes first, and of
 //! equal ones the one that has stood longer. A change ranks everybody who stands anew and moves no request in its lane.
+//! Calls and messages each have an engine and so an order of their own; a call is one unit, a message as many as it has segments.
 //!
 //! | policy | rank |
 //! |---|---|
 //! | alternating | the same for all, so that tenants take turns |
-//! | weighted | what the tenant has had, in parts of its weight; who was idle begins where the last served one is |
+//! | weighted | the units that the tenant has had, in parts of its weight; who was idle begins where the last served one is |
 //! | first come, first served | the number of the oldest request at the front |
 //! | plan | the service plan's place: within one, tenants take turns |
 //! | kind | the place of the request's kind, see [`super::kinds`]: within one, tenants take turns |
-//! | resource use | channel time that the tenant used lately; it counts half after each half-life |
+//! | resource use | channel time that the tenant's calls used lately, or segments of its messages that carriers were handed lately; either counts half after each half-life |
 //! | random | so much above the last served one's as is drawn from a seed and the number of the stand |
 
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,7 @@ use super::{
 };
 use crate::spec::{Kind, OrderPolicy};
 
-/// What a unit costs a tenant of weight 1.
+/// What a unit costs a tenant of weight 1, and what a segment counts as use: after 22 half-lives it is nothing.
 const UNIT: u32 = 1 << 22;
 
 /// What an order policy needs to know of a tenant.
@@ -38,7 +39,7 @@ impl Default for Standing {
     }
 }
 
-/// Channel time that a tenant used lately.
+/// Channel time that a tenant used lately, or segments that were handed over for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Usage {
     amount: u64,
@@ -177,6 +178,13 @@ impl Engine {
             let era = self.policy.era(self.clock);
             self.tenants[tenant].usage.add(held, era);
         }
+    }
+
+    /// A message of a tenant was handed to a carrier. How long that takes to answer is not the tenant's doing, so that it counts
+    /// by its segments, and at once.
+    #[inline]
+    pub(super) fn handed_over(&mut self, tenant: u32, segments: u32) {
+        self.used(tenant, u64::from(segments) * u64::from(UNIT));
     }
 
     fn front_of(&self, mut id: u32) -> u32 {

@@ -11,6 +11,7 @@ use super::{
     wheel::NO_TIMER,
     workers::{NO_WORKER, Worker},
 };
+use crate::spec::Kind;
 
 impl Engine {
     /// A new carrier, tried after the others.
@@ -151,7 +152,7 @@ impl Engine {
         leased: bool,
     ) {
         let node = &mut self.nodes[lane];
-        let (direction, parent) = (node.direction(), node.parent);
+        let (direction, parent, kind) = (node.direction(), node.parent, node.kind);
         let of = node.lane_mut();
         of.in_progress -= 1;
         let counts = of.counts;
@@ -176,7 +177,9 @@ impl Engine {
         self.wake_offers(carrier, tenant);
         if let Some(held) = held {
             self.hold = if self.hold == 0 { held } else { self.hold - self.hold / 8 + held / 8 };
-            self.used(tenant, held);
+            if kind == Kind::Call {
+                self.used(tenant, held);
+            }
         }
         if worker != NO_WORKER {
             self.change_worker(worker, |worker| worker.in_use -= 1);

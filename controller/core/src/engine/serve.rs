@@ -162,7 +162,9 @@ impl Engine {
         self.waiting -= 1;
         self.poppers.took_one(turn.route);
         let reclassed = self.ledger.take(carrier, tenant, units, due, now);
-        if worker != NO_WORKER {
+        if worker == NO_WORKER {
+            self.handed_over(tenant, units);
+        } else {
             self.workers.change(worker, |worker| worker.in_use += 1);
         }
         for level in (0..path.len).rev() {

@@ -11,7 +11,7 @@ use busyhour_base::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{BatchId, Cap, Excess, Throttle, Urgency};
+use crate::spec::{BatchId, Cap, Excess, OrderPolicy, Throttle, Urgency};
 
 mod opt_outs;
 
@@ -90,6 +90,8 @@ pub struct MessageDeclaration {
     pub numbers: Vec<MessageNumber>,
     /// Carriers that take messages, in order of name.
     pub carriers: Vec<MessageCarrier>,
+    /// Order of messages across tenants.
+    pub order: OrderPolicy,
 }
 
 /// One message to be queued.

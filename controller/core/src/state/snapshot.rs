@@ -13,7 +13,7 @@ use std::io::{self, Read, Write};
 use super::State;
 
 /// Changes whenever the layout of the state does.
-const FORMAT: u32 = 18;
+const FORMAT: u32 = 19;
 
 /// Why a snapshot cannot be restored.
 #[derive(Debug, thiserror::Error)]

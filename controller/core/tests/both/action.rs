@@ -39,7 +39,7 @@ pub fn action() -> impl Strategy<Value = Action> {
     let tenant = || 1..=TENANTS;
     let late = prop_oneof![2 => Just(0u64), 1 => 0u64..150_000];
     let plan =
-        (any::<[[u8; 6]; 4]>(), any::<[u8; 10]>(), any::<u8>(), any::<u8>(), any::<[u8; 6]>())
+        (any::<[[u8; 6]; 4]>(), any::<[u8; 10]>(), any::<u8>(), any::<u8>(), any::<[u8; 7]>())
             .prop_map(|(tenants, carriers, order, floors, texts)| Plan {
                 tenants,
                 carriers,

@@ -81,7 +81,7 @@ impl Both {
         };
         let plan = Plan {
             carriers: [3, 6, 0, 0, 0, 1, 1, 0, 0, 0],
-            texts: [5, 0, 0, 6, 1, 0],
+            texts: [5, 0, 0, 6, 1, 0, 0],
             ..Plan::default()
         };
         both.apply(Command::Declare(Box::new(declared(&both.routed(plan)))));

@@ -22,7 +22,7 @@ pub struct Plan {
     pub carriers: [u8; 10],
     pub order: u8,
     pub floors: u8,
-    pub texts: [u8; 6],
+    pub texts: [u8; 7],
 }
 
 /// Odd spacings, so that no two tenants' instants fall together by chance.
@@ -152,7 +152,7 @@ fn segment_caps(drawn: u8) -> Vec<Cap> {
 }
 
 fn texts(plan: &Plan) -> MessageDeclaration {
-    let [spacing, capped, own, channels, rate, gone] = plan.texts;
+    let [spacing, capped, own, channels, rate, gone, order] = plan.texts;
     let limits = |of: u128| MessageLimits {
         throttle: throttle(spacing.wrapping_add(of as u8), of as u64 * 17),
         caps: segment_caps(capped.wrapping_add(of as u8)),
@@ -187,6 +187,7 @@ fn texts(plan: &Plan) -> MessageDeclaration {
         tenants: (1..=TENANTS).map(|of| (account(of), limits(of))).collect(),
         numbers: (1..=TENANTS).flat_map(of_tenant).collect(),
         carriers,
+        order: policy(order),
     }
 }
 

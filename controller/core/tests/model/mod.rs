@@ -178,7 +178,7 @@ impl Model {
             if dial.at != Timestamp(moment) {
                 return Err(format!("{:?} was due at {moment}, not {}", dial.call, dial.at.0));
             }
-            self.turns.served(candidate, feasible.iter().copied());
+            self.turns.served(candidate, 1, feasible.iter().copied());
             self.compare_words(dial)?;
             self.start(dial, candidate)?;
             self.decisions += 1;

@@ -16,8 +16,9 @@ use busyhour_controller_core::spec::{AskedAs, BatchId, CallId, Floors, OrderPoli
 use super::{Instant, capacity::Route};
 
 const URGENCIES: [Urgency; 3] = [Urgency::Inbound, Urgency::Synchronous, Urgency::Ordinary];
-/// What a start costs a tenant of weight 1 in the weighted order: any number that every weight divides.
-const WHOLE: u64 = 1 << 22;
+/// What a unit costs a tenant of weight 1 in the weighted order, any number that every weight divides; and what a segment
+/// counts as use, which half-lives divide until nothing is left.
+pub const WHOLE: u64 = 1 << 22;
 
 /// What the requests of a queue have in common beside their [`Root`].
 pub type Queue = (Option<ApplicationSid>, Option<BatchId>, Option<String>);
@@ -137,7 +138,7 @@ pub struct Turns {
     had: BTreeMap<Root, Range<u64>>,
     /// And the one that was served last.
     served: BTreeMap<(Urgency, Route), Range<u64>>,
-    /// Channel time that each tenant used, and the half-life in which it is as much.
+    /// Channel time that each tenant used, or segments that were handed over for it, and the half-life in which it is as much.
     used: BTreeMap<u128, (u64, u64)>,
     /// Thousandths of a start that urgencies have not had of their floors.
     owed: BTreeMap<Urgency, Range<u64>>,
@@ -221,7 +222,7 @@ impl Turns {
         self.tenants.insert(account, standing);
     }
 
-    /// Channel time was used.
+    /// Channel time was used, or segments were handed over.
     pub fn used(&mut self, account: u128, held: Instant, now: Instant) {
         if let OrderPolicy::ResourceUse { half_life } = self.policy {
             let before = self.use_of(account, now);
@@ -391,16 +392,18 @@ impl Turns {
         self.held_up.contains(root)
     }
 
-    /// A tenant that had its turn goes to the end. `feasible` are those who could have had it.
+    /// A tenant that had its turn with so many units goes to the end. `feasible` are those who could have had it.
     pub fn served<'a>(
         &mut self,
         candidate: &Candidate,
+        units: u32,
         feasible: impl Iterator<Item = &'a Candidate>,
     ) {
         let root = candidate.root();
         let stand = self.line[&root];
         if let OrderPolicy::Weighted = self.policy {
-            let cost = WHOLE / u64::from(self.tenants[&candidate.account].weight.max(1));
+            let weight = u64::from(self.tenants[&candidate.account].weight.max(1));
+            let cost = WHOLE / weight * u64::from(units);
             let Range { least, most } = stand.rank;
             self.had.insert(root.clone(), Range { least: least + cost, most: most + cost });
             let served = self.served.entry((root.0, root.1.clone())).or_default();

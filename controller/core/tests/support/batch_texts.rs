@@ -47,9 +47,9 @@ pub fn declared(spacing: Option<Span>, reports: bool) -> Declaration {
     };
     Declaration {
         messages: MessageDeclaration {
-            tenants: Vec::new(),
             numbers: vec![number(FROM, spacing), number(OTHER, spacing)],
             carriers: vec![carrier],
+            ..MessageDeclaration::default()
         },
         ..declaration(vec![tenant(1, None)], Vec::new())
     }

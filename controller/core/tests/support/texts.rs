@@ -54,6 +54,7 @@ pub fn declared(
                 number(2, "+15550100003", spacing),
             ],
             carriers: vec![carrier],
+            ..MessageDeclaration::default()
         },
         ..declaration(vec![tenant(1, None), tenant(2, None)], Vec::new())
     }

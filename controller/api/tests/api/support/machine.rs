@@ -227,7 +227,6 @@ pub fn declaration() -> Declaration {
             pace: Pace::default(),
         }],
         messages: MessageDeclaration {
-            tenants: Vec::new(),
             numbers: vec![number(A, NUMBER_A), number(B, NUMBER_B)],
             carriers: vec![MessageCarrier {
                 name: "text".into(),
@@ -236,6 +235,7 @@ pub fn declaration() -> Declaration {
                 segment_spacing: Span::ZERO,
                 delivery_reports: true,
             }],
+            ..MessageDeclaration::default()
         },
         ..Declaration::default()
     }

@@ -7,7 +7,7 @@ use std::{
 
 use busyhour_base::{MessageStatus, Reason};
 
-use super::{CarrierState, Message, MessageTenant, Stage, State};
+use super::{CarrierState, Message, MessageTenant, Messages, Stage, State};
 use crate::{
     effect::Effect,
     message::{MessageDeclaration, MessageLimits},
@@ -26,10 +26,12 @@ impl State {
             let default = MessageLimits::default();
             let limits = limits.get(&tenant.account).copied().unwrap_or(&default);
             self.messages.tenants[id].limits = limits.clone();
-            if self.messages.queue.set_limits(id, limits, tenant.suspended) {
+            if self.messages.queue.set_limits(id, limits, tenant) {
                 narrowed.insert(id);
             }
         }
+        let Messages { queue, all, .. } = &mut self.messages;
+        queue.set_policy(declared.order, |message| all[message].message.0);
         self.declare_numbers(declared, &mut narrowed);
         for tenant in narrowed {
             self.end_oversized_messages(tenant, fx);
@@ -39,8 +41,7 @@ impl State {
 
     /// A tenant that is new to the calls is new to the messages, under the same id.
     pub(in crate::state) fn add_message_tenant(&mut self, id: u32) {
-        let limits = MessageLimits::default();
-        let queued = self.messages.queue.add_tenant(&limits, false);
+        let queued = self.messages.queue.add_tenant();
         let kept = self.messages.tenants.insert(MessageTenant::default());
         assert!(id == queued && id == kept, "calls and messages number their tenants alike");
     }
@@ -126,7 +127,7 @@ impl State {
     /// Carriers that are not declared any more go when they have no message any more and their rate would allow one.
     pub(super) fn forget_message_carriers(&mut self) {
         let now = self.now;
-        let super::Messages { carriers, queue, .. } = &mut self.messages;
+        let Messages { carriers, queue, .. } = &mut self.messages;
         carriers.retain(|name, carrier| {
             carrier.declared || !queue.forget_carrier(name, now) || carrier.inbound > 0
         });

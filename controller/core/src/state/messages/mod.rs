@@ -15,6 +15,7 @@ use super::{State, remembered::Remembered};
 use crate::{
     effect::{Effect, Reply},
     engine::{
+        lanes::Asked,
         ring::{Link, Member, NIL, Ring},
         slab::Slab,
         wheel::{Handle, Wheel},
@@ -215,6 +216,12 @@ impl Default for MessageOptions {
 }
 
 impl Messages {
+    /// What the queue needs to know of a message: it came when it was accepted, whenever it is queued.
+    fn asked(&self, id: u32) -> Asked {
+        let message = &self.all[id];
+        Asked { number: message.message.0, units: self.bodies.segments(message.body).count }
+    }
+
     /// Lets the next clone be made without copying most of it.
     pub(super) fn share(&mut self) {
         self.queue.share();

@@ -75,9 +75,7 @@ impl State {
         let messages = &self.messages;
         let scheduled = messages.times.iter().filter(|(_, times)| times.begin != NO_TIMER);
         let scheduled = scheduled.map(|(id, Times { message, .. })| {
-            let lane = messages.all[*message].lane;
-            let segments = messages.bodies.segments(messages.all[*message].body).count;
-            let asked = messages.queue.asked(segments);
+            let (lane, asked) = (messages.all[*message].lane, messages.asked(*message));
             let begins = Timed::Begins { request: *message, lane, asked };
             (Begins::Message.of(id), begins)
         });

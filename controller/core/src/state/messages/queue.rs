@@ -19,12 +19,13 @@ use crate::{
         gate::{GateLimits, Scope},
         lanes::{Asked, LaneKey, TenantLimits},
         ledger::Contract,
+        policy::Standing,
         ring::NIL,
         wheel::Handle,
         workers::NO_WORKER,
     },
     message::{MessageCarrier, MessageLimits, MessageNumber},
-    spec::{Cap, Kind, Urgency},
+    spec::{Cap, Kind, OrderPolicy, Tenant, Urgency},
 };
 
 /// A number of a tenant.
@@ -87,8 +88,6 @@ pub(super) struct Queue {
     segments: BTreeMap<u32, u64>,
     /// The numbers with lanes of a batch, by its gate.
     batches: BTreeMap<u32, BTreeSet<Arc<str>>>,
-    /// Messages taken in: they are numbered in their order.
-    arrived: u64,
 }
 
 /// What time brings.
@@ -130,16 +129,21 @@ impl Queue {
     }
 
     /// A new tenant; ids follow those of the calls' tenants.
-    pub fn add_tenant(&mut self, limits: &MessageLimits, suspended: bool) -> u32 {
-        self.engine.add_tenant(tenant_limits(limits, suspended))
+    pub fn add_tenant(&mut self) -> u32 {
+        self.engine.add_tenant(TenantLimits::default())
     }
 
-    /// Other limits of a tenant. Answers whether a message may have fewer segments than it might.
-    pub fn set_limits(&mut self, tenant: u32, limits: &MessageLimits, suspended: bool) -> bool {
+    /// Other limits of a tenant, and another place in the order. Answers whether a message may have fewer segments than it might.
+    pub fn set_limits(&mut self, tenant: u32, limits: &MessageLimits, declared: &Tenant) -> bool {
         let gate = self.engine.tenant_gate(tenant, Kind::Message);
         let before = self.holds(gate);
-        self.engine.set_limits(tenant, tenant_limits(limits, suspended));
+        self.engine.set_limits(tenant, tenant_limits(limits, declared));
         self.holds(gate) < before
+    }
+
+    /// Another order across tenants. `accepted` tells the number under which a waiting message was accepted.
+    pub fn set_policy(&mut self, policy: OrderPolicy, accepted: impl Fn(u32) -> u64) {
+        self.engine.set_policy(policy, accepted);
     }
 
     /// The most segments that the caps of a gate ever hold.
@@ -345,16 +349,14 @@ impl Queue {
         self.engine.take_up(lane, message);
     }
 
-    pub fn push_back(&mut self, lane: u32, message: u32, segments: u16, why: Reason) {
-        self.arrived += 1;
-        *self.segments.entry(lane).or_default() += u64::from(segments);
-        let asked = Asked { number: self.arrived, units: segments };
+    pub fn push_back(&mut self, lane: u32, message: u32, asked: Asked, why: Reason) {
+        *self.segments.entry(lane).or_default() += u64::from(asked.units);
         self.engine.push_back(lane, message, asked, why);
     }
 
-    pub fn put_back(&mut self, lane: u32, message: u32, segments: u16, why: Reason, number: u64) {
-        *self.segments.entry(lane).or_default() += u64::from(segments);
-        let asked = Asked { number: self.arrived, units: segments };
+    /// `number` is that of its start.
+    pub fn put_back(&mut self, lane: u32, message: u32, asked: Asked, why: Reason, number: u64) {
+        *self.segments.entry(lane).or_default() += u64::from(asked.units);
         self.engine.put_back(lane, message, asked, why, number);
     }
 
@@ -520,11 +522,6 @@ impl Queue {
         &self.carriers
     }
 
-    /// What the engine will have to know of a message that comes next.
-    pub const fn asked(&self, segments: u16) -> Asked {
-        Asked { number: self.arrived + 1, units: segments }
-    }
-
     /// Why nothing is being sent though something could be.
     pub fn resting(&self) -> Option<Reason> {
         self.engine.resting()
@@ -561,14 +558,15 @@ fn windows(caps: &[Cap]) -> Vec<Window> {
     caps.iter().map(|cap| Window { count: cap.count, length: cap.window.0 }).collect()
 }
 
-fn tenant_limits(limits: &MessageLimits, suspended: bool) -> TenantLimits {
+fn tenant_limits(limits: &MessageLimits, declared: &Tenant) -> TenantLimits {
     TenantLimits {
         messages: GateLimits {
             spacing: limits.throttle.map_or(0, |throttle| throttle.spacing.0),
             windows: windows(&limits.caps),
             concurrent: None,
         },
-        suspended,
+        suspended: declared.suspended,
+        standing: Standing { weight: declared.limits.weight, plan: declared.limits.plan },
         ..TenantLimits::default()
     }
 }

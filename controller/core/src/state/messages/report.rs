@@ -91,9 +91,9 @@ impl State {
         let counts = &mut messages.tenants[message.tenant].counts;
         counts.sending -= 1;
         counts.waiting += 1;
-        let (lane, segments) = (message.lane, messages.bodies.segments(message.body).count);
+        let (lane, asked) = (message.lane, messages.asked(id));
         messages.queue.answered(lane, live.channel, None);
-        messages.queue.put_back(lane, id, segments, reason, live.number);
+        messages.queue.put_back(lane, id, asked, reason, live.number);
         self.message_changed(id, MessageStatus::Queued, reason, fx);
     }
 

@@ -62,8 +62,8 @@ impl State {
         let lane = message.lane;
         if at.0 <= self.now {
             message.stage = Stage::Queued;
-            let segments = messages.bodies.segments(message.body).count;
-            messages.queue.push_back(lane, id, segments, Reason::Retry);
+            let asked = messages.asked(id);
+            messages.queue.push_back(lane, id, asked, Reason::Retry);
         } else {
             message.stage = Stage::Scheduled;
             messages.queue.put_off(lane, id);

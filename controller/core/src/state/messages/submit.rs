@@ -154,8 +154,8 @@ impl State {
         };
         self.message_changed(id, status, Reason::Ready, fx);
         if status == MessageStatus::Queued {
-            let segments = self.messages.bodies.segments(body).count;
-            self.messages.queue.push_back(lane, id, segments, Reason::Ready);
+            let asked = self.messages.asked(id);
+            self.messages.queue.push_back(lane, id, asked, Reason::Ready);
         }
         id
     }

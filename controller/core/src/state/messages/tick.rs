@@ -139,9 +139,9 @@ impl State {
         let held_by = messages.put_off_for(id);
         let message = &mut messages.all[id];
         message.stage = Stage::Queued;
-        let (lane, segments) = (message.lane, messages.bodies.segments(message.body).count);
+        let (lane, asked) = (message.lane, messages.asked(id));
         messages.queue.take_up(lane, id);
-        messages.queue.push_back(lane, id, segments, held_by);
+        messages.queue.push_back(lane, id, asked, held_by);
         self.message_changed(id, MessageStatus::Queued, Reason::Ready, fx);
     }
 

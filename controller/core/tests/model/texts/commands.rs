@@ -7,11 +7,14 @@ use busyhour_controller_core::{
     command::{BatchCommand, Command},
     effect::{Effect, Reply},
     message::{Cancel, MessageCommand, MessageDeclaration, MessageId, NewMessage, SubmitMessages},
-    spec::{BatchId, Declaration, OrderPolicy, Pace},
+    spec::{BatchId, Declaration, Floors, OrderPolicy, Pace},
 };
 
 use super::{
-    super::{turns::Standing, why::Held},
+    super::{
+        turns::{Root, Standing},
+        why::Held,
+    },
     Line, Place, Text, Texts, root,
 };
 
@@ -114,21 +117,22 @@ impl Texts {
     }
 
     fn declare(&mut self, declaration: &Declaration) {
-        let MessageDeclaration { tenants, numbers, carriers } = &declaration.messages;
+        let MessageDeclaration { tenants, numbers, carriers, order } = &declaration.messages;
         let limits: BTreeMap<_, _> = tenants.iter().cloned().collect();
         for tenant in &declaration.tenants {
             let own = limits.get(&tenant.account).cloned().unwrap_or_default();
             let (gate, suspended) = self.tenants.entry(tenant.account.0).or_default();
             gate.declare(&Pace { throttle: own.throttle, caps: own.caps.clone() });
             *suspended = tenant.suspended;
-            self.turns.declare_tenant(tenant.account.0, Standing { weight: 1, plan: 0 });
+            let standing = Standing { weight: tenant.limits.weight, plan: tenant.limits.plan };
+            self.turns.declare_tenant(tenant.account.0, standing);
         }
         for number in numbers {
             let gate = self.numbers.entry((number.account.0, number.number.to_string()));
             let pace = Pace { throttle: number.throttle, caps: number.caps.clone() };
             gate.or_default().declare(&pace);
         }
-        self.turns.declare(OrderPolicy::Alternating, Default::default(), self.now);
+        self.declare_order(*order);
         self.turns.relimited();
         for line in &mut self.lines {
             // A carrier that comes back begins anew if it was done with all that it had.
@@ -155,14 +159,27 @@ impl Texts {
         });
         for message in oversized.map(|(message, _)| *message).collect::<Vec<_>>() {
             // What is too long for ever may be seen to be too long for now first, by those that wait behind it too.
-            let (queue, reasons) =
-                (root(&self.texts[&message]), self.limits_on(&self.texts[&message]));
-            let beside = self.texts.values_mut().filter(|text| root(text) == queue);
+            let text = &self.texts[&message];
+            let (queue, reasons) = (self.root(text), self.limits_on(text));
+            let apart = self.turns.parts_kinds();
+            let beside = self.texts.values_mut().filter(|text| root(text, apart) == queue);
             beside.for_each(|text| text.held.also(&reasons));
             self.end(message, MessageStatus::Failed);
         }
         let place = |name| self.lines.iter().position(|line| line.declared.name == name);
         self.order = carriers.iter().filter_map(|carrier| place(carrier.name.clone())).collect();
+    }
+
+    fn declare_order(&mut self, order: OrderPolicy) {
+        let waiting = |texts: &Self| -> Vec<Root> {
+            let waiting =
+                texts.texts.values().filter(|text| matches!(text.place, Place::Waiting(_)));
+            waiting.map(|text| texts.root(text)).collect()
+        };
+        let stood = waiting(self);
+        self.turns.declare(order, Floors::default(), self.now);
+        let led = stood.into_iter().zip(waiting(self));
+        self.turns.part(&led.filter(|(before, after)| before != after).collect(), self.now);
     }
 
     /// Whether the caps of a tenant and its number ever hold so many segments.

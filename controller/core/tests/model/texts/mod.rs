@@ -36,7 +36,7 @@ use super::{
     carrier::SETUP_LATENESS_MAX,
     limits::Gate,
     requests::Batch,
-    turns::{Apart, Candidate, Root, Turns},
+    turns::{Apart, Candidate, Root, Turns, WHOLE},
     why::Held,
 };
 
@@ -264,15 +264,21 @@ impl Texts {
     fn end(&mut self, message: MessageId, status: MessageStatus) {
         let text = self.texts.get_mut(&message).expect("it is known");
         if matches!(text.place, Place::Waiting(_)) {
-            self.turns.disturbed(&root(text));
+            let root = root(text, self.turns.parts_kinds());
+            self.turns.disturbed(&root);
         }
         text.place = Place::Over;
         self.ended.insert(message, status);
     }
 
+    fn root(&self, text: &Text) -> Root {
+        root(text, self.turns.parts_kinds())
+    }
+
     fn keep_turns(&mut self) {
         let waiting = self.texts.values().filter(|text| matches!(text.place, Place::Waiting(_)));
-        self.turns.keep(&waiting.map(root).collect());
+        let waiting = waiting.map(|text| self.root(text)).collect();
+        self.turns.keep(&waiting);
     }
 
     /// As [`super::Model::begin`].
@@ -311,7 +317,8 @@ impl Texts {
             let (allowed, must) = self.allowed(&feasible);
             let starts = |turn: &&Turn<'_>| {
                 // It is not said when a turn was that came to nothing. Who was left behind has it as of the entry.
-                let left_behind = || self.turns.is_left_behind(&root(&self.texts[&turn.message()]));
+                let left_behind =
+                    || self.turns.is_left_behind(&self.root(&self.texts[&turn.message()]));
                 let now = turn.at().map_or_else(|| !left_behind(), |at| at == Timestamp(moment));
                 now && allowed.contains(&named(turn.message()))
             };
@@ -329,11 +336,12 @@ impl Texts {
                 return Err(format!("sent {message:?} instead of {allowed:?}"));
             };
             let line = able.expect("something may be sent");
+            let units = self.texts[&message].segments;
             let stopped = self.is_stopped(&self.texts[&message]);
             let send = match turn {
                 Turn::Sent(send) if !stopped => send,
                 Turn::Ended(_) if stopped => {
-                    self.turns.served(candidate, feasible.iter().copied());
+                    self.turns.served(candidate, units, feasible.iter().copied());
                     self.take_turn(message, line);
                     // While it has its turn its batch has one more in progress.
                     self.place(message, Place::Sending(line, self.index, 0));
@@ -351,7 +359,7 @@ impl Texts {
             if self.lines[line].declared.name != send.carrier {
                 return Err(format!("sent {:?} over {}", send.message, send.carrier));
             }
-            self.turns.served(candidate, feasible.iter().copied());
+            self.turns.served(candidate, units, feasible.iter().copied());
             self.compare_words(send)?;
             self.send(send, line);
             self.decisions += 1;
@@ -396,6 +404,7 @@ impl Texts {
             batch.gate.start(units, now, made);
         }
         self.tenants.get_mut(&account).expect("it is known").0.start(units, now, made);
+        self.turns.used(account, WHOLE * u64::from(units), now);
         let slot = now.max(made - SETUP_LATENESS_MAX);
         self.lines[at].last = Some((slot, units));
     }
@@ -430,8 +439,9 @@ impl Texts {
 }
 
 /// Messages share one order over every carrier.
-fn root(text: &Text) -> Root {
-    (text.urgency, Vec::new(), text.account, Apart::default())
+fn root(text: &Text, parts_kinds: bool) -> Root {
+    let lines = parts_kinds && text.batch.is_some();
+    (text.urgency, Vec::new(), text.account, Apart { passed: false, lines })
 }
 
 /// [`Turns`] names whoever stands by a call's number.

@@ -74,7 +74,7 @@ impl Texts {
         }
         let fronts = lanes.into_values().map(|(_, message)| {
             let text = &self.texts[&message];
-            let (urgency, route, account, apart) = root(text);
+            let (urgency, route, account, apart) = self.root(text);
             let queue = (None, text.batch, Some(text.from.clone()));
             let stopped_by = self.limits_on(text).into_iter().map(Scope::of).collect();
             let call = named(message);
@@ -117,11 +117,11 @@ impl Texts {
             .map(|(_, text)| {
                 let mut reasons = self.kept_by(text);
                 // That of its tenant, by which something longer is kept whose turn comes first.
-                reasons.extend(self.turns.is_held_up(&root(text)).then_some(Reason::Cap));
+                reasons.extend(self.turns.is_held_up(&self.root(text)).then_some(Reason::Cap));
                 (text.queue(), reasons)
             })
             .collect();
-        let now = self.now;
+        let (now, apart) = (self.now, self.turns.parts_kinds());
         for text in self.texts.values_mut() {
             if !matches!(text.place, Place::Waiting(_)) {
                 continue;
@@ -129,7 +129,7 @@ impl Texts {
             let mut reasons = fronts[&text.queue()].clone();
             reasons.extend(&carriers);
             // Those whom something has left behind may have waited for what that waited for.
-            if self.turns.is_left_behind(&root(text)) {
+            if self.turns.is_left_behind(&root(text, apart)) {
                 text.held.also(&reasons);
             } else {
                 text.held.looked(now, &reasons);
