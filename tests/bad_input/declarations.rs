@@ -46,7 +46,7 @@ async fn broken_declarations_change_nothing_until_they_are_repaired() {
             "role: Router",
             "rule: Router",
             "spec.rule",
-            "agents, allowedNetworks, first, floors, halfLife, order, role",
+            "agents, allowedNetworks, first, floors, halfLife, messageOrder, order, role",
         ),
         ("role: Router", "role: Rooter", "spec.role", "Router"),
         ("kind: Pool", "kind: Pond", "kind", "Application, Carrier, Number, Pool, Tenant"),
