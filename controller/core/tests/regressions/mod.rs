@@ -349,3 +349,17 @@ fn mt_4_a_tenant_may_stand_for_a_line_of_a_batch_that_stood_apart_until_its_limi
         ],
     );
 }
+
+/// Two messages of a queue expire at one instant: a throttle held the first, and the other one would have been too long for a cap.
+#[test]
+fn mt_2_what_is_behind_two_that_expire_may_have_waited_for_a_cap_behind_the_second() {
+    follow(
+        [0; 3],
+        &[
+            Texts { tenant: 4, count: 3, of: 229, begins: 0, lasts: 43 },
+            Arrive { tenant: 4, brings: [0, 0, 1, 0] },
+            Asked { which: 1095186754628965947, how: 5 },
+            Stop { ms: 3001 },
+        ],
+    );
+}

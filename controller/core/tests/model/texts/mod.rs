@@ -167,16 +167,17 @@ impl Texts {
         turns.reverse();
         let at = entry.at.0;
         (self.entry, self.index) = (at, entry.index);
-        let fronts = self.candidates();
-        let capped = self.capped();
+        let (fronts, capped) = (self.candidates(), self.capped());
         self.expire(at);
-        // Until now they may have waited behind what has just expired, for which a cap had no room: how long that takes depends
-        // on how long a message is.
-        let over = |front: &&Candidate| self.ended.contains_key(&MessageId(front.call.0));
-        let over: Vec<_> = fronts.iter().filter(over).collect();
-        let expired = !over.is_empty();
-        let left = over.into_iter().filter(|front| capped.contains(&front.call));
-        let left = left.map(Candidate::root).collect();
+        // Until now they may have waited behind what has just expired or whose hours are over, and for which a cap had no room: how
+        // long that takes depends on how long a message is.
+        let over = |message: &MessageId| {
+            let out_of_hours = self.limits_on(&self.texts[message]).contains(&Reason::Window);
+            self.ended.contains_key(message) || out_of_hours
+        };
+        let expired = fronts.iter().any(|front| over(&MessageId(front.call.0)));
+        let left = capped.iter().filter(|message| over(message));
+        let left = left.map(|message| self.root(&self.texts[message])).collect();
         self.turns.left_behind(left);
         while let Some(moment) = self.next_moment().filter(|moment| *moment <= at) {
             if moment == at {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use busyhour_base::Reason;
 use busyhour_controller_core::{
     message::{MessageId, Send},
-    spec::{BatchId, CallId},
+    spec::BatchId,
 };
 
 use super::{
@@ -84,13 +84,13 @@ impl Texts {
     }
 
     /// The messages that wait for room in a cap.
-    pub(super) fn capped(&self) -> BTreeSet<CallId> {
+    pub(super) fn capped(&self) -> Vec<MessageId> {
         let waiting = self.texts.iter().filter(|(_, text)| matches!(text.place, Place::Waiting(_)));
         let capped = waiting.filter(|(_, text)| {
             let limits = self.limits_on(text);
             limits.contains(&Reason::Cap) || limits.contains(&Reason::NumberCap)
         });
-        capped.map(|(message, _)| named(*message)).collect()
+        capped.map(|(message, _)| *message).collect()
     }
 
     /// The first carrier that takes a message now.
@@ -128,8 +128,9 @@ impl Texts {
             }
             let mut reasons = fronts[&text.queue()].clone();
             reasons.extend(&carriers);
-            // Those whom something has left behind may have waited for what that waited for.
+            // Those whom something has left behind may have waited for what that waited for: a cap of its tenant or its number.
             if self.turns.is_left_behind(&root(text, apart)) {
+                reasons.extend([Reason::Cap, Reason::NumberCap]);
                 text.held.also(&reasons);
             } else {
                 text.held.looked(now, &reasons);
