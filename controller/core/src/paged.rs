@@ -99,10 +99,7 @@ impl<T, const N: usize> Paged<T, N> {
     /// only asks memory for it.
     #[inline]
     pub fn get_near(&self, at: usize) -> Option<&T> {
-        match self.own.get(at / N)? {
-            Some(items) => Some(&items[at % N]),
-            None => Some(&self.shared_page(at / N)[at % N]),
-        }
+        (at / N < self.own.len()).then(|| &self.page(at / N)[at % N])
     }
 
     /// Every item, in order.

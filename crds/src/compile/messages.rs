@@ -5,13 +5,13 @@ use std::sync::Arc;
 use busyhour_base::Span;
 use busyhour_controller_core::{
     message::{MessageCarrier, MessageDeclaration, MessageLimits, MessageNumber},
-    spec::{Cap, OrderPolicy, Throttle},
+    spec::{Cap, Throttle},
 };
 
 use super::{carrier::SETUP_GUARD, excess, spacing};
 use crate::{
     Declared,
-    kinds::{PoolSpec, SegmentCap, SegmentThrottle, TenantMessages},
+    kinds::{SegmentCap, SegmentThrottle, TenantMessages},
 };
 
 pub(super) fn compile(declared: &Declared) -> MessageDeclaration {
@@ -57,13 +57,8 @@ pub(super) fn compile(declared: &Declared) -> MessageDeclaration {
         tenants,
         numbers,
         carriers: carriers.collect(),
-        order: pool.map(order).unwrap_or_default(),
+        order: pool.map(|pool| super::order(pool, pool.order_of_messages())).unwrap_or_default(),
     }
-}
-
-/// Messages follow the order of the calls unless they have one of their own.
-fn order(pool: &PoolSpec) -> OrderPolicy {
-    super::order(pool, pool.message_order.unwrap_or(pool.order))
 }
 
 fn limits(messages: &TenantMessages) -> MessageLimits {

@@ -59,6 +59,13 @@ pub struct PoolSpec {
     pub floors: FloorsSpec,
 }
 
+impl PoolSpec {
+    /// Messages follow the order of calls unless they have one of their own.
+    pub fn order_of_messages(&self) -> Order {
+        self.message_order.unwrap_or(self.order)
+    }
+}
+
 const fn an_hour() -> Duration {
     Duration(busyhour_base::Span::from_secs(3_600))
 }

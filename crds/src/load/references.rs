@@ -39,7 +39,6 @@ impl Loader<'_> {
     fn pools_disagree(&self) -> Option<LoadError> {
         let first = self.pools.values().next()?;
         let order = |pool: &PoolSpec| (pool.order, pool.first, pool.half_life);
-        let of_messages = |pool: &PoolSpec| pool.message_order.unwrap_or(pool.order);
         self.pools.values().find_map(|pool| {
             let (key, allowed) = if order(&pool.spec) != order(&first.spec) {
                 let (order, goes_first, half_life) = order(&first.spec);
@@ -47,8 +46,8 @@ impl Loader<'_> {
                     "order",
                     format!("{order:?} with {goes_first:?} first and a half-life of {half_life}"),
                 )
-            } else if of_messages(&pool.spec) != of_messages(&first.spec) {
-                ("messageOrder", format!("{:?}", of_messages(&first.spec)))
+            } else if pool.spec.order_of_messages() != first.spec.order_of_messages() {
+                ("messageOrder", format!("{:?}", first.spec.order_of_messages()))
             } else if pool.spec.floors != first.spec.floors {
                 ("floors", format!("{:?}", first.spec.floors))
             } else {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Engine,
-    gate::{Gate, Scope},
+    gate::{Gate, Scope, up_to},
     lanes::URGENCIES,
     node::{Node, Part},
     ring::NIL,
@@ -28,7 +28,7 @@ pub(super) struct Aside {
 impl Aside {
     /// Of this urgency and of those that go before it.
     pub fn queued(&self, urgency: u8) -> u64 {
-        self.queued[..=usize::from(urgency)].iter().map(|count| u64::from(*count)).sum()
+        up_to(&self.queued, urgency)
     }
 
     pub fn lanes(&self) -> u64 {
@@ -66,6 +66,19 @@ struct OfBatch {
     lanes: Few<u32, ()>,
     /// While it is set aside: what of it waits behind each other gate.
     aside: Few<u32, Aside>,
+}
+
+impl OfBatch {
+    /// Of what is set aside, more or less waits behind another gate.
+    fn change(&mut self, gate: u32, urgency: u8, requests: i32, lanes: i32) {
+        let mut aside = self.aside.get(&gate).copied().unwrap_or_default();
+        aside.change(urgency, requests, lanes);
+        if aside == Aside::default() {
+            self.aside.remove(&gate);
+        } else {
+            self.aside.insert(gate, aside);
+        }
+    }
 }
 
 impl Gate {
@@ -125,13 +138,7 @@ impl Engine {
             if gate != NIL && gate != batch {
                 behind[gate].aside.change(urgency, requests, lanes);
                 let of = behind[batch].batch.as_mut().expect("it has this lane");
-                let mut aside = of.aside.get(&gate).copied().unwrap_or_default();
-                aside.change(urgency, requests, lanes);
-                if aside == Aside::default() {
-                    of.aside.remove(&gate);
-                } else {
-                    of.aside.insert(gate, aside);
-                }
+                of.change(gate, urgency, requests, lanes);
             }
             id = parent;
         }
@@ -169,9 +176,7 @@ impl Engine {
             for gate in self.gates_of(id).filter(|gate| aside && *gate != batch) {
                 counted[gate as usize].aside.change(node.urgency, waiting, 1);
                 let of = counted[batch as usize].batch.get_or_insert_default();
-                let mut sum = of.aside.get(&gate).copied().unwrap_or_default();
-                sum.change(node.urgency, waiting, 1);
-                of.aside.insert(gate, sum);
+                of.change(gate, node.urgency, waiting, 1);
             }
             counted[batch as usize].batch.get_or_insert_default().lanes.insert(id, ());
         }

@@ -82,6 +82,11 @@ pub struct Gate {
 
 const _: () = assert!(size_of::<Gate>() == 128, "a gate fills two cache lines");
 
+/// Requests of this urgency and of those that go before it, of as many of each.
+pub(super) fn up_to(queued: &[u32; URGENCIES], urgency: u8) -> u64 {
+    queued[..=usize::from(urgency)].iter().map(|count| u64::from(*count)).sum()
+}
+
 /// What a gate says to a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
@@ -195,7 +200,7 @@ impl Gate {
 
     /// Requests behind it that are of this urgency or go before it.
     pub fn queued(&self, urgency: u8) -> u64 {
-        self.queued[..=usize::from(urgency)].iter().map(|count| u64::from(*count)).sum()
+        up_to(&self.queued, urgency)
     }
 
     /// Lanes behind it in which something waits.
